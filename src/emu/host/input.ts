@@ -1,0 +1,15 @@
+/** What a person does, as the machine's input devices take it. */
+export interface KeyboardInput {
+  /** Scan code set 1 bytes as an AT keyboard behind a translating 8042 sends them (0xE0 prefixes and break bits included). */
+  putScancodes(set1: readonly number[]): void;
+}
+
+export interface MouseInput {
+  /**
+   * @param dx right positive, in counts
+   * @param dy down positive, in counts
+   * @param dz wheel notches, towards the person positive
+   * @param buttons bit 0 left, bit 1 right, bit 2 middle
+   */
+  move(dx: number, dy: number, dz: number, buttons: number): void;
+}
