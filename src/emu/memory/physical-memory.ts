@@ -27,7 +27,7 @@ export interface PhysicalMemoryParts {
   readonly buffer: SharedArrayBuffer;
   /** Byte offset of the page map, `PAGE_MAP_BYTES` long, zeroed. */
   readonly pageMapAt: number;
-  /** Byte offset of the dirty map: one byte a guest-physical page (not a bit: writers need no atomic), zeroed. */
+  /** Byte offset of the dirty map: one byte a page of linear memory (not a bit: writers need no atomic), zeroed. */
   readonly dirtyMapAt: number;
 }
 
@@ -40,6 +40,7 @@ export class PhysicalMemory implements DmaMemory {
   readonly view: DataView;
   /** One entry a page; see `PAGE`. WebAssembly code reads the same table. */
   readonly pageMap: Uint32Array;
+  /** One byte a page of linear memory: 1 once a page mapped `tracked` was written; its reader clears it. */
   readonly dirtyMap: Uint8Array;
   readonly #regions: (IoDevice | undefined)[] = [undefined];
   readonly #regionBase: number[] = [0];
@@ -144,7 +145,7 @@ export class PhysicalMemory implements DmaMemory {
     const e = this.entry(at);
     if (e & PAGE.writable) {
       if (e & PAGE.code) this.onCodeWrite(at, width);
-      if (e & PAGE.tracked) this.dirtyMap[Math.floor(at / PAGE_BYTES)] = 1;
+      if (e & PAGE.tracked) this.dirtyMap[e >>> 12] = 1;
       const index = ((e & ~0xfff) >>> 0) + (at % PAGE_BYTES);
       if (width === 1) this.bytes[index] = value;
       else if (width === 2) this.view.setUint16(index, value, true);
@@ -178,7 +179,7 @@ export class PhysicalMemory implements DmaMemory {
       const e = this.entry(at + done);
       if (e & PAGE.writable) {
         if (e & PAGE.code) this.onCodeWrite(at + done, here);
-        if (e & PAGE.tracked) this.dirtyMap[Math.floor((at + done) / PAGE_BYTES)] = 1;
+        if (e & PAGE.tracked) this.dirtyMap[e >>> 12] = 1;
         this.bytes.set(from.subarray(done, done + here), ((e & ~0xfff) >>> 0) + ((at + done) % PAGE_BYTES));
       } else {
         for (let i = 0; i < here; i++) this.writeSized(at + done + i, 1, from[done + i]);

@@ -1,0 +1,103 @@
+# Shared by make.sh and targets/*.sh (sourced, never run): messages, host tools, Debian packages, atomic outputs.
+
+say() { printf 'guests: %s\n' "$*" >&2; }
+die() {
+  printf 'guests: %s\n' "$*" >&2
+  exit 1
+}
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# need_root WHY: what only root can do says so instead of failing halfway.
+need_root() {
+  is_root || die "target '$TARGET' must run as root: $1. run: sudo -E bash server/guests/make.sh $TARGET"
+}
+
+# need_tools TOOL=PACKAGE...: as root installs what is missing; otherwise prints the line that would.
+need_tools() {
+  local pair missing=()
+  PATH=$PATH:/usr/sbin:/sbin
+  for pair; do
+    command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi
+}
+
+install_packages() {
+  local line="apt-get install -y --no-install-recommends $*"
+  is_root || die "target '$TARGET' lacks host tools. run: sudo $line"
+  say "installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  $line >"$WORK/apt-install.log" 2>&1 || { apt-get update -qq >>"$WORK/apt-install.log" 2>&1 || true; $line >>"$WORK/apt-install.log" 2>&1; } ||
+    { cat "$WORK/apt-install.log" >&2; die "could not install host tools; try: $line"; }
+}
+
+# The machine's own apt sources and proxies, but private state and cache directories and two architectures: the host's
+# list of architectures and its package lists stay as they are, and no root is needed.
+# TABBOX_DEBIAN_MIRROR=URL takes Debian 12 from there instead, for hosts whose sources are not Debian's.
+apt_setup() {
+  APT_DIR=$CACHE/apt
+  mkdir -p "$APT_DIR"/{state/lists/partial,cache/archives/partial,deb,sources.list.d}
+  [ -f "$APT_DIR/status" ] || : >"$APT_DIR/status"
+  {
+    printf 'Dir::State "%s/state";\nDir::State::lists "%s/state/lists";\nDir::State::status "%s/status";\nDir::Cache "%s/cache";\n' \
+      "$APT_DIR" "$APT_DIR" "$APT_DIR" "$APT_DIR"
+    printf 'APT::Architecture "amd64";\n#clear APT::Architectures;\nAPT::Architectures { "amd64"; "i386"; };\n'
+    printf 'APT::Sandbox::User "root";\nAcquire::Languages "none";\nAcquire::Retries "3";\n#clear Acquire::IndexTargets::deb::Contents-deb;\n'
+    printf '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear DPkg::Post-Invoke;\n'
+    if [ -n "${TABBOX_DEBIAN_MIRROR:-}" ]; then
+      printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' "$TABBOX_DEBIAN_MIRROR" >"$APT_DIR/sources.list"
+      printf 'Dir::Etc::sourcelist "%s/sources.list";\nDir::Etc::sourceparts "%s/sources.list.d";\n' "$APT_DIR" "$APT_DIR"
+    fi
+  } >"$APT_DIR/apt.conf"
+}
+
+# Package lists older than a day are fetched again, once per run and only if a target needs a package.
+apt_update() {
+  [ -z "${APT_UPDATED:-}" ] || return 0
+  APT_UPDATED=1
+  if [ -z "$(find "$APT_DIR/updated" -mmin -1440 2>/dev/null)" ]; then
+    say 'reading package lists'
+    # A third-party source of the host may have no i386 or be unreachable; what counts is whether packages resolve.
+    apt-get -c "$APT_DIR/apt.conf" update -qq >"$APT_DIR/update.log" 2>&1 || say "apt-get update complained, see $APT_DIR/update.log"
+    touch "$APT_DIR/updated"
+  fi
+}
+
+# depends_on PACKAGE:ARCH -> the first package that a metapackage depends on, such as the current kernel image.
+depends_on() {
+  apt_update
+  apt-cache -c "$APT_DIR/apt.conf" depends "$1" 2>/dev/null | awk '/Depends:/ && !n++ { sub(/:.*/, "", $2); print $2 }'
+}
+
+# unpack PACKAGE:ARCH -> prints the directory with the package's files.
+unpack() {
+  local name=${1%%:*} arch=${1##*:} deb dir
+  apt_update
+  dir=$WORK/unpacked/$arch/$name
+  [ -d "$dir" ] && { echo "$dir"; return; }
+  (cd "$APT_DIR/deb" && apt-get -c "$APT_DIR/apt.conf" download -qq "$1" >"$WORK/download.log" 2>&1) || {
+    cat "$WORK/download.log" >&2
+    rm -f "$APT_DIR/updated"
+    die "package $1 cannot be downloaded: this host's apt sources do not offer it or cannot be reached. \
+Debian 12's main archive has it; TABBOX_DEBIAN_MIRROR=http://deb.debian.org/debian uses that archive directly"
+  }
+  deb=$(find "$APT_DIR/deb" -name "${name}_*_${arch}.deb" -o -name "${name}_*_all.deb" | xargs ls -t | head -n 1)
+  mkdir -p "$dir"
+  dpkg-deb -x "$deb" "$dir"
+  dpkg-deb -f "$deb" Package Version Architecture | awk '{ printf "%s ", $2 } END { print "" }' >>"$WORK/packages"
+  echo "$dir"
+}
+
+# output SOURCE NAME: moves a finished file into the cache under its name; readers never see half of it.
+output() {
+  cp --sparse=always "$1" "$OUT/.$2.part"
+  chmod 644 "$OUT/.$2.part"
+  mv -f "$OUT/.$2.part" "$OUT/$2"
+  printf '%s %s\n' "$(stat -c %s "$OUT/$2")" "$2" >>"$WORK/outputs"
+}
+
+# pack_initramfs DIR FILE: newc archive with fixed times and owners, so the same inputs give the same bytes.
+pack_initramfs() {
+  find "$1" -exec touch -h -d @1700000000 {} +
+  (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc --reproducible -R 0:0 --quiet) | gzip -9n >"$2"
+}

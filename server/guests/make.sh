@@ -1,0 +1,84 @@
+#!/bin/bash
+# Prepares guests from Debian 12's packages in ${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}/guests.
+#
+#   bash server/guests/make.sh [--force] TARGET...     `all` stands for every target; without a target: firmware default
+#
+# A finished target is done at once next time; a recipe that changed is run again. README.md lists the outputs.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
+OUT=$CACHE/guests
+ALL=(firmware default pae disk installer grub memtest bench)
+TARGET=
+. "$HERE/lib.sh"
+
+usage() {
+  printf 'usage: make.sh [--force] TARGET...\ntargets: %s all\noutput:  %s\n' "${ALL[*]}" "$OUT"
+}
+
+FORCE=
+WANTED=()
+for word; do
+  case $word in
+    --force) FORCE=1 ;;
+    -h | --help) usage; exit 0 ;;
+    all) WANTED+=("${ALL[@]}") ;;
+    *)
+      [ -f "$HERE/targets/$word.sh" ] || { usage >&2; die "unknown target '$word'"; }
+      WANTED+=("$word")
+      ;;
+  esac
+done
+[ ${#WANTED[@]} -gt 0 ] || WANTED=(firmware default)
+
+# The recipe of a target: everything whose change asks for a new build.
+recipe() {
+  local files=("$HERE/lib.sh" "$HERE/targets/$1.sh")
+  case $1 in
+    default) files+=("$HERE"/initramfs/*) ;;
+    bench) files+=("$HERE"/bench/* "$HERE"/initramfs/init) ;;
+    disk) files+=("$HERE"/disk/*) ;;
+  esac
+  cat "${files[@]}" | sha256sum | cut -c1-64
+}
+
+up_to_date() {
+  local stamp=$OUT/.stamps/$1 size name
+  [ -z "$FORCE" ] && [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" = "$(recipe "$1")" ] || return 1
+  while read -r size name; do
+    [ "$(stat -c %s "$OUT/$name" 2>/dev/null)" = "$size" ] || return 1
+  done < <(sed 1d "$stamp")
+}
+
+pending() {
+  local target
+  TODO=()
+  for target in "${WANTED[@]}"; do up_to_date "$target" || TODO+=("$target"); done
+}
+
+mkdir -p "$OUT/.stamps" 2>/dev/null || die "cannot write to $OUT; set TABBOX_CACHE to a directory that you own"
+pending
+[ ${#TODO[@]} -gt 0 ] || exit 0
+
+# One builder at a time; a second one waits and then finds the work done.
+exec 9>"$OUT/.lock"
+flock -n 9 || { say 'waiting for another run that holds the lock'; flock 9; }
+pending
+for command in apt-get dpkg-deb; do
+  command -v $command >/dev/null || die "needs $command: guests are built from Debian packages, on Debian or a system derived from it"
+done
+apt_setup
+for TARGET in ${TODO[@]+"${TODO[@]}"}; do
+  say "building $TARGET"
+  began=$SECONDS
+  WORK=$(mktemp -d "$CACHE/work.XXXXXX")
+  trap 'rm -rf "$WORK"' EXIT
+  rm -f "$OUT/.stamps/$TARGET"
+  # A subshell, so that one recipe's functions and directory do not leak into the next; `set -e` holds inside.
+  (. "$HERE/targets/$TARGET.sh") 9>&-
+  { recipe "$TARGET"; cat "$WORK/outputs"; } >"$OUT/.stamps/.$TARGET"
+  mv "$OUT/.stamps/.$TARGET" "$OUT/.stamps/$TARGET"
+  { [ ! -f "$WORK/packages" ] || sort -u "$WORK/packages"; } >"$OUT/.stamps/packages-$TARGET"
+  rm -rf "$WORK"
+  say "$TARGET ready in $((SECONDS - began)) s"
+done
