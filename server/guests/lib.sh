@@ -96,8 +96,24 @@ output() {
   printf '%s %s\n' "$(stat -c %s "$OUT/$2")" "$2" >>"$WORK/outputs"
 }
 
-# pack_initramfs DIR FILE: newc archive with fixed times and owners, so the same inputs give the same bytes.
+# host_applet NAME ARG...: cpio and depmod of the busybox package, so that a bare host needs neither; a host that cannot
+# run it uses its own.
+host_applet() {
+  if [ -z "${HOST_BUSYBOX:-}" ]; then
+    HOST_BUSYBOX=$(unpack busybox-static:amd64)/bin/busybox
+    "$HOST_BUSYBOX" true 2>/dev/null || {
+      HOST_BUSYBOX=env
+      need_tools cpio=cpio depmod=kmod
+    }
+  fi
+  "$HOST_BUSYBOX" "$@"
+}
+
+# pack_initramfs DIR FILE: newc archive with fixed times, owners and inode numbers, so the same inputs give the same bytes.
 pack_initramfs() {
+  local extra=()
   find "$1" -exec touch -h -d @1700000000 {} +
-  (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc --reproducible -R 0:0 --quiet) | gzip -9n >"$2"
+  host_applet true
+  [ "$HOST_BUSYBOX" = env ] || extra=(--ignore-devno --renumber-inodes)
+  (cd "$1" && find . | LC_ALL=C sort | host_applet cpio -o -H newc -R 0:0 ${extra[@]+"${extra[@]}"} 2>/dev/null) | gzip -9n >"$2"
 }

@@ -33,10 +33,10 @@ done
 
 # The recipe of a target: everything whose change asks for a new build.
 recipe() {
-  local files=("$HERE/lib.sh" "$HERE/targets/$1.sh")
+  local files=("$HERE/targets/$1.sh")
   case $1 in
-    default) files+=("$HERE"/initramfs/*) ;;
-    bench) files+=("$HERE"/bench/* "$HERE"/initramfs/init) ;;
+    default) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
+    bench) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk) files+=("$HERE"/disk/*) ;;
   esac
   cat "${files[@]}" | sha256sum | cut -c1-64

@@ -1,5 +1,5 @@
 # The benchmark programs in an initramfs with a shell on the serial console; runs on the default target's kernel.
-need_tools cpio=cpio make=make gcc=gcc
+need_tools make=make gcc=gcc
 echo 'int main(void) { return 0; }' >"$WORK/probe.c"
 gcc -m32 -static -o "$WORK/probe" "$WORK/probe.c" 2>/dev/null || install_packages gcc-multilib libc6-dev
 busybox=$(unpack busybox-static:i386)

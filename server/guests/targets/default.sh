@@ -1,5 +1,4 @@
 # The default guest: Debian's 686 kernel with a busybox initramfs, a few of the kernel's drivers and two shells.
-need_tools cpio=cpio depmod=kmod
 version=$(depends_on linux-image-686:i386)
 kernel=$(unpack "${version:-linux-image-686}:i386")
 busybox=$(unpack busybox-static:i386)
@@ -15,7 +14,7 @@ echo tabbox >"$tree/etc/hostname"
 # Drivers for what a PC of this kind can hold, with everything they depend on; modprobe picks by what it finds.
 release=$(basename "$kernel"/boot/vmlinuz-*)
 release=${release#vmlinuz-}
-depmod -b "$kernel" "$release"
+host_applet depmod -b "$kernel" "$release"
 wanted=$(grep -v '^#' "$HERE/initramfs/modules")
 for module in $wanted; do
   awk -v name="$module.ko" -F '[: ]+' '{ n = split($1, part, "/") } part[n] == name { for (i = 1; i <= NF; i++) if ($i != "") print $i }' \
@@ -24,7 +23,7 @@ done | sort -u >"$WORK/modules"
 [ -s "$WORK/modules" ] || die 'no kernel module of the list was found'
 (cd "$kernel" && sed "s|^|lib/modules/$release/|" "$WORK/modules" | xargs cp --parents -t "$tree")
 cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$tree/lib/modules/$release/"
-depmod -b "$tree" "$release"
+host_applet depmod -b "$tree" "$release"
 rm -f "$tree/lib/modules/$release"/modules.{builtin.modinfo,order,symbols,symbols.bin,devname,softdep,*.bin}
 
 pack_initramfs "$tree" "$WORK/initrd"

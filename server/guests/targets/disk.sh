@@ -8,7 +8,6 @@ mirror=${TABBOX_DEBIAN_MIRROR:-$(apt-get -c "$APT_DIR/apt.conf" indextargets --f
 tree=$WORK/tree
 disk_mb=768
 mkdir -p "$APT_DIR/debootstrap"
-# Some containers forbid mounts; debootstrap then goes on by itself when it knows that it is in one.
 debootstrap --arch=i386 --variant=minbase --cache-dir="$APT_DIR/debootstrap" \
   --include="$(grep -v '^#' "$HERE/disk/packages" | paste -sd,)" bookworm "$tree" "${mirror:-http://deb.debian.org/debian}" \
   >"$CACHE/debootstrap.log" 2>&1 || { tail -n 20 "$CACHE/debootstrap.log" >&2; die "debootstrap failed, see $CACHE/debootstrap.log"; }
