@@ -1,0 +1,57 @@
+/**
+ * The shape of the instruction table: one row an encoding, in the manual's notation (SDM Vol. 2, chapter 3 and appendix A).
+ *
+ * Opcode: `[NP|66|F3|F2] [0F [38|3A]] xx [+r] [/n] [r|m] [yy]`, hexadecimal.
+ *   `NP`/`66`/`F3`/`F2`: the mandatory prefix (`NP`: none of the three). Without one the prefixes keep their usual meaning.
+ *   `+r`: the low three bits name a register (operand Z). `/n`: ModRM.reg selects the row. `r`/`m`: ModRM.mod is or is not 3.
+ *   `yy`: the whole ModRM byte.
+ * Operands, destination first, separated by commas; address method then type:
+ *   E general register or memory by ModRM; G general register by ModRM.reg; Z register by opcode; M memory only; R register by ModRM.rm
+ *   S segment register by ModRM.reg; C, D control and debug register by ModRM.reg
+ *   V XMM by ModRM.reg; W XMM or memory by ModRM; U XMM by ModRM.rm; P MMX by ModRM.reg; Q MMX or memory; N MMX by ModRM.rm
+ *   I immediate (b sign-extended where the operand size is larger: `Ibs`); J relative target; A far pointer; O moffs; X DS:rSI; Y ES:rDI
+ *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), t 80, v operand size (16/32), z operand size but at most 32 (= v here),
+ *   p far pointer (16:v), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
+ *   fixed: AL CL DX AX eAX (operand size) 1 ST0 STi (ModRM.rm) and segment names ES CS SS DS FS GS.
+ */
+import type { Ops } from './ops.ts';
+
+export interface Row {
+  readonly opcode: string;
+  /** Lower case, Intel syntax; for rows whose name depends on the operand size, `word|dword` forms: `cbw|cwde`. */
+  readonly mnemonic: string;
+  readonly operands: string;
+  readonly semantics: (e: Ops) => void;
+  readonly options: RowOptions;
+}
+
+export interface RowOptions {
+  /** Inlined in the interpreter's main function: for what programs execute all the time. */
+  readonly hot?: boolean;
+  /** Control does not (always) go to the next instruction, or what is decoded next may change. */
+  readonly ends?: boolean;
+  /** One more instruction, then the block ends (STI, MOV SS). */
+  readonly shadow?: boolean;
+  /** Needs `stack32` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. */
+  readonly stack?: number | 'variable';
+  /** Needs `address32` fixed. */
+  readonly address?: boolean;
+  /** F3/F2 repeat it. `rep`: both mean REP; `repz`: F3 REPE, F2 REPNE. */
+  readonly rep?: 'rep' | 'repz';
+  /** LOCK is allowed when the destination is memory. */
+  readonly lock?: boolean;
+  /** Operand-size prefix does not change it: `size` is always this. */
+  readonly size?: 8 | 16 | 32;
+  /** How the memory operand is used, for segment checks, where it does not follow from the operands' use. */
+  readonly access?: 'read' | 'write' | 'none';
+  /** Not valid in real or virtual-8086 mode (#UD there). */
+  readonly protectedOnly?: boolean;
+}
+
+export const row = (
+  opcode: string,
+  mnemonic: string,
+  operands: string,
+  semantics: (e: Ops) => void,
+  options: RowOptions = {},
+): Row => ({ opcode, mnemonic, operands, semantics, options });

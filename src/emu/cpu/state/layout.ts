@@ -1,0 +1,235 @@
+/**
+ * Where everything lives in the machine's one linear memory, and the fields of a virtual CPU's state block.
+ *
+ * Both the generated WebAssembly and the TypeScript around it take their offsets from here and nowhere else.
+ * Register slots are 8 bytes wide so that long mode needs no second layout; in 32-bit modes only the low half counts.
+ */
+import { DIRTY_MAP_BYTES, PAGE_MAP_BYTES } from '#emu/memory/physical-memory.ts';
+
+/** Numbers of the general registers, in the order of their encoding. */
+export const GPR = { eax: 0, ecx: 1, edx: 2, ebx: 3, esp: 4, ebp: 5, esi: 6, edi: 7 } as const;
+/** Numbers of the segment registers, in the order of their encoding; LDTR and TR follow in the same shape. */
+export const SEG = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6, tr: 7 } as const;
+
+/** A segment register's slot: the selector and the hidden part (SDM Vol. 3A, 3.4.3). */
+export const SEGMENT = {
+  bytes: 32,
+  /** 8 bytes, linear. */
+  base: 0,
+  /** Limit in bytes, granularity applied: the last valid offset (expand-up) or the first invalid one below (expand-down). */
+  limit: 8,
+  /** Descriptor bytes 5 and 6 high nibble: type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15; 0 = unusable (null). */
+  access: 12,
+  /** 16 bits used. */
+  selector: 16,
+  /** 1 when the segment is an ordinary expand-up one that may be read; SEGCHECK's fast path. */
+  readable: 20,
+  /** 1 when it may be written, likewise. */
+  writable: 24,
+} as const;
+
+let at = 0;
+const field = (bytes: number, align = Math.min(bytes, 16)): number => {
+  at = Math.ceil(at / align) * align;
+  const here = at;
+  at += bytes;
+  return here;
+};
+
+/** Offsets in a vCPU's state block. Comments give the width where it is not 4 bytes. */
+export const STATE = {
+  /** Sixteen slots of 8 bytes: EAX ECX EDX EBX ESP EBP ESI EDI R8-R15. */
+  gpr: field(16 * 8, 16),
+  /** A slot that always reads 0: the missing base, index or segment base of an address. */
+  zero: field(8),
+  /** 8 bytes. Exact only outside the interpreter: inside, `blockEip` plus the record's offset is the truth. */
+  eip: field(8),
+  /** EIP after the instruction that calls into TypeScript; set together with `eip` before the call. 8 bytes. */
+  nextEip: field(8),
+  /** What a system call answers to `query`. */
+  queryResult: field(4),
+  /** EIP of the first instruction of the block that runs. 8 bytes. */
+  blockEip: field(8),
+  /** The record being executed whenever code outside the interpreter's main function can look. */
+  record: field(4),
+  /** EFLAGS without CF, PF, AF, ZF, SF and OF, which are in `flagResult` and `flagAux` (see flags.ts); bit 1 is set. */
+  eflags: field(4),
+  flagResult: field(4),
+  flagAux: field(4),
+  /** ES CS SS DS FS GS LDTR TR, each `SEGMENT.bytes`. */
+  segments: field(8 * SEGMENT.bytes, 16),
+  cr0: field(8),
+  cr2: field(8),
+  cr3: field(8),
+  cr4: field(8),
+  gdtBase: field(8),
+  gdtLimit: field(4),
+  idtLimit: field(4),
+  idtBase: field(8),
+  /** DR0-DR3, 8 bytes each. */
+  dr: field(4 * 8, 8),
+  dr6: field(4),
+  dr7: field(4),
+  /** Current privilege level 0..3 (3 in virtual-8086 mode). */
+  cpl: field(4),
+  /** Mode bits that choose how code is decoded: see MODE. */
+  mode: field(4),
+  /** Linear-memory address of the TLB bank in use (supervisor or user). */
+  tlbBase: field(4),
+  /** Linear-memory address of the jump-cache bank in use. */
+  jumpCacheBase: field(4),
+  /** Non-zero: leave the interpreter at the next block. Bits of ATTENTION. Written by any thread with Atomics. */
+  attention: field(4),
+  /** Instructions left of this slice; goes negative when it is used up. */
+  budget: field(4),
+  /** Instructions retired before this slice, as f64 (exact below 2^53). 8 bytes. */
+  retired: field(8),
+  /** A fault waiting to be delivered: vector, or -1. */
+  faultVector: field(4),
+  faultErrorCode: field(4),
+  /** 1 when `faultErrorCode` is to be pushed. */
+  faultHasErrorCode: field(4),
+  /** 1: the program said INT n/INT3/INTO, so DPL is checked and EIP is after the instruction. */
+  faultIsSoftware: field(4),
+  /** Linear EIP at which maskable interrupts and debug traps are held off for one instruction (STI, MOV SS); else -1. */
+  inhibitEip: field(4),
+  /** 1 while HLT waits for an interrupt. */
+  halted: field(4),
+  /** 1: an INIT/shutdown (triple fault) happened. */
+  shutdown: field(4),
+  a20Mask: field(4),
+  tscOffset: field(8),
+  sysenterCs: field(8),
+  sysenterEsp: field(8),
+  sysenterEip: field(8),
+  pat: field(8),
+  miscEnable: field(8),
+  apicBase: field(8),
+  /** PAE page-directory-pointer registers, loaded with CR3 (SDM Vol. 3A, 4.4.1). */
+  pdpte: field(4 * 8, 8),
+  /** Slow memory accesses pass their data through here: 64 bytes. */
+  scratch: field(64, 16),
+  /** Bits of `scratch` commits in flight: linear address and size of a write that `commitWrite` finishes. */
+  commitAddress: field(4),
+  commitBytes: field(4),
+  /** 1: the single instruction that runs may write its own code (it is thrown away after). */
+  selfModifyOk: field(4),
+  /** x87: eight registers by physical number, 16 bytes each: significand (8 bytes), sign and exponent (2 bytes), padding. */
+  fpr: field(8 * 16, 16),
+  fpuControl: field(4),
+  /** Status word without TOP (bits 11-13 are 0). */
+  fpuStatus: field(4),
+  /** 0..7. */
+  fpuTop: field(4),
+  /** Bit n set: physical register n is not empty. The full 2-bit tags are made when they are stored. */
+  fpuTags: field(4),
+  fpuOpcode: field(4),
+  fpuIp: field(4),
+  fpuCs: field(4),
+  fpuDp: field(4),
+  fpuDs: field(4),
+  mxcsr: field(4),
+  /** Sixteen XMM registers, 64 bytes each so that YMM and ZMM fit; XMM in the low 16. */
+  xmm: field(16 * 64, 16),
+  /** Free for kernels: results wider than a WebAssembly value. 64 bytes. */
+  kernelScratch: field(64, 16),
+  /** What MONITOR armed; unused otherwise. */
+  monitor: field(8),
+  end: field(16),
+} as const;
+
+/** Slots of `STATE.fpr` and `STATE.xmm`. */
+export const FPR_BYTES = 16;
+export const XMM_BYTES = 64;
+
+/** Bits of `STATE.mode`: everything that the meaning of code bytes depends on besides CR0.PE and friends. */
+export const MODE = {
+  /** CS.D: operands and addresses are 32 bits by default. */
+  code32: 1 << 0,
+  /** SS.B: the stack pointer is ESP. */
+  stack32: 1 << 1,
+  /** ES, CS, SS and DS are all flat 4 GB, read-write (CS readable): no segment checks, all bases 0. */
+  flat: 1 << 2,
+  /** Tracing: TF, an instruction breakpoint or a watch is on; blocks hold one instruction and are not chained. */
+  step: 1 << 3,
+} as const;
+
+/** Bits of `STATE.attention`. */
+export const ATTENTION = {
+  /** An interrupt controller requests an interrupt. */
+  interrupt: 1 << 0,
+  nmi: 1 << 1,
+  /** The machine wants its thread back (timer, control call). */
+  yield: 1 << 2,
+  /** Something invalidated decoded code; look blocks up again. */
+  flush: 1 << 3,
+} as const;
+
+/** Bytes of one vCPU's block; the first 4 KB hold `STATE`. */
+export const STATE_BLOCK_BYTES = 4096;
+export const MAX_VCPUS = 8;
+
+/** A TLB entry: read tag, write tag (page address, or 1 = never matches), addend (linear memory minus virtual), free. */
+export const TLB = {
+  entries: 1024,
+  entryBytes: 16,
+  readTag: 0,
+  writeTag: 4,
+  addend: 8,
+  /** A value no page address equals. */
+  invalidTag: 1,
+} as const;
+
+/** A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record. */
+export const JUMP_CACHE = { entries: 4096, entryBytes: 8, tag: 0, record: 4 } as const;
+
+const KIB = 1024;
+const pages = (bytes: number): number => Math.ceil(bytes / 65536) * 65536;
+
+/** Linear memory below guest RAM. The first page stays empty, so that a zero pointer is recognised. */
+export const LINEAR = {
+  states: 4096,
+  /** Two banks (supervisor, user) a vCPU. */
+  tlb: 64 * KIB,
+  tlbBankBytes: TLB.entries * TLB.entryBytes,
+  /** Two banks a vCPU. */
+  jumpCache: 64 * KIB + MAX_VCPUS * 2 * TLB.entries * TLB.entryBytes,
+  jumpCacheBankBytes: JUMP_CACHE.entries * JUMP_CACHE.entryBytes,
+  pageMap: 1024 * KIB,
+  dirtyMap: 1024 * KIB + PAGE_MAP_BYTES,
+  records: 1024 * KIB + PAGE_MAP_BYTES + DIRTY_MAP_BYTES,
+  recordBytes: 24 * 1024 * KIB,
+  /** Guest RAM, then video memory, then ROMs begin here; a multiple of 64 KB. */
+  guest: pages(1024 * KIB + PAGE_MAP_BYTES + DIRTY_MAP_BYTES + 24 * 1024 * KIB),
+} as const;
+
+/** A decoded instruction: 32 bytes, read by the interpreter's cases. Slots are absolute addresses below 64 KB. */
+export const RECORD = {
+  bytes: 32,
+  /** u16: number of the interpreter's case. */
+  op: 0,
+  /** u8: length of the instruction in bytes. */
+  length: 2,
+  /** u8: scale of the index as a shift count, 0..3. */
+  shift: 3,
+  /** u16: slot of the register that ModRM.reg (or the opcode) names. */
+  reg: 4,
+  /** u16: slot of the register that ModRM.rm names. */
+  rm: 6,
+  /** u16: slot of the base register, or the zero slot. */
+  base: 8,
+  /** u16: slot of the index register, or the zero slot. */
+  index: 10,
+  /** u16: slot of the segment (its base comes first). */
+  segment: 12,
+  /** u16: offset of the instruction from the block's first byte. */
+  offset: 14,
+  /** i32 */
+  disp: 16,
+  /** i32: immediate; for relative branches the target as an offset from the block's first byte. */
+  imm: 20,
+  /** i32: second immediate, far selector, or the header record a direct branch is chained to (0 = not yet). */
+  imm2: 24,
+  /** i32: 0xffff or -1, applied to base + index + disp. */
+  mask: 28,
+} as const;

@@ -1,0 +1,371 @@
+/**
+ * Expressions of WebAssembly (core specification 2.0 and the threads and SIMD proposals), as typed recipes.
+ *
+ * A value is a recipe: its code runs where it is emitted. `FunctionBuilder.let` evaluates it once, there and then.
+ */
+export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+
+export interface Val<T extends ValType = ValType> {
+  readonly type: T;
+  readonly code: readonly number[];
+}
+export type I32 = Val<'i32'>;
+export type I64 = Val<'i64'>;
+export type F32 = Val<'f32'>;
+export type F64 = Val<'f64'>;
+export type V128 = Val<'v128'>;
+
+/** Unsigned LEB128. */
+export function uleb(value: number): number[] {
+  const out: number[] = [];
+  let v = value;
+  do {
+    const low = v % 128;
+    v = Math.floor(v / 128);
+    out.push(v > 0 ? low | 0x80 : low);
+  } while (v > 0);
+  return out;
+}
+
+/** Signed LEB128 of a 32-bit integer. */
+export function sleb32(value: number): number[] {
+  const out: number[] = [];
+  let v = value | 0;
+  for (;;) {
+    const low = v & 0x7f;
+    v >>= 7;
+    if ((v === 0 && (low & 0x40) === 0) || (v === -1 && (low & 0x40) !== 0)) {
+      out.push(low);
+      return out;
+    }
+    out.push(low | 0x80);
+  }
+}
+
+/** Signed LEB128 of a 64-bit integer. */
+export function sleb64(value: bigint): number[] {
+  const out: number[] = [];
+  let v = BigInt.asIntN(64, value);
+  for (;;) {
+    const low = Number(v & 0x7fn);
+    v >>= 7n;
+    if ((v === 0n && (low & 0x40) === 0) || (v === -1n && (low & 0x40) !== 0)) {
+      out.push(low);
+      return out;
+    }
+    out.push(low | 0x80);
+  }
+}
+
+type Bin<A extends ValType, R extends ValType> = (a: Val<A>, b: Val<A>) => Val<R>;
+type Un<A extends ValType, R extends ValType> = (a: Val<A>) => Val<R>;
+type Load<R extends ValType> = (at: I32, offset?: number) => Val<R>;
+
+const bin = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Bin<A, R> => {
+  return (a, b) => ({ type: result, code: [...a.code, ...b.code, ...op] });
+};
+const un = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Un<A, R> => {
+  return (a) => ({ type: result, code: [...a.code, ...op] });
+};
+const load = <R extends ValType>(result: R, ...op: number[]): Load<R> => {
+  return (at, offset = 0) => ({ type: result, code: [...at.code, ...op, 0, ...uleb(offset)] });
+};
+/** SIMD opcodes follow the prefix 0xfd as LEB128. */
+const simd = (n: number): number[] => [0xfd, ...uleb(n)];
+
+export const k32 = (value: number): I32 => ({ type: 'i32', code: [0x41, ...sleb32(value)] });
+export const k64 = (value: bigint | number): I64 => ({ type: 'i64', code: [0x42, ...sleb64(BigInt(value))] });
+export const kf64 = (value: number): F64 => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return { type: 'f64', code: [0x44, ...bytes] };
+};
+export const kf32 = (value: number): F32 => {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setFloat32(0, value, true);
+  return { type: 'f32', code: [0x43, ...bytes] };
+};
+/** A 128-bit constant from its low and high half. */
+export const k128 = (low: bigint, high: bigint): V128 => {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt.asUintN(64, low), true);
+  view.setBigUint64(8, BigInt.asUintN(64, high), true);
+  return { type: 'v128', code: [...simd(12), ...bytes] };
+};
+
+/** `condition ? a : b`; both are evaluated. */
+export const select = <T extends ValType>(condition: I32, a: Val<T>, b: Val<T>): Val<T> => ({
+  type: a.type,
+  code:
+    a.type === 'v128'
+      ? [...a.code, ...b.code, ...condition.code, 0x1c, 1, 0x7b]
+      : [...a.code, ...b.code, ...condition.code, 0x1b],
+});
+
+export const i32 = {
+  eqz: un<'i32', 'i32'>('i32', 0x45),
+  eq: bin<'i32', 'i32'>('i32', 0x46),
+  ne: bin<'i32', 'i32'>('i32', 0x47),
+  ltS: bin<'i32', 'i32'>('i32', 0x48),
+  ltU: bin<'i32', 'i32'>('i32', 0x49),
+  gtS: bin<'i32', 'i32'>('i32', 0x4a),
+  gtU: bin<'i32', 'i32'>('i32', 0x4b),
+  leS: bin<'i32', 'i32'>('i32', 0x4c),
+  leU: bin<'i32', 'i32'>('i32', 0x4d),
+  geS: bin<'i32', 'i32'>('i32', 0x4e),
+  geU: bin<'i32', 'i32'>('i32', 0x4f),
+  clz: un<'i32', 'i32'>('i32', 0x67),
+  ctz: un<'i32', 'i32'>('i32', 0x68),
+  popcnt: un<'i32', 'i32'>('i32', 0x69),
+  add: bin<'i32', 'i32'>('i32', 0x6a),
+  sub: bin<'i32', 'i32'>('i32', 0x6b),
+  mul: bin<'i32', 'i32'>('i32', 0x6c),
+  divS: bin<'i32', 'i32'>('i32', 0x6d),
+  divU: bin<'i32', 'i32'>('i32', 0x6e),
+  remS: bin<'i32', 'i32'>('i32', 0x6f),
+  remU: bin<'i32', 'i32'>('i32', 0x70),
+  and: bin<'i32', 'i32'>('i32', 0x71),
+  or: bin<'i32', 'i32'>('i32', 0x72),
+  xor: bin<'i32', 'i32'>('i32', 0x73),
+  shl: bin<'i32', 'i32'>('i32', 0x74),
+  shrS: bin<'i32', 'i32'>('i32', 0x75),
+  shrU: bin<'i32', 'i32'>('i32', 0x76),
+  rotl: bin<'i32', 'i32'>('i32', 0x77),
+  rotr: bin<'i32', 'i32'>('i32', 0x78),
+  extend8S: un<'i32', 'i32'>('i32', 0xc0),
+  extend16S: un<'i32', 'i32'>('i32', 0xc1),
+  wrap: un<'i64', 'i32'>('i32', 0xa7),
+  truncSatF64S: un<'f64', 'i32'>('i32', 0xfc, 2),
+  truncSatF32S: un<'f32', 'i32'>('i32', 0xfc, 0),
+  reinterpretF32: un<'f32', 'i32'>('i32', 0xbc),
+  load: load('i32', 0x28),
+  load8S: load('i32', 0x2c),
+  load8U: load('i32', 0x2d),
+  load16S: load('i32', 0x2e),
+  load16U: load('i32', 0x2f),
+} as const;
+
+export const i64 = {
+  eqz: un<'i64', 'i32'>('i32', 0x50),
+  eq: bin<'i64', 'i32'>('i32', 0x51),
+  ne: bin<'i64', 'i32'>('i32', 0x52),
+  ltS: bin<'i64', 'i32'>('i32', 0x53),
+  ltU: bin<'i64', 'i32'>('i32', 0x54),
+  gtS: bin<'i64', 'i32'>('i32', 0x55),
+  gtU: bin<'i64', 'i32'>('i32', 0x56),
+  leS: bin<'i64', 'i32'>('i32', 0x57),
+  leU: bin<'i64', 'i32'>('i32', 0x58),
+  geS: bin<'i64', 'i32'>('i32', 0x59),
+  geU: bin<'i64', 'i32'>('i32', 0x5a),
+  clz: un<'i64', 'i64'>('i64', 0x79),
+  ctz: un<'i64', 'i64'>('i64', 0x7a),
+  popcnt: un<'i64', 'i64'>('i64', 0x7b),
+  add: bin<'i64', 'i64'>('i64', 0x7c),
+  sub: bin<'i64', 'i64'>('i64', 0x7d),
+  mul: bin<'i64', 'i64'>('i64', 0x7e),
+  divS: bin<'i64', 'i64'>('i64', 0x7f),
+  divU: bin<'i64', 'i64'>('i64', 0x80),
+  remS: bin<'i64', 'i64'>('i64', 0x81),
+  remU: bin<'i64', 'i64'>('i64', 0x82),
+  and: bin<'i64', 'i64'>('i64', 0x83),
+  or: bin<'i64', 'i64'>('i64', 0x84),
+  xor: bin<'i64', 'i64'>('i64', 0x85),
+  shl: bin<'i64', 'i64'>('i64', 0x86),
+  shrS: bin<'i64', 'i64'>('i64', 0x87),
+  shrU: bin<'i64', 'i64'>('i64', 0x88),
+  rotl: bin<'i64', 'i64'>('i64', 0x89),
+  rotr: bin<'i64', 'i64'>('i64', 0x8a),
+  extendS: un<'i32', 'i64'>('i64', 0xac),
+  extendU: un<'i32', 'i64'>('i64', 0xad),
+  extend8S: un<'i64', 'i64'>('i64', 0xc2),
+  extend16S: un<'i64', 'i64'>('i64', 0xc3),
+  extend32S: un<'i64', 'i64'>('i64', 0xc4),
+  reinterpretF64: un<'f64', 'i64'>('i64', 0xbd),
+  truncSatF64S: un<'f64', 'i64'>('i64', 0xfc, 6),
+  load: load('i64', 0x29),
+  load8U: load('i64', 0x31),
+  load16U: load('i64', 0x33),
+  load32S: load('i64', 0x34),
+  load32U: load('i64', 0x35),
+} as const;
+
+export const f32 = {
+  eq: bin<'f32', 'i32'>('i32', 0x5b),
+  ne: bin<'f32', 'i32'>('i32', 0x5c),
+  lt: bin<'f32', 'i32'>('i32', 0x5d),
+  gt: bin<'f32', 'i32'>('i32', 0x5e),
+  le: bin<'f32', 'i32'>('i32', 0x5f),
+  ge: bin<'f32', 'i32'>('i32', 0x60),
+  abs: un<'f32', 'f32'>('f32', 0x8b),
+  neg: un<'f32', 'f32'>('f32', 0x8c),
+  sqrt: un<'f32', 'f32'>('f32', 0x91),
+  add: bin<'f32', 'f32'>('f32', 0x92),
+  sub: bin<'f32', 'f32'>('f32', 0x93),
+  mul: bin<'f32', 'f32'>('f32', 0x94),
+  div: bin<'f32', 'f32'>('f32', 0x95),
+  convertI32S: un<'i32', 'f32'>('f32', 0xb2),
+  demote: un<'f64', 'f32'>('f32', 0xb6),
+  reinterpretI32: un<'i32', 'f32'>('f32', 0xbe),
+  load: load('f32', 0x2a),
+} as const;
+
+export const f64 = {
+  eq: bin<'f64', 'i32'>('i32', 0x61),
+  ne: bin<'f64', 'i32'>('i32', 0x62),
+  lt: bin<'f64', 'i32'>('i32', 0x63),
+  gt: bin<'f64', 'i32'>('i32', 0x64),
+  le: bin<'f64', 'i32'>('i32', 0x65),
+  ge: bin<'f64', 'i32'>('i32', 0x66),
+  abs: un<'f64', 'f64'>('f64', 0x99),
+  neg: un<'f64', 'f64'>('f64', 0x9a),
+  ceil: un<'f64', 'f64'>('f64', 0x9b),
+  floor: un<'f64', 'f64'>('f64', 0x9c),
+  trunc: un<'f64', 'f64'>('f64', 0x9d),
+  nearest: un<'f64', 'f64'>('f64', 0x9e),
+  sqrt: un<'f64', 'f64'>('f64', 0x9f),
+  add: bin<'f64', 'f64'>('f64', 0xa0),
+  sub: bin<'f64', 'f64'>('f64', 0xa1),
+  mul: bin<'f64', 'f64'>('f64', 0xa2),
+  div: bin<'f64', 'f64'>('f64', 0xa3),
+  convertI32S: un<'i32', 'f64'>('f64', 0xb7),
+  convertI64S: un<'i64', 'f64'>('f64', 0xb9),
+  promote: un<'f32', 'f64'>('f64', 0xbb),
+  reinterpretI64: un<'i64', 'f64'>('f64', 0xbf),
+  load: load('f64', 0x2b),
+} as const;
+
+type LaneVal = 'i32' | 'i64' | 'f32' | 'f64';
+const extract = <R extends LaneVal>(result: R, n: number): ((v: V128, lane: number) => Val<R>) => {
+  return (v, lane) => ({ type: result, code: [...v.code, ...simd(n), lane] });
+};
+const replace = <A extends LaneVal>(n: number): ((v: V128, lane: number, a: Val<A>) => V128) => {
+  return (v, lane, a) => ({ type: 'v128', code: [...v.code, ...a.code, ...simd(n), lane] });
+};
+const vv = (n: number): Bin<'v128', 'v128'> => bin<'v128', 'v128'>('v128', ...simd(n));
+const v1 = (n: number): Un<'v128', 'v128'> => un<'v128', 'v128'>('v128', ...simd(n));
+const vshift = (n: number): ((v: V128, count: I32) => V128) => {
+  return (v, count) => ({ type: 'v128', code: [...v.code, ...count.code, ...simd(n)] });
+};
+
+/** SIMD, by opcode number of the WebAssembly specification, section 5.4.8. */
+export const v128 = {
+  load: load('v128', ...simd(0)),
+  load64Zero: load('v128', ...simd(93)),
+  load32Zero: load('v128', ...simd(92)),
+  not: v1(77),
+  and: vv(78),
+  andnot: vv(79),
+  or: vv(80),
+  xor: vv(81),
+  splatI8: un<'i32', 'v128'>('v128', ...simd(15)),
+  splatI16: un<'i32', 'v128'>('v128', ...simd(16)),
+  splatI32: un<'i32', 'v128'>('v128', ...simd(17)),
+  splatI64: un<'i64', 'v128'>('v128', ...simd(18)),
+  /** Sixteen byte indices into a (0..15) then b (16..31). */
+  shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => ({
+    type: 'v128',
+    code: [...a.code, ...b.code, ...simd(13), ...lanes],
+  }),
+  swizzle: vv(14),
+  i8x16ExtractU: extract('i32', 22),
+  i16x8ExtractU: extract('i32', 25),
+  i32x4Extract: extract('i32', 27),
+  i64x2Extract: extract('i64', 29),
+  f32x4Extract: extract('f32', 31),
+  f64x2Extract: extract('f64', 33),
+  i8x16Replace: replace<'i32'>(23),
+  i16x8Replace: replace<'i32'>(26),
+  i32x4Replace: replace<'i32'>(28),
+  i64x2Replace: replace<'i64'>(30),
+  f32x4Replace: replace<'f32'>(32),
+  f64x2Replace: replace<'f64'>(34),
+  i8x16Eq: vv(35),
+  i8x16GtS: vv(39),
+  i16x8Eq: vv(45),
+  i16x8GtS: vv(49),
+  i32x4Eq: vv(55),
+  i32x4GtS: vv(59),
+  i8x16Bitmask: un<'v128', 'i32'>('i32', ...simd(100)),
+  i32x4Bitmask: un<'v128', 'i32'>('i32', ...simd(164)),
+  i64x2Bitmask: un<'v128', 'i32'>('i32', ...simd(196)),
+  i8x16NarrowI16S: vv(101),
+  i8x16NarrowI16U: vv(102),
+  i16x8NarrowI32S: vv(133),
+  i16x8NarrowI32U: vv(134),
+  i8x16Shl: vshift(107),
+  i8x16Add: vv(110),
+  i8x16AddSatS: vv(111),
+  i8x16AddSatU: vv(112),
+  i8x16Sub: vv(113),
+  i8x16SubSatS: vv(114),
+  i8x16SubSatU: vv(115),
+  i8x16MinS: vv(118),
+  i8x16MinU: vv(119),
+  i8x16MaxS: vv(120),
+  i8x16MaxU: vv(121),
+  i8x16AvgrU: vv(123),
+  i8x16Abs: v1(96),
+  i16x8Abs: v1(128),
+  i32x4Abs: v1(160),
+  i16x8Shl: vshift(139),
+  i16x8ShrS: vshift(140),
+  i16x8ShrU: vshift(141),
+  i16x8Add: vv(142),
+  i16x8AddSatS: vv(143),
+  i16x8AddSatU: vv(144),
+  i16x8Sub: vv(145),
+  i16x8SubSatS: vv(146),
+  i16x8SubSatU: vv(147),
+  i16x8Mul: vv(149),
+  i16x8MinS: vv(150),
+  i16x8MinU: vv(151),
+  i16x8MaxS: vv(152),
+  i16x8MaxU: vv(153),
+  i16x8AvgrU: vv(155),
+  i16x8Q15MulrSatS: vv(130),
+  i32x4Shl: vshift(171),
+  i32x4ShrS: vshift(172),
+  i32x4ShrU: vshift(173),
+  i32x4Add: vv(174),
+  i32x4Sub: vv(177),
+  i32x4Mul: vv(181),
+  i32x4MinS: vv(182),
+  i32x4MinU: vv(183),
+  i32x4MaxS: vv(184),
+  i32x4MaxU: vv(185),
+  /** Signed 16x16 multiply, adjacent products added (PMADDWD). */
+  i32x4DotI16S: vv(186),
+  i32x4ExtmulLowI16S: vv(188),
+  i32x4ExtmulHighI16S: vv(189),
+  i32x4ExtmulLowI16U: vv(190),
+  i32x4ExtmulHighI16U: vv(191),
+  i64x2Shl: vshift(203),
+  i64x2ShrU: vshift(205),
+  i64x2Add: vv(206),
+  i64x2Sub: vv(209),
+  i64x2Mul: vv(213),
+  i64x2ExtmulLowI32U: vv(222),
+  i16x8ExtendLowI8U: v1(137),
+  i16x8ExtendHighI8U: v1(138),
+  i16x8ExtaddPairwiseI8U: v1(125),
+  i32x4ExtaddPairwiseI16U: v1(127),
+  f32x4Eq: vv(65),
+  f32x4Lt: vv(67),
+  f32x4Le: vv(69),
+  f32x4Add: vv(228),
+  f32x4Sub: vv(229),
+  f32x4Mul: vv(230),
+  f32x4Div: vv(231),
+  f32x4Sqrt: v1(227),
+  f64x2Eq: vv(71),
+  f64x2Lt: vv(73),
+  f64x2Le: vv(75),
+  f64x2Add: vv(240),
+  f64x2Sub: vv(241),
+  f64x2Mul: vv(242),
+  f64x2Div: vv(243),
+  f64x2Sqrt: v1(239),
+  anyTrue: un<'v128', 'i32'>('i32', ...simd(83)),
+  f32x4ConvertI32S: v1(250),
+} as const;
