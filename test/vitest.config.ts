@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import type { ViteUserConfig } from 'vitest/config';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-
-export default defineConfig({
-  root,
+/** Tests beside the code and those that need no guest and no browser. */
+const config: ViteUserConfig = {
+  root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     include: ['src/**/*.test.ts', 'server/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/cpu/**/*.test.ts'],
     testTimeout: 60_000,
     maxWorkers: 2,
   },
-});
+};
+
+export default config;

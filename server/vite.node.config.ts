@@ -1,0 +1,29 @@
+import { fileURLToPath } from 'node:url';
+import type { UserConfig } from 'vite';
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** What runs in Node: the command line, its machine worker and the HTTP server, with their packages inside, in dist/node. */
+const config: UserConfig = {
+  root: at('..'),
+  publicDir: false,
+  ssr: { noExternal: true },
+  build: {
+    ssr: true,
+    outDir: 'dist/node',
+    emptyOutDir: true,
+    target: 'node20',
+    sourcemap: true,
+    minify: false,
+    rolldownOptions: {
+      input: {
+        main: at('cli/main.ts'),
+        'machine-worker': at('cli/machine-worker.ts'),
+        serve: at('http/serve.ts'),
+      },
+      output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+    },
+  },
+};
+
+export default config;
