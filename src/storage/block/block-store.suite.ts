@@ -25,7 +25,11 @@ export function patternImage(bytes: number, seed = 1): Uint8Array<ArrayBuffer> {
   return image;
 }
 
-export async function readSectors(store: BlockStore, sector: number, sectors: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readSectors(
+  store: BlockStore,
+  sector: number,
+  sectors: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const into = new Uint8Array(sectors * SECTOR_BYTES);
   await store.read(sector, into);
   return into;
@@ -151,7 +155,7 @@ export function describeBlockStore(name: string, make: MakeStore): void {
         sector: fc.nat(IMAGE_SECTORS - 1),
         sectors: fc.integer({ min: 1, max: 700 }),
         fill: fc.nat(255),
-        then: fc.constantFrom('nothing', 'flush', 'read', 'read'),
+        after: fc.constantFrom('nothing', 'flush', 'read', 'read'),
       });
       await fc.assert(
         fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
@@ -163,8 +167,8 @@ export function describeBlockStore(name: string, make: MakeStore): void {
             model.set(from, s.sector * 512);
             // The buffer is ours again: what happens to it now must not reach the disk.
             from.fill(0xdd);
-            if (s.then === 'flush') await store.flush();
-            if (s.then === 'read') {
+            if (s.after === 'flush') await store.flush();
+            if (s.after === 'read') {
               const got = await readSectors(store, s.sector, sectors);
               expect(Buffer.compare(got, model.subarray(s.sector * 512, (s.sector + sectors) * 512))).toBe(0);
             }

@@ -83,6 +83,11 @@ export function storageError(
   return new CodedError<StorageErrorCode>(code, message, details, cause);
 }
 
+/** True for errors made here: a `CodedError` is only ever thrown with a code of the layer that made it. */
+export function isStorageError(thrown: unknown): thrown is CodedError<StorageErrorCode> {
+  return thrown instanceof CodedError;
+}
+
 /** Sectors needed to hold `bytes`, a last partial one included. */
 export function sectorsFor(bytes: number): number {
   return Math.ceil(bytes / SECTOR_BYTES);
