@@ -11,7 +11,8 @@
  *   V XMM by ModRM.reg; W XMM or memory by ModRM; U XMM by ModRM.rm; P MMX by ModRM.reg; Q MMX or memory; N MMX by ModRM.rm
  *   I immediate (b sign-extended where the operand size is larger: `Ibs`); J relative target; A far pointer; O moffs; X DS:rSI; Y ES:rDI
  *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), t 80, v operand size (16/32), z operand size but at most 32 (= v here),
- *   p far pointer (16:v), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
+ *   p far pointer (16:v; the immediate `Ap` is two operands: `read(n)` its offset, `read(n + 1)` its selector),
+ *   a pair of v (BOUND), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
  *   fixed: AL CL DX AX eAX (operand size) 1 ST0 STi (ModRM.rm) and segment names ES CS SS DS FS GS.
  */
 import type { Ops } from './ops.ts';

@@ -91,8 +91,12 @@ export const STATE = {
   faultHasErrorCode: field(4),
   /** 1: the program said INT n/INT3/INTO, so DPL is checked and EIP is after the instruction. */
   faultIsSoftware: field(4),
-  /** Linear EIP at which maskable interrupts and debug traps are held off for one instruction (STI, MOV SS); else -1. */
+  /** EIP before which maskable interrupts and debug traps are held off for one instruction (STI, MOV SS); else -1. */
   inhibitEip: field(4),
+  /** DR6 bits of a debug trap to be delivered before the next instruction; 0 = none. */
+  pendingDebug: field(4),
+  /** 1 from the delivery of an NMI to the next IRET. */
+  nmiBlocked: field(4),
   /** 1 while HLT waits for an interrupt. */
   halted: field(4),
   /** 1: an INIT/shutdown (triple fault) happened. */
@@ -102,6 +106,8 @@ export const STATE = {
   sysenterCs: field(8),
   sysenterEsp: field(8),
   sysenterEip: field(8),
+  /** IA32_EFER. 8 bytes. */
+  efer: field(8),
   pat: field(8),
   miscEnable: field(8),
   apicBase: field(8),
@@ -169,18 +175,25 @@ export const ATTENTION = {
 export const STATE_BLOCK_BYTES = 4096;
 export const MAX_VCPUS = 8;
 
-/** A TLB entry: read tag, write tag (page address, or 1 = never matches), addend (linear memory minus virtual), free. */
+/**
+ * A TLB entry: read tag, write tag (page address, or 1 = never matches), addend (linear memory minus virtual), and a word
+ * of mmu/'s own. Entry number = bits 12-21 of the linear address.
+ */
 export const TLB = {
   entries: 1024,
   entryBytes: 16,
   readTag: 0,
   writeTag: 4,
   addend: 8,
+  note: 12,
   /** A value no page address equals. */
   invalidTag: 1,
 } as const;
 
-/** A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record. */
+/**
+ * A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record.
+ * A flush zeroes it: an entry whose record is 0 is a miss whatever its tag.
+ */
 export const JUMP_CACHE = { entries: 4096, entryBytes: 8, tag: 0, record: 4 } as const;
 
 const KIB = 1024;

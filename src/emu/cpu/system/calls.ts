@@ -19,7 +19,9 @@ export type Status = (typeof STATUS)[keyof typeof STATUS];
 
 /** Names of the system calls, in the order of their numbers. system/ implements each; rows of isa/ use them. */
 export const SYSTEM_CALLS = [
-  'loadSegment', // (segment number, selector): MOV Sreg, POP Sreg after the read, LDS and friends
+  'loadSegment', // (segment number, selector): MOV Sreg
+  'popSegment', // (segment number, operand size bits)
+  'loadFarPointer', // (segment number + 8 for 32-bit operands, selector, general register number, offset): LDS and friends
   'farJump', // (selector, offset, operand size bits)
   'farCall', // (selector, offset, operand size bits)
   'farReturn', // (operand size bits, bytes to release)
@@ -28,18 +30,13 @@ export const SYSTEM_CALLS = [
   'int3',
   'into',
   'int1',
-  'pushFlags', // (operand size bits)
   'popFlags', // (operand size bits)
-  'cli',
-  'sti',
   'halt',
   'in', // query (port, bits)
   'out', // (port, bits, value)
-  'checkPort', // query (port, bits): faults when I/O is not permitted
-  'portRead', // query (port, bits), permission already checked (INS)
-  'portWrite', // (port, bits, value), permission already checked (OUTS)
+  'inString', // (bits, STRING_IO bits): INS, all iterations of a repeat up to a bound, registers included
+  'outString', // (bits, STRING_IO bits, linear base of the source segment)
   'movToCr', // (number, value)
-  'movFromCr', // query (number)
   'movToDr', // (number, value)
   'movFromDr', // query (number)
   'clts',
@@ -69,6 +66,9 @@ export const SYSTEM_CALLS = [
   'floatError', // a pending x87 exception meets a waiting instruction: #MF or the external FERR# line
 ] as const;
 export type SystemCall = (typeof SYSTEM_CALLS)[number];
+
+/** Second argument of inString and outString. */
+export const STRING_IO = { address32: 1, repeat: 2 } as const;
 
 /** Accesses that missed the TLB. Implemented by mmu/; addresses are linear, 0 <= address < 2^32 as signed or unsigned. */
 export interface SlowMemory {
