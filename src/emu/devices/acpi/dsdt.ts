@@ -64,7 +64,6 @@ export function dsdt(config: AcpiConfig): Uint8Array {
 function hostBridge(config: AcpiConfig): Aml {
   return device('PCI0', [
     name('_HID', eisaId('PNP0A03')),
-    name('_ADR', 0),
     name('_UID', 0),
     name('_CRS', hostBridgeResources(config)),
     name('_PRT', routing()),

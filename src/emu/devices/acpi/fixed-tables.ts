@@ -17,7 +17,7 @@ const FADT_FLAGS = {
   wbinvd: 1 << 0,
   procC1: 1 << 2,
   sleepButtonNotFixed: 1 << 5,
-  rtcS4: 1 << 7,
+  rtcNotFixed: 1 << 6,
   reset: 1 << 10,
 } as const;
 /** IA-PC boot architecture: ISA devices, 8042 present. */
@@ -34,8 +34,9 @@ export function fadt(config: AcpiConfig): Uint8Array {
   const body = new Uint8Array(FADT_BYTES[config.fadtRevision] - TABLE_HEADER_BYTES);
   const view = new DataView(body.buffer);
   const at = (offset: number): number => offset - TABLE_HEADER_BYTES;
-  // Byte 44 is INT_MODEL in ACPI 1.0 (1 = multiple APIC) and the preferred profile (1 = desktop) since 2.0.
-  body[at(44)] = config.fadtRevision === 1 ? (config.apic ? 1 : 0) : 1;
+  // ACPI 1.0 has INT_MODEL (1 = multiple APIC) at 44; 2.0 has the preferred profile (1 = desktop) at 45.
+  if (config.fadtRevision === 1) body[at(44)] = config.apic ? 1 : 0;
+  else body[at(45)] = 1;
   view.setUint16(at(46), config.sciIrq, true);
   view.setUint32(at(48), config.smiCommand.port, true);
   body[at(52)] = config.smiCommand.enable;
@@ -51,7 +52,7 @@ export function fadt(config: AcpiConfig): Uint8Array {
   view.setUint16(at(96), NO_C2, true);
   view.setUint16(at(98), NO_C3, true);
   body[at(108)] = CMOS_CENTURY;
-  let flags = FADT_FLAGS.wbinvd | FADT_FLAGS.procC1 | FADT_FLAGS.sleepButtonNotFixed | FADT_FLAGS.rtcS4;
+  let flags = FADT_FLAGS.wbinvd | FADT_FLAGS.procC1 | FADT_FLAGS.sleepButtonNotFixed | FADT_FLAGS.rtcNotFixed;
   if (config.fadtRevision === 3) {
     flags |= FADT_FLAGS.reset;
     view.setUint16(at(109), BOOT_ARCH.legacyDevices | (config.keyboard ? BOOT_ARCH.keyboardController : 0), true);

@@ -6,13 +6,13 @@ import { type Aml, buffer, dwordBytes } from './aml.ts';
 
 const wordBytes = (v: number): number[] => [v & 0xff, (v >>> 8) & 0xff];
 
-/** `IO (Decode16, min, max, alignment, length)`. */
-export const io = (base: number, portCount: number, lastBase: number = base): number[] => [
+/** `IO (Decode16, base, base, 1, portCount)`: fixed, so the alignment says nothing. */
+export const io = (base: number, portCount: number): number[] => [
   0x47,
   1,
   ...wordBytes(base),
-  ...wordBytes(lastBase),
-  portCount > 1 ? 8 : 1,
+  ...wordBytes(base),
+  1,
   portCount,
 ];
 
