@@ -80,8 +80,16 @@ describe('I8042 with its devices', () => {
     for (let byte = receive(); byte >= 0; byte = receive()) bytes.push(byte);
     return bytes;
   };
-  const toMouse = (...bytes: number[]): number[] => bytes.flatMap((byte) => (command(0xd4, byte), drain()));
-  const toKeyboard = (...bytes: number[]): number[] => bytes.flatMap((byte) => (bus.write(0x60, 1, byte), drain()));
+  const toMouse = (...bytes: number[]): number[] =>
+    bytes.flatMap((byte) => {
+      command(0xd4, byte);
+      return drain();
+    });
+  const toKeyboard = (...bytes: number[]): number[] =>
+    bytes.flatMap((byte) => {
+      bus.write(0x60, 1, byte);
+      return drain();
+    });
 
   describe('controller', () => {
     it('passes its tests and shows the system flag after them', () => {

@@ -176,7 +176,9 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
 
   restore(state: Ps2MouseState): void {
     this.#s = structuredClone(state);
-    this.#announce();
+    // Not at once: the controller may be restored after its devices.
+    if (this.#streams && state.pending.length > 0) this.#timer.arm(guestNs(state.nextReportAt));
+    else this.#timer.disarm();
   }
 
   get #streams(): boolean {

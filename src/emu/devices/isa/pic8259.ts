@@ -317,6 +317,12 @@ export class Pic8259Pair implements InterruptSource, Saveable<Pic8259PairState> 
     return this.#output;
   }
 
+  /** True while interrupt `n` is requested, not masked and not yet acknowledged. */
+  isWaiting(n: number): boolean {
+    const chip = n < 8 ? this.#master : this.#slave;
+    return (chip.irr & ~chip.state.imr & (1 << (n & 7))) !== 0;
+  }
+
   /** The INTA cycles. Without a request the vector is that of IR7 (spurious) and nothing is in service. */
   acknowledge(): number {
     const master = this.#master;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock, TimerQueue } from '#base/clock.ts';
 import { IoBus } from '../../bus/io-bus.ts';
+import { Pic8259Pair } from './pic8259.ts';
 import { PIT_HZ, Pit8254, pitTickNs, pitTicks } from './pit8254.ts';
 
 describe('Pit8254', () => {
@@ -247,6 +248,37 @@ describe('Pit8254', () => {
       expect(rises[i] - rises[i - 1]).toBeGreaterThanOrEqual(Math.floor(periodTicks / 2) - 1);
     }
     expect((rises.at(-1)! - 1) % periodTicks).toBeLessThan(2);
+  });
+
+  it('keeps ticks that find the guest with interrupts disabled', () => {
+    const pic = new Pic8259Pair({ onOutput: () => {} });
+    const waiting = new Pit8254({ timers, irq0: pic.irq(0), tickWaiting: () => pic.isWaiting(0) });
+    waiting.write(3, 1, 0x34);
+    waiting.write(0, 1, 1193 & 0xff);
+    waiting.write(0, 1, 1193 >> 8);
+    let taken = 0;
+    const serve = (ns: number): void => {
+      const end = clock.now() + ns;
+      while (clock.now() < end) {
+        runTo(pitTicks(clock.now()) + 120);
+        if (!pic.output) continue;
+        pic.acknowledge();
+        pic.master.write(0, 1, 0x20);
+        taken++;
+      }
+    };
+    serve(10e6);
+    runTo(pitTicks(110e6)); // 100 ms without an acknowledge.
+    expect(taken).toBeLessThanOrEqual(11);
+    serve(200e6);
+    expect(Math.abs(taken - 310)).toBeLessThanOrEqual(2);
+    // A masked tick is nobody's loss.
+    pic.master.write(1, 1, 0x01);
+    runTo(pitTicks(clock.now()) + 1193 * 500);
+    pic.master.write(1, 1, 0x00);
+    taken = 0;
+    serve(100e6);
+    expect(Math.abs(taken - 100)).toBeLessThanOrEqual(2);
   });
 
   it('bounds what a long stall owes', () => {

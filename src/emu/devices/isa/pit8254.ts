@@ -7,7 +7,7 @@
  * Counters are computed from guest time when asked. Only counter 0 needs a timer: one expiry a rising edge.
  *
  * Late ticks. When the host comes back after several rising edges of mode 2 or 3, one is delivered at once and the
- * others are owed. Owed ticks go out at twice the programmed rate, never closer than `MIN_SPACING_NS`, so a guest that
+ * others are owed. So is a tick that finds the one before it still waiting for the CPU. Owed ticks go out at twice the programmed rate, never closer than `MIN_SPACING_NS`, so a guest that
  * counts ticks catches up without a storm. At most `BACKLOG_NS` worth of ticks is owed; older ones are dropped, as
  * they are when the guest reprograms counter 0. Single-shot modes owe nothing.
  */
@@ -42,6 +42,11 @@ export interface Pit8254Parts {
   /** Sees one rising edge a tick of counter 0. */
   readonly irq0: IrqLine;
   /**
+   * True while an earlier tick is requested, unmasked and not acknowledged by the CPU: another edge would be lost.
+   * Without it every tick is taken to have arrived. For the PIC: `() => pic.isWaiting(0)`.
+   */
+  readonly tickWaiting?: () => boolean;
+  /**
    * The square wave of OUT 2 changed.
    * @param frequencyHz of modes 2 and 3 while GATE 2 is high, else 0
    */
@@ -56,7 +61,7 @@ export interface Pit8254State {
   nextEdge: number;
   /** Rising edges that have passed and were not delivered. */
   owed: number;
-  /** Guest nanosecond of the last edge delivered. */
+  /** Guest nanosecond of the last edge delivered or put off. */
   deliveredAt: number;
   toneHz: number;
 }
@@ -69,6 +74,7 @@ const NOT_YET = -1e12;
 export class Pit8254 implements IoDevice, Saveable<Pit8254State> {
   readonly #timers: Timers;
   readonly #irq0: IrqLine;
+  readonly #tickWaiting: () => boolean;
   readonly #onTone: (frequencyHz: number) => void;
   readonly #timer: Timer;
   /** GATE 0 and 1 are tied high; GATE 2 is bit 0 of port 61h. */
@@ -76,13 +82,14 @@ export class Pit8254 implements IoDevice, Saveable<Pit8254State> {
   #line = false;
   #nextEdge = NO_EDGE;
   #owed = 0;
-  /** Guest time of the last edge the timer delivered since counter 0 was programmed, in ns. */
+  /** Guest time at which the timer last delivered an edge or found one waiting, in ns. */
   #deliveredAt = NOT_YET;
   #toneHz = 0;
 
   constructor(parts: Pit8254Parts) {
     this.#timers = parts.timers;
     this.#irq0 = parts.irq0;
+    this.#tickWaiting = parts.tickWaiting ?? ((): boolean => false);
     this.#onTone = parts.onTone ?? ((): void => {});
     this.#timer = parts.timers.create(() => this.#onEdge());
   }
@@ -120,6 +127,7 @@ export class Pit8254 implements IoDevice, Saveable<Pit8254State> {
   reset(): void {
     for (const counter of this.#counters) counter.reset();
     this.#owed = 0;
+    this.#deliveredAt = NOT_YET;
     this.#nextEdge = NO_EDGE;
     this.#timer.disarm();
     this.#drive(false);
@@ -208,10 +216,12 @@ export class Pit8254 implements IoDevice, Saveable<Pit8254State> {
       this.#owed = Math.min(this.#owed, period > 0 ? Math.max(1, Math.floor(BACKLOG_NS / pitTickNs(period))) : 1);
     }
     if (this.#owed > 0) {
-      this.#owed--;
       this.#deliveredAt = this.#timers.now();
-      this.#drive(false);
-      this.#drive(true);
+      if (!counter.periodic || !this.#tickWaiting()) {
+        this.#owed--;
+        this.#drive(false);
+        this.#drive(true);
+      }
     }
     this.#arm();
   }
