@@ -18,7 +18,7 @@ import {
   type StorageErrorCode,
   sectorsFor,
 } from '../block/block-store.ts';
-import { ChunkCache } from './chunk-cache.ts';
+import { ChunkCache } from '../block/chunk-cache.ts';
 import { type FetchPolicy, fetchRange } from './http-fetch.ts';
 import { type Fetch, type HttpImage, isCrossOrigin, probeImage } from './http-probe.ts';
 import { ReadAhead } from './read-ahead.ts';

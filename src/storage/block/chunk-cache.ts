@@ -1,8 +1,8 @@
 /** Pieces of an image already read, least recently used first to go. */
-export class ChunkCache {
+export class ChunkCache<Buffer extends ArrayBufferLike = ArrayBufferLike> {
   readonly #limitBytes: number;
   /** In order of use: a Map iterates in order of insertion. */
-  readonly #chunks = new Map<number, Uint8Array>();
+  readonly #chunks = new Map<number, Uint8Array<Buffer>>();
   #bytes = 0;
 
   /** @param limitBytes what all chunks together may hold */
@@ -18,7 +18,7 @@ export class ChunkCache {
     return this.#chunks.has(chunk);
   }
 
-  get(chunk: number): Uint8Array | undefined {
+  get(chunk: number): Uint8Array<Buffer> | undefined {
     const bytes = this.#chunks.get(chunk);
     if (!bytes) return undefined;
     this.#chunks.delete(chunk);
@@ -26,7 +26,7 @@ export class ChunkCache {
     return bytes;
   }
 
-  set(chunk: number, bytes: Uint8Array): void {
+  set(chunk: number, bytes: Uint8Array<Buffer>): void {
     this.delete(chunk);
     this.#chunks.set(chunk, bytes);
     this.#bytes += bytes.length;
