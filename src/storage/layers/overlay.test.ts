@@ -52,6 +52,12 @@ class WatchedChanges extends MemoryChangedBlocks {
   readonly commits: number[][] = [];
   failWith: CodedError | undefined;
   before: () => Promise<void> = async () => {};
+  afterLoad: () => Promise<void> = async () => {};
+  override async load(cluster: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await super.load(cluster);
+    await this.afterLoad();
+    return bytes;
+  }
   override async commit(clusters: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void> {
     const copy = new Map([...clusters].map(([n, bytes]) => [n, bytes.slice()]));
     await this.before();
@@ -135,6 +141,22 @@ describe('OverlayStore', () => {
     await store.flush();
     expect((await changes.load(0))[512]).toBe(2);
     expect(store.dirtyBytes).toBe(0);
+  });
+
+  it('does not keep what a slow read found before a write', async () => {
+    const { changes, store } = rig({ cleanBytes: CLUSTER });
+    await store.write(0, bytesOf(2 * SECTORS, 1));
+    await store.flush();
+    let release: () => void = () => {};
+    changes.afterLoad = () => new Promise((resolve) => (release = resolve));
+    const slow = readSectors(store, 0, 1);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    changes.afterLoad = async () => {};
+    await store.write(0, bytesOf(SECTORS, 2));
+    await store.flush();
+    release();
+    await slow;
+    expect((await readSectors(store, 0, 1))[0]).toBe(2);
   });
 
   it('holds no more dirty clusters than allowed, whatever the guest writes without a flush', async () => {
