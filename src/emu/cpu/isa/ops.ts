@@ -112,6 +112,8 @@ export interface Ops {
 
   /** Linear base of the segment the memory operand (or the string source) uses, prefix applied. */
   segmentBase(): I32;
+  /** Selector of that segment (x87 keeps it as the data pointer's). */
+  segmentSelector(): I32;
   /** Most iterations a repeated string instruction may do in one go. */
   repeatLimit(): I32;
   /** Takes `count` more instructions from the slice's budget. */

@@ -1,0 +1,80 @@
+/** SSE conversions, one element at a time. Source: SDM Vol. 1, 11.4.1.6, 11.5; Vol. 2, CVT*. Flags as in sse-arith.ts. */
+import { i32, i64, k32, k64, select } from '../wasm/expr.ts';
+import { type Extended, isNan, isSignalling, isZero, operandOf, signOf } from './extended.ts';
+import { EXTENDED_BIAS, EXTENDED_MAX, FLAG, flag64, type KernelSet, raiseFlags } from './kernel-set.ts';
+import { F32, F64, FORMATS, type Format, roundSignificand } from './round.ts';
+import { constantsOf, narrow, unpack } from './sse-arith.ts';
+import { shiftRightJam } from './wide.ts';
+
+/** sseF32ToF64, sseF64ToF32 (state, control, bits). */
+function defineResize(set: KernelSet, from: Format, to: Format): void {
+  const { quietBit, infinity } = constantsOf(to);
+  set.define(`sseF${from.bits}ToF${to.bits}`, ['i32', 'i32', from.type], to.type, (f) => {
+    const state = f.param(0, 'i32').get;
+    const control = f.param(1, 'i32').get;
+    const v = unpack(f, from, f.param(2, from.type).get, control);
+    const signBit = f.let(i64.shl(flag64(signOf(v)), k64(to.bits - 1)));
+    f.if(i32.eq(v.exp, k32(EXTENDED_MAX)), () => {
+      const payload = i64.shrU(i64.shl(v.sig, k64(1)), k64(64 - to.fraction));
+      const quiet = select(isNan(v), i64.or(payload, k64(quietBit)), k64(0));
+      raiseFlags(f, state, isSignalling(v));
+      f.return(narrow(to, i64.or(i64.or(signBit, k64(infinity)), quiet)));
+    });
+    f.if(isZero(v), () => f.return(narrow(to, signBit)));
+    f.if(v.denormal, () => raiseFlags(f, state, v.denormal));
+    const o = operandOf(f, v);
+    f.return(set.value(to.type, `round${to.bits}`, state, control, o.sign, o.exp, o.sig, k64(0)));
+    f.unreachable();
+  });
+}
+
+/** sseF32ToInteger, sseF64ToInteger (state, control, bits): 32-bit; the integer indefinite when it does not fit. */
+function defineToInteger(set: KernelSet, format: Format): void {
+  set.define(`sseF${format.bits}ToInteger`, ['i32', 'i32', format.type], 'i32', (f) => {
+    const state = f.param(0, 'i32').get;
+    const control = f.param(1, 'i32').get;
+    const v: Extended = unpack(f, format, f.param(2, format.type).get, control);
+    f.if(isZero(v), () => f.return(k32(0)));
+    const sign = f.let(signOf(v));
+    f.block((invalid) => {
+      f.brIf(invalid, i32.gtS(v.exp, k32(EXTENDED_BIAS + 32)));
+      const hi = f.local('i64');
+      const lo = f.local('i64');
+      f.set(hi, v.sig);
+      f.set(lo, k64(0));
+      shiftRightJam(f, hi, lo, i32.sub(k32(EXTENDED_BIAS + 63), v.exp));
+      const r = roundSignificand(f, sign, control, hi, lo.get, 0);
+      f.brIf(invalid, i64.gtU(hi.get, i64.add(k64(0x7fffffff), flag64(sign))));
+      raiseFlags(f, state, i32.shl(r.inexact, k32(5)));
+      const magnitude = i32.wrap(hi.get);
+      f.return(select(sign, i32.sub(k32(0), magnitude), magnitude));
+    });
+    raiseFlags(f, state, k32(FLAG.ie));
+    f.return(k32(0x80000000 | 0));
+    f.unreachable();
+  });
+}
+
+/** sseIntegerToF32(state, control, value). */
+function defineFromInteger(set: KernelSet): void {
+  set.define('sseIntegerToF32', ['i32', 'i32', 'i32'], 'i32', (f) => {
+    const state = f.param(0, 'i32').get;
+    const control = f.param(1, 'i32').get;
+    const value = f.param(2, 'i32').get;
+    f.if(i32.eqz(value), () => f.return(k32(0)));
+    const sign = f.let(i32.shrU(value, k32(31)));
+    const wide = i64.extendS(value);
+    const magnitude = f.let(select(sign, i64.sub(k64(0), wide), wide));
+    const n = f.let(i64.clz(magnitude));
+    const exp = i32.sub(k32(EXTENDED_BIAS + 63), i32.wrap(n));
+    f.return(set.value('i32', 'round32', state, control, sign, exp, i64.shl(magnitude, n), k64(0)));
+    f.unreachable();
+  });
+}
+
+export function defineSseConversions(set: KernelSet): void {
+  defineResize(set, F32, F64);
+  defineResize(set, F64, F32);
+  for (const format of FORMATS) defineToInteger(set, format);
+  defineFromInteger(set);
+}
