@@ -39,7 +39,7 @@ export function crtTiming(registers: VgaRegisterFiles, dispi: Dispi): CrtTiming 
   const halved = sequencer[SR.clockingMode] & CLOCKING_MODE.halfDotClock ? 2 : 1;
   const start = crtc[CR.verticalRetraceStart] | ((overflow & 4) << 6) | ((overflow & 0x80) << 2);
   // The end register holds only the low four bits of the line at which retrace ends.
-  const length = ((crtc[CR.verticalRetraceEnd] - start) & 15) || 16;
+  const length = (crtc[CR.verticalRetraceEnd] - start) & 15 || 16;
   return timing(
     (characters * dots * halved * 1e9) / clock,
     lines,
@@ -69,9 +69,7 @@ export function inputStatus1(scan: CrtTiming, nowNs: number): number {
   const retrace = scan.retraceStart <= line && line < scan.retraceEnd;
   // Bits 4 and 5 feed pixel bits back; self-tests only look that they change.
   const feedback = display ? Math.floor(inLine / 40) & 3 : 0;
-  return (
-    (display ? 0 : STATUS_DISPLAY_OFF) | (retrace ? STATUS_RETRACE : 0) | (feedback << STATUS_FEEDBACK_SHIFT)
-  );
+  return (display ? 0 : STATUS_DISPLAY_OFF) | (retrace ? STATUS_RETRACE : 0) | (feedback << STATUS_FEEDBACK_SHIFT);
 }
 
 function timing(

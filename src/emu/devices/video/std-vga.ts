@@ -12,7 +12,7 @@ import { PAGE_BYTES } from '#base/units.ts';
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
 import type { Saveable } from '#emu/bus/wires.ts';
 import type { BarMoved, BarWindows } from '#emu/devices/pci/bar-windows.ts';
-import { type PciConfigState, PciConfigSpace } from '#emu/devices/pci/pci-function.ts';
+import { PciConfigSpace, type PciConfigState } from '#emu/devices/pci/pci-function.ts';
 import { FRAME_WORDS, type SharedFrame } from '#emu/host/frame.ts';
 import { type CrtTiming, crtTiming, inputStatus1 } from './crt-timing.ts';
 import { Dispi, type DispiState } from './dispi.ts';
@@ -50,7 +50,14 @@ export interface StdVgaParts {
 
 /** Bytes of the register window (BAR 2). */
 const REGISTER_WINDOW_BYTES = 0x1000;
-const REGISTERS = { edidEnd: 0x100, vga: 0x400, vgaEnd: 0x420, dispi: 0x500, dispiEnd: 0x516, extended: 0x600 } as const;
+const REGISTERS = {
+  edidEnd: 0x100,
+  vga: 0x400,
+  vgaEnd: 0x420,
+  dispi: 0x500,
+  dispiEnd: 0x516,
+  extended: 0x600,
+} as const;
 const EXTENDED_BYTES = 8;
 /** Extended register 4: byte order of the framebuffer. */
 const LITTLE_ENDIAN = 0x1e1e_1e1e;

@@ -6,9 +6,9 @@
  * half rate, blinking in graphics modes, interlace.
  */
 import { FRAME, FRAME_KIND, type FrameKind, NO_LINE } from '#emu/host/frame.ts';
+import { verticalDisplayLines } from './crt-timing.ts';
 import type { Dac } from './dac.ts';
 import type { Dispi } from './dispi.ts';
-import { verticalDisplayLines } from './crt-timing.ts';
 import {
   AR,
   ATTRIBUTE_MODE,
@@ -56,8 +56,7 @@ export function describeScreen(record: Uint32Array, source: ScreenSource, frameC
   else describeVga(record, source, frameCount);
   const { attributeIndex, sequencer } = source.registers;
   const off =
-    (attributeIndex & PALETTE_ADDRESS_SOURCE) === 0 ||
-    (sequencer[SR.clockingMode] & CLOCKING_MODE.screenOff) !== 0;
+    (attributeIndex & PALETTE_ADDRESS_SOURCE) === 0 || (sequencer[SR.clockingMode] & CLOCKING_MODE.screenOff) !== 0;
   if (off) record[FRAME.kind] = FRAME_KIND.blank;
 }
 
