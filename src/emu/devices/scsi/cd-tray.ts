@@ -205,7 +205,10 @@ export class CdTray implements Saveable<CdTrayState> {
   }
 
   #expired(): void {
-    if (this.#presence === 'changing') return this.#enter('spinning-up', SPIN_UP_NS);
+    if (this.#presence === 'changing') {
+      this.#enter('spinning-up', SPIN_UP_NS);
+      return;
+    }
     this.#presence = 'ready';
     this.#attention = SENSE.mediumMayHaveChanged;
     this.#event(MEDIA_EVENT.newMedia);

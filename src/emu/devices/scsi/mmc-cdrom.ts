@@ -1,11 +1,12 @@
 import { CodedError } from '#base/errors.ts';
 import type { BlockPort, BlockStatus } from '#emu/host/block.ts';
 import { encodeMode1, PREGAP_SECTORS, RAW_SECTOR_BYTES, SECTORS_PER_SECOND, USER_DATA_BYTES } from './cd-sector.ts';
-import { CdTray, type CdTrayParts, type CdTrayState } from './cd-tray.ts';
+import { CdTray, type CdTrayParts } from './cd-tray.ts';
 import { SCSI_STATUS, type ScsiLogicalUnit, type ScsiPhase } from './logical-unit.ts';
 import { IGNORES_ATTENTION, NEEDS_DISC, OP } from './mmc-commands.ts';
-import { type ModePageState, ModePages } from './mmc-mode-pages.ts';
+import { ModePages } from './mmc-mode-pages.ts';
 import * as respond from './mmc-responses.ts';
+import { type MmcCdromState, noRead } from './mmc-state.ts';
 import { encodeFixedSense, FIXED_SENSE_BYTES, SENSE, type Sense } from './sense.ts';
 
 /**
@@ -26,46 +27,7 @@ export interface MmcCdromParts extends CdTrayParts {
   readonly activity?: (kind: 'read') => void;
 }
 
-interface ReadState {
-  lba: number;
-  remainingBlocks: number;
-  /** Blocks of the open request or window. */
-  chunkBlocks: number;
-  servedBlocks: number;
-  /** A request of this chunk failed: blocks are asked one by one. */
-  single: boolean;
-  failed: boolean;
-  /** First and last+1 byte of the raw sector that the host asked for. */
-  from: number;
-  to: number;
-}
-
-export interface MmcCdromState {
-  tray: CdTrayState;
-  modePages: ModePageState;
-  phase: ScsiPhase;
-  cdb: Uint8Array;
-  buffer: Uint8Array;
-  position: number;
-  end: number;
-  status: number;
-  sense: Sense;
-  /** Sense that REQUEST SENSE returns. */
-  pending: Sense;
-  headLba: number;
-  read: ReadState;
-}
-
-const noRead = (): ReadState => ({
-  lba: 0,
-  remainingBlocks: 0,
-  chunkBlocks: 0,
-  servedBlocks: 0,
-  single: false,
-  failed: false,
-  from: 16,
-  to: 16 + USER_DATA_BYTES,
-});
+export type { MmcCdromState } from './mmc-state.ts';
 
 export class MmcCdrom implements ScsiLogicalUnit {
   onPhase: () => void = () => {};
@@ -86,6 +48,45 @@ export class MmcCdrom implements ScsiLogicalUnit {
   #outstanding = false;
   /** The command was aborted while its request was outstanding: the answer is dropped. */
   #orphaned = false;
+
+  /** What each operation code does; those missing are invalid. */
+  readonly #commands: Readonly<Record<number, (cdb: Uint8Array, view: DataView) => void>> = {
+    [OP.testUnitReady]: () => this.#good(),
+    [OP.setCdSpeed]: () => this.#good(),
+    [OP.requestSense]: () => this.#requestSense(),
+    [OP.inquiry]: () => this.#inquiry(),
+    [OP.modeSense6]: (c) => this.#modeSense(4, c[4]),
+    [OP.modeSense10]: (_, v) => this.#modeSense(8, v.getUint16(7)),
+    [OP.modeSelect6]: (c) => this.#modeSelect(c[4]),
+    [OP.modeSelect10]: (_, v) => this.#modeSelect(v.getUint16(7)),
+    [OP.startStopUnit]: () => this.#startStopUnit(),
+    [OP.preventAllow]: (c) => {
+      this.#tray.lock((c[4] & 1) !== 0);
+      this.#good();
+    },
+    [OP.getConfiguration]: (c, v) => {
+      const profile = respond.profileOf(this.#blockCount);
+      this.#data(respond.encodeConfiguration(this.#buffer, c[1] & 3, v.getUint16(2), profile), v.getUint16(7));
+    },
+    [OP.getEventStatusNotification]: () => this.#getEventStatus(),
+    [OP.mechanismStatus]: (_, v) =>
+      this.#data(respond.encodeMechanismStatus(this.#buffer, this.#tray.open, this.#headLba), v.getUint16(8)),
+    [OP.readCd]: (c, v) => this.#readCd(v.getUint32(2), (c[6] << 16) | (c[7] << 8) | c[8]),
+    [OP.readCdMsf]: () => this.#readCdMsf(),
+    [OP.read10]: (_, v) => this.#readBlocks(v.getUint32(2), v.getUint16(7)),
+    [OP.read12]: (_, v) => this.#readBlocks(v.getUint32(2), v.getUint32(6)),
+    [OP.readCapacity]: () => this.#readCapacity(),
+    [OP.seek10]: (_, v) => this.#seek(v.getUint32(2)),
+    [OP.readToc]: () => this.#readToc(),
+    [OP.readSubChannel]: () => this.#readSubChannel(),
+    [OP.readDiscInformation]: (_, v) => this.#data(respond.encodeDiscInformation(this.#buffer), v.getUint16(7)),
+    [OP.readTrackInformation]: () => this.#readTrackInformation(),
+    [OP.readDvdStructure]: (c, v) => {
+      const isDvd = respond.profileOf(this.#blockCount) === respond.PROFILE.dvdRom;
+      const made = isDvd ? respond.encodeDvdStructure(this.#buffer, c[7], this.#blockCount) : undefined;
+      this.#dataOrInvalid(made, v.getUint16(8));
+    },
+  };
 
   /** @throws CodedError<'bad-medium'> for a disc smaller than one block. */
   constructor(parts: MmcCdromParts) {
@@ -162,7 +163,8 @@ export class MmcCdrom implements ScsiLogicalUnit {
     if (this.#position < this.#end) return;
     if (this.#phase === 'data-out') {
       this.#phase = 'busy';
-      return this.#modeSelected();
+      this.#modeSelected();
+      return;
     }
     this.#phase = 'busy';
     const r = this.#read;
@@ -239,86 +241,33 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const attention = this.#tray.attention;
     if (attention && !IGNORES_ATTENTION.has(opcode)) {
       this.#tray.clearAttention();
-      return this.#fail(attention);
+      this.#fail(attention);
+      return;
     }
     const notReady = NEEDS_DISC.has(opcode) ? this.#tray.notReady : undefined;
-    if (notReady) return this.#fail(notReady);
+    if (notReady) {
+      this.#fail(notReady);
+      return;
+    }
     this.#buffer.fill(0, 0, 4096);
-    this.#dispatch(opcode);
+    const command = this.#commands[opcode];
+    if (command) command(this.#cdb, this.#cdbView);
+    else this.#fail(SENSE.invalidOpcode);
   }
 
-  #dispatch(opcode: number): void {
-    const c = this.#cdb;
-    const v = this.#cdbView;
-    switch (opcode) {
-      case OP.testUnitReady:
-      case OP.setCdSpeed:
-        return this.#good();
-      case OP.requestSense:
-        return this.#requestSense();
-      case OP.inquiry:
-        return this.#inquiry();
-      case OP.modeSense6:
-        return this.#modeSense(4, c[4]);
-      case OP.modeSense10:
-        return this.#modeSense(8, v.getUint16(7));
-      case OP.modeSelect6:
-        return this.#modeSelect(c[4]);
-      case OP.modeSelect10:
-        return this.#modeSelect(v.getUint16(7));
-      case OP.startStopUnit:
-        return this.#startStopUnit();
-      case OP.preventAllow:
-        this.#tray.lock((c[4] & 1) !== 0);
-        return this.#good();
-      case OP.getConfiguration:
-        return this.#data(
-          respond.encodeConfiguration(this.#buffer, c[1] & 3, v.getUint16(2), respond.profileOf(this.#blockCount)),
-          v.getUint16(7),
-        );
-      case OP.getEventStatusNotification:
-        return this.#getEventStatus();
-      case OP.mechanismStatus:
-        return this.#data(respond.encodeMechanismStatus(this.#buffer, this.#tray.open, this.#headLba), v.getUint16(8));
-      case OP.readCd:
-        return this.#readCd(v.getUint32(2), (c[6] << 16) | (c[7] << 8) | c[8]);
-      case OP.readCdMsf:
-        return this.#readCdMsf();
-      case OP.read10:
-        return this.#readBlocks(v.getUint32(2), v.getUint16(7));
-      case OP.read12:
-        return this.#readBlocks(v.getUint32(2), v.getUint32(6));
-      default:
-        return this.#describeDisc(opcode);
-    }
+  #readCapacity(): void {
+    new DataView(this.#buffer.buffer).setUint32(0, this.#blockCount - 1);
+    this.#buffer[6] = USER_DATA_BYTES >> 8;
+    this.#data(8, 8);
   }
 
-  #describeDisc(opcode: number): void {
-    const c = this.#cdb;
-    const v = this.#cdbView;
-    switch (opcode) {
-      case OP.readCapacity:
-        new DataView(this.#buffer.buffer).setUint32(0, this.#blockCount - 1);
-        this.#buffer[6] = USER_DATA_BYTES >> 8;
-        return this.#data(8, 8);
-      case OP.seek10:
-        if (v.getUint32(2) >= this.#blockCount) return this.#fail(SENSE.lbaOutOfRange);
-        this.#headLba = v.getUint32(2);
-        return this.#good();
-      case OP.readToc:
-        return this.#readToc();
-      case OP.readSubChannel:
-        return this.#readSubChannel();
-      case OP.readDiscInformation:
-        return this.#data(respond.encodeDiscInformation(this.#buffer), v.getUint16(7));
-      case OP.readTrackInformation:
-        return this.#readTrackInformation();
-      case OP.readDvdStructure:
-        if (respond.profileOf(this.#blockCount) !== respond.PROFILE.dvdRom) return this.#fail(SENSE.invalidFieldInCdb);
-        return this.#dataOrInvalid(respond.encodeDvdStructure(this.#buffer, c[7], this.#blockCount), v.getUint16(8));
-      default:
-        return this.#fail(SENSE.invalidOpcode);
+  #seek(lba: number): void {
+    if (lba >= this.#blockCount) {
+      this.#fail(SENSE.lbaOutOfRange);
+      return;
     }
+    this.#headLba = lba;
+    this.#good();
   }
 
   #requestSense(): void {
@@ -336,15 +285,24 @@ export class MmcCdrom implements ScsiLogicalUnit {
   #inquiry(): void {
     const [, flags, page, , allocation] = this.#cdb;
     const { identity } = this.#parts;
-    if (flags & 1) return this.#dataOrInvalid(respond.encodeVitalProductData(this.#buffer, page, identity), allocation);
-    if (page !== 0) return this.#fail(SENSE.invalidFieldInCdb);
+    if (flags & 1) {
+      this.#dataOrInvalid(respond.encodeVitalProductData(this.#buffer, page, identity), allocation);
+      return;
+    }
+    if (page !== 0) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     this.#data(respond.encodeInquiry(this.#buffer, identity), allocation);
   }
 
   #modeSense(headerBytes: 4 | 8, allocation: number): void {
     const page = this.#cdb[2];
     const encoded = this.#modePages.encode(this.#buffer, headerBytes, page & 0x3f, page >> 6, this.#tray.locked);
-    if (typeof encoded !== 'number') return this.#fail(encoded);
+    if (typeof encoded !== 'number') {
+      this.#fail(encoded);
+      return;
+    }
     const byteCount = headerBytes + encoded;
     // Medium type: door open, no disc, or a 120 mm data disc.
     const medium = this.#tray.open ? 0x71 : this.#tray.readable ? 0x01 : 0x70;
@@ -354,8 +312,14 @@ export class MmcCdrom implements ScsiLogicalUnit {
   }
 
   #modeSelect(listBytes: number): void {
-    if (!(this.#cdb[1] & 0x10) || this.#cdb[1] & 1) return this.#fail(SENSE.invalidFieldInCdb);
-    if (listBytes === 0) return this.#good();
+    if (!(this.#cdb[1] & 0x10) || this.#cdb[1] & 1) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
+    if (listBytes === 0) {
+      this.#good();
+      return;
+    }
     this.#position = 0;
     this.#end = listBytes;
     // The list is bounded by its 16-bit length, so it fits the buffer.
@@ -372,10 +336,14 @@ export class MmcCdrom implements ScsiLogicalUnit {
   #startStopUnit(): void {
     const control = this.#cdb[4];
     // A power condition, when given, takes the place of Start and LoEj.
-    if (control >> 4 || !(control & 2)) return this.#good();
+    if (control >> 4 || !(control & 2)) {
+      this.#good();
+      return;
+    }
     if (control & 1) {
       this.#tray.close();
-      return this.#good();
+      this.#good();
+      return;
     }
     const refused = this.#tray.guestEject();
     if (refused) this.#fail(refused);
@@ -384,7 +352,10 @@ export class MmcCdrom implements ScsiLogicalUnit {
 
   #getEventStatus(): void {
     const c = this.#cdb;
-    if (!(c[1] & 1)) return this.#fail(SENSE.invalidFieldInCdb);
+    if (!(c[1] & 1)) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     const b = this.#buffer;
     const MEDIA_CLASS = 4;
     b[3] = 1 << MEDIA_CLASS;
@@ -408,9 +379,13 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const allocation = this.#cdbView.getUint16(7);
     const time = (c[1] & 2) !== 0;
     if (format === 0 || format === 1) {
-      return this.#dataOrInvalid(respond.encodeToc(b, format, c[6], time, this.#blockCount), allocation);
+      this.#dataOrInvalid(respond.encodeToc(b, format, c[6], time, this.#blockCount), allocation);
+      return;
     }
-    if (format === 2) return this.#data(respond.encodeRawToc(b, this.#blockCount), allocation);
+    if (format === 2) {
+      this.#data(respond.encodeRawToc(b, this.#blockCount), allocation);
+      return;
+    }
     this.#fail(SENSE.invalidFieldInCdb);
   }
 
@@ -418,9 +393,18 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const c = this.#cdb;
     const b = this.#buffer;
     const allocation = this.#cdbView.getUint16(7);
-    if (!(c[2] & 0x40)) return this.#data(4, allocation);
-    if (c[3] === 1) return this.#data(respond.encodePosition(b, this.#headLba, (c[1] & 2) !== 0), allocation);
-    if (c[3] === 2 || c[3] === 3) return this.#data(respond.encodeNoCatalogue(b, c[3]), allocation);
+    if (!(c[2] & 0x40)) {
+      this.#data(4, allocation);
+      return;
+    }
+    if (c[3] === 1) {
+      this.#data(respond.encodePosition(b, this.#headLba, (c[1] & 2) !== 0), allocation);
+      return;
+    }
+    if (c[3] === 2 || c[3] === 3) {
+      this.#data(respond.encodeNoCatalogue(b, c[3]), allocation);
+      return;
+    }
     this.#fail(SENSE.invalidFieldInCdb);
   }
 
@@ -428,7 +412,10 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const kind = this.#cdb[1] & 3;
     const number = this.#cdbView.getUint32(2);
     const known = kind === 0 ? number < this.#blockCount : kind < 3 && number === 1;
-    if (!known) return this.#fail(SENSE.invalidFieldInCdb);
+    if (!known) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     this.#data(respond.encodeTrackInformation(this.#buffer, this.#blockCount), this.#cdbView.getUint16(7));
   }
 
@@ -437,8 +424,14 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const sector = (at: number): number => (c[at] * 60 + c[at + 1]) * SECTORS_PER_SECOND + c[at + 2] - PREGAP_SECTORS;
     const first = sector(3);
     const end = sector(6);
-    if (first < 0) return this.#fail(SENSE.lbaOutOfRange);
-    if (end < first) return this.#fail(SENSE.invalidFieldInCdb);
+    if (first < 0) {
+      this.#fail(SENSE.lbaOutOfRange);
+      return;
+    }
+    if (end < first) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     this.#readCd(first, end - first);
   }
 
@@ -446,21 +439,36 @@ export class MmcCdrom implements ScsiLogicalUnit {
   #readCd(lba: number, blockCount: number): void {
     const c = this.#cdb;
     const expectedType = (c[1] >> 2) & 7;
-    if (expectedType !== 0 && expectedType !== 2) return this.#fail(SENSE.illegalModeForThisTrack);
+    if (expectedType !== 0 && expectedType !== 2) {
+      this.#fail(SENSE.illegalModeForThisTrack);
+      return;
+    }
     // C2 pointers and sub-channels.
-    if (c[9] & 0x06 || c[10] & 7) return this.#fail(SENSE.invalidFieldInCdb);
+    if (c[9] & 0x06 || c[10] & 7) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     // Sync, header, user data, EDC and ECC; mode 1 has no sub-header.
     const ends = [0, 12, 16, 2064, RAW_SECTOR_BYTES];
     const asked = [c[9] & 0x80, c[9] & 0x20, c[9] & 0x10, c[9] & 0x08].map(Boolean);
     const first = asked.indexOf(true);
     const last = asked.lastIndexOf(true);
-    if (first < 0) return this.#good();
-    if (asked.slice(first, last + 1).includes(false)) return this.#fail(SENSE.invalidFieldInCdb);
+    if (first < 0) {
+      this.#good();
+      return;
+    }
+    if (asked.slice(first, last + 1).includes(false)) {
+      this.#fail(SENSE.invalidFieldInCdb);
+      return;
+    }
     this.#readBlocks(lba, blockCount, ends[first], ends[last + 1]);
   }
 
   #readBlocks(lba: number, blockCount: number, from = 16, to = 16 + USER_DATA_BYTES): void {
-    if (lba + blockCount > this.#blockCount || lba >= this.#blockCount) return this.#fail(SENSE.lbaOutOfRange);
+    if (lba + blockCount > this.#blockCount || lba >= this.#blockCount) {
+      this.#fail(SENSE.lbaOutOfRange);
+      return;
+    }
     const r = this.#read;
     r.lba = lba;
     r.remainingBlocks = blockCount;
@@ -473,7 +481,10 @@ export class MmcCdrom implements ScsiLogicalUnit {
   #readChunk(): void {
     const r = this.#read;
     const notReady = this.#tray.notReady;
-    if (notReady) return this.#fail(notReady);
+    if (notReady) {
+      this.#fail(notReady);
+      return;
+    }
     r.chunkBlocks = Math.min(r.remainingBlocks, CHUNK_BLOCKS);
     r.servedBlocks = 0;
     r.single = false;
@@ -485,7 +496,8 @@ export class MmcCdrom implements ScsiLogicalUnit {
     const r = this.#read;
     const disc = this.#tray.readable;
     if (!disc || (r.lba + r.chunkBlocks) * PORT_SECTORS > disc.sectorCount) {
-      return this.#fail(this.#tray.notReady ?? SENSE.lbaOutOfRange);
+      this.#fail(this.#tray.notReady ?? SENSE.lbaOutOfRange);
+      return;
     }
     const from = r.servedBlocks * USER_DATA_BYTES;
     const to = (r.single ? r.servedBlocks + 1 : r.chunkBlocks) * USER_DATA_BYTES;

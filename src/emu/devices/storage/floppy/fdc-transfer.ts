@@ -204,13 +204,23 @@ export class FdcTransfer {
   #first(): void {
     const t = this.#t;
     if ((t.kind === 'write' || t.kind === 'format') && this.#drive?.writeProtected) {
-      return this.#finish(ST1.notWritable, 0);
+      this.#finish(ST1.notWritable, 0);
+      return;
     }
-    if (t.kind !== 'format') return this.#nextRun();
-    if (this.#cylinder() === undefined) return this.#finish(ST1.missingAddressMark, 0);
+    if (t.kind !== 'format') {
+      this.#nextRun();
+      return;
+    }
+    if (this.#cylinder() === undefined) {
+      this.#finish(ST1.missingAddressMark, 0);
+      return;
+    }
     // Four bytes of id a sector: `endOfTrack` holds the command's sector count.
     const byteCount = t.endOfTrack * 4;
-    if (!this.#useDma) return this.#openFifo(byteCount);
+    if (!this.#useDma) {
+      this.#openFifo(byteCount);
+      return;
+    }
     this.#formatWith(this.#parts.dma.readFromMemory(this.#buffer.subarray(0, byteCount)));
   }
 
@@ -223,11 +233,18 @@ export class FdcTransfer {
     const t = this.#t;
     const cylinder = this.#cylinder();
     const sectors = this.#drive?.geometry?.sectorsPerTrack ?? 0;
-    if (cylinder === undefined) return this.#finish(ST1.missingAddressMark, 0);
-    if (t.id.c !== cylinder) {
-      return this.#finish(ST1.noData, t.id.c === 0xff ? ST2.wrongCylinder | ST2.badCylinder : ST2.wrongCylinder);
+    if (cylinder === undefined) {
+      this.#finish(ST1.missingAddressMark, 0);
+      return;
     }
-    if (t.id.h !== t.head || t.id.n !== 2 || t.id.r < 1 || sectors < t.id.r) return this.#finish(ST1.noData, 0);
+    if (t.id.c !== cylinder) {
+      this.#finish(ST1.noData, t.id.c === 0xff ? ST2.wrongCylinder | ST2.badCylinder : ST2.wrongCylinder);
+      return;
+    }
+    if (t.id.h !== t.head || t.id.n !== 2 || t.id.r < 1 || sectors < t.id.r) {
+      this.#finish(ST1.noData, 0);
+      return;
+    }
     // An end of track before the first sector is never met: the transfer runs to the diskette's own end.
     const last = t.endOfTrack < t.id.r ? sectors : Math.min(t.endOfTrack, sectors);
     t.run = t.stopAtMark ? 1 : last - t.id.r + 1;
@@ -235,7 +252,10 @@ export class FdcTransfer {
       if (t.verifyCount >= 0) t.run = Math.min(t.run, t.verifyCount);
     } else if (this.#useDma) {
       t.run = Math.min(t.run, Math.ceil(this.#parts.dma.remainingBytes / SECTOR_BYTES));
-      if (t.run === 0) return this.#finish(ST1.overrun, 0);
+      if (t.run === 0) {
+        this.#finish(ST1.overrun, 0);
+        return;
+      }
     }
     t.served = 0;
     t.single = false;
@@ -247,9 +267,15 @@ export class FdcTransfer {
   #takeFromHost(): void {
     const t = this.#t;
     const byteCount = t.run * SECTOR_BYTES;
-    if (!this.#useDma) return this.#openFifo(byteCount);
+    if (!this.#useDma) {
+      this.#openFifo(byteCount);
+      return;
+    }
     const taken = this.#parts.dma.readFromMemory(this.#buffer.subarray(0, byteCount));
-    if (taken === 0) return this.#finish(ST1.overrun, 0);
+    if (taken === 0) {
+      this.#finish(ST1.overrun, 0);
+      return;
+    }
     // Terminal count inside a sector: the rest of it is written as zeros.
     t.run = Math.ceil(taken / SECTOR_BYTES);
     this.#buffer.fill(0, taken, t.run * SECTOR_BYTES);
@@ -269,7 +295,10 @@ export class FdcTransfer {
     const drive = this.#drive;
     const g = drive?.geometry;
     const cylinder = this.#cylinder();
-    if (!drive?.medium || !g || cylinder === undefined) return this.#finish(ST1.missingAddressMark, 0);
+    if (!drive?.medium || !g || cylinder === undefined) {
+      this.#finish(ST1.missingAddressMark, 0);
+      return;
+    }
     drive.activity(kind);
     this.#outstanding = true;
     drive.medium.submit({
@@ -289,7 +318,11 @@ export class FdcTransfer {
       return;
     }
     const t = this.#t;
-    if (t.kind === 'format') return status === 'ok' ? this.#finish(0, 0) : this.#failed(status);
+    if (t.kind === 'format') {
+      if (status === 'ok') this.#finish(0, 0);
+      else this.#failed(status);
+      return;
+    }
     if (status === 'ok') {
       t.served += sectors;
       if (t.served < t.run) this.#askMedium();
@@ -300,7 +333,10 @@ export class FdcTransfer {
     } else {
       t.run = t.served;
       t.failed = true;
-      if (t.kind === 'read' && t.served > 0) return this.#runServed();
+      if (t.kind === 'read' && t.served > 0) {
+        this.#runServed();
+        return;
+      }
       t.id.r += t.served;
       this.#failed(status);
     }
@@ -308,13 +344,20 @@ export class FdcTransfer {
 
   #runServed(): void {
     const t = this.#t;
-    if (t.kind !== 'read') return this.#runMoved(t.run);
+    if (t.kind !== 'read') {
+      this.#runMoved(t.run);
+      return;
+    }
     const byteCount = t.run * SECTOR_BYTES;
-    if (!this.#useDma) return this.#openFifo(byteCount);
+    if (!this.#useDma) {
+      this.#openFifo(byteCount);
+      return;
+    }
     const taken = this.#parts.dma.writeToMemory(this.#buffer.subarray(0, byteCount));
     if (taken < byteCount && (taken === 0 || !this.#parts.dma.terminalCount)) {
       t.id.r += Math.floor(taken / SECTOR_BYTES);
-      return this.#finish(ST1.overrun, 0);
+      this.#finish(ST1.overrun, 0);
+      return;
     }
     this.#runMoved(Math.ceil(taken / SECTOR_BYTES));
   }
@@ -328,15 +371,31 @@ export class FdcTransfer {
     const terminal = this.#useDma && t.kind !== 'verify' && this.#parts.dma.terminalCount;
     if (t.verifyCount >= 0) {
       t.verifyCount -= sectors;
-      if (t.verifyCount === 0) return this.#finish(0, 0);
+      if (t.verifyCount === 0) {
+        this.#finish(0, 0);
+        return;
+      }
     }
-    if (terminal) return this.#finish(0, t.stopAtMark ? ST2.controlMark : 0);
-    if (t.failed) return this.#failed('io');
-    if (t.stopAtMark) return this.#finish(0, ST2.controlMark);
-    if (!atEnd) return this.#nextRun();
+    if (terminal) {
+      this.#finish(0, t.stopAtMark ? ST2.controlMark : 0);
+      return;
+    }
+    if (t.failed) {
+      this.#failed('io');
+      return;
+    }
+    if (t.stopAtMark) {
+      this.#finish(0, ST2.controlMark);
+      return;
+    }
+    if (!atEnd) {
+      this.#nextRun();
+      return;
+    }
     if (sideLeft) {
       t.head = 1;
-      return this.#nextRun();
+      this.#nextRun();
+      return;
     }
     // The track ended and nobody said enough: only commands that count for themselves end well.
     this.#finish(t.wholeTrack || t.kind === 'verify' ? 0 : ST1.endOfCylinder, 0);
@@ -368,15 +427,24 @@ export class FdcTransfer {
       t.id = { c, h, r, n };
       if (c === cylinder && h === t.head && n === 2 && 1 <= r && r <= sectors) seen.add(r);
     }
-    if (byteCount < t.endOfTrack * 4) return this.#finish(ST1.overrun, 0);
-    if (seen.size !== sectors || t.endOfTrack !== sectors) return this.#finish(ST1.missingAddressMark, 0);
+    if (byteCount < t.endOfTrack * 4) {
+      this.#finish(ST1.overrun, 0);
+      return;
+    }
+    if (seen.size !== sectors || t.endOfTrack !== sectors) {
+      this.#finish(ST1.missingAddressMark, 0);
+      return;
+    }
     this.#buffer.fill(t.filler, 0, sectors * SECTOR_BYTES);
     this.#submit('write', 0, 0, sectors);
   }
 
   #openFifo(byteCount: number): void {
     const t = this.#t;
-    if (byteCount === 0) return this.#finish(ST1.missingAddressMark, 0);
+    if (byteCount === 0) {
+      this.#finish(ST1.missingAddressMark, 0);
+      return;
+    }
     t.position = 0;
     t.end = byteCount;
     t.waiting = 'fifo';
@@ -384,7 +452,10 @@ export class FdcTransfer {
   }
 
   #failed(status: BlockStatus): void {
-    if (status === 'read-only') return this.#finish(ST1.notWritable, 0);
+    if (status === 'read-only') {
+      this.#finish(ST1.notWritable, 0);
+      return;
+    }
     this.#finish(ST1.dataError, ST2.dataErrorInData);
   }
 

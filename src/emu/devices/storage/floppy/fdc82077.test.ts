@@ -65,7 +65,10 @@ class Diskette implements BlockPort {
   #serve({ kind, sector, bytes, done }: BlockRequest): void {
     for (let s = sector; s < sector + bytes.length / 512; s++) {
       const status = this.bad.get(s);
-      if (status) return done(status);
+      if (status) {
+        done(status);
+        return;
+      }
     }
     if (kind === 'read') bytes.set(this.image.subarray(sector * 512, sector * 512 + bytes.length));
     if (kind === 'write') this.image.set(bytes, sector * 512);

@@ -151,7 +151,8 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     const s = this.#s;
     switch (offset) {
       case FDC_REG.dor:
-        return this.#writeDor(value);
+        this.#writeDor(value);
+        return;
       case FDC_REG.tdr:
         s.tdr = value & 3;
         break;
@@ -161,7 +162,8 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
         if (value & DSR.softwareReset && s.dor & DOR.notReset) this.#softwareReset();
         break;
       case FDC_REG.fifo:
-        return this.#writeFifo(value);
+        this.#writeFifo(value);
+        return;
     }
   }
 
@@ -274,12 +276,16 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     if (!(s.dor & DOR.notReset)) return;
     if (s.phase === 'execution') {
       this.#transfer.writeFifo(value);
-      return this.#fifoMoved();
+      this.#fifoMoved();
+      return;
     }
     if (s.phase === 'result') return;
     s.command.push(value);
     const row = decodeCommand(s.command[0]);
-    if (!row) return this.#answer([ST0.invalid]);
+    if (!row) {
+      this.#answer([ST0.invalid]);
+      return;
+    }
     if (s.command.length <= row.parameters) return;
     this.#execute(row.command);
   }
@@ -296,32 +302,45 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     const [first, second, third] = s.command;
     switch (command) {
       case 'readData':
-        return this.#move('read');
+        this.#move('read');
+        return;
       case 'readDeleted':
-        return this.#move('read', { deleted: true });
+        this.#move('read', { deleted: true });
+        return;
       case 'readTrack':
-        return this.#move('read', { wholeTrack: true });
+        this.#move('read', { wholeTrack: true });
+        return;
       case 'writeData':
       case 'writeDeleted':
-        return this.#move('write');
+        this.#move('write');
+        return;
       case 'verify':
-        return this.#move('verify');
+        this.#move('verify');
+        return;
       case 'formatTrack':
-        return this.#format();
+        this.#format();
+        return;
       case 'readId':
-        return this.#readId();
+        this.#readId();
+        return;
       case 'recalibrate':
-        return this.#recalibrate(second & 3);
+        this.#recalibrate(second & 3);
+        return;
       case 'seek':
-        return this.#seek(second, third);
+        this.#seek(second, third);
+        return;
       case 'relativeSeek':
-        return this.#relativeSeek((first & 0x40) !== 0, second, third);
+        this.#relativeSeek((first & 0x40) !== 0, second, third);
+        return;
       case 'senseInterrupt':
-        return this.#senseInterrupt();
+        this.#senseInterrupt();
+        return;
       case 'senseDrive':
-        return this.#answer([this.#driveStatus(second)]);
+        this.#answer([this.#driveStatus(second)]);
+        return;
       default:
-        return this.#executeControl(command);
+        this.#executeControl(command);
+        return;
     }
   }
 
@@ -334,22 +353,27 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
         s.headUnload = second & 0x0f;
         s.headLoad = third >> 1;
         s.nonDma = (third & 1) !== 0;
-        return this.#answer([]);
+        this.#answer([]);
+        return;
       case 'configure':
         s.config = third & 0x7f;
         s.precompTrack = fourth;
-        return this.#answer([]);
+        this.#answer([]);
+        return;
       case 'perpendicular':
         // OW lets the four drive bits change.
         s.perpendicular = second & 0x80 ? second & 0x3f : (s.perpendicular & 0x3c) | (second & 3);
-        return this.#answer([]);
+        this.#answer([]);
+        return;
       case 'lock':
         s.locked = (first & 0x80) !== 0;
-        return this.#answer([s.locked ? 0x10 : 0]);
+        this.#answer([s.locked ? 0x10 : 0]);
+        return;
       case 'version':
-        return this.#answer([0x90]);
+        this.#answer([0x90]);
+        return;
       case 'dumpReg':
-        return this.#answer([
+        this.#answer([
           ...s.presentCylinder,
           (s.stepRate << 4) | s.headUnload,
           (s.headLoad << 1) | (s.nonDma ? 1 : 0),
@@ -358,8 +382,10 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
           s.config,
           s.precompTrack,
         ]);
+        return;
       default:
-        return this.#answer([ST0.invalid]);
+        this.#answer([ST0.invalid]);
+        return;
     }
   }
 
@@ -376,9 +402,13 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     if (s.resetSense < 4) {
       const drive = s.resetSense++;
       this.#setInterrupt(false);
-      return this.#answer([ST0.readyChanged | drive, s.presentCylinder[drive]]);
+      this.#answer([ST0.readyChanged | drive, s.presentCylinder[drive]]);
+      return;
     }
-    if (unit < 0) return this.#answer([ST0.invalid]);
+    if (unit < 0) {
+      this.#answer([ST0.invalid]);
+      return;
+    }
     const st0 = s.seeks[unit].st0;
     s.seeks[unit].st0 = -1;
     // Another drive's seek that has ended keeps the line up.
@@ -404,7 +434,10 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     const unit = select & 3;
     const present = this.#s.presentCylinder[unit];
     const toTrack0 = this.#parts.drives[unit]?.pulsesToTrack0 ?? 0;
-    if (inwards) return this.#startSeek(unit, pulses, (present + pulses) & 0xff, ST0.seekEnd | (select & 7));
+    if (inwards) {
+      this.#startSeek(unit, pulses, (present + pulses) & 0xff, ST0.seekEnd | (select & 7));
+      return;
+    }
     // Stopping at track 0 with pulses left is an equipment check.
     const failed = toTrack0 < pulses ? ST0.abnormal | ST0.equipmentCheck : 0;
     const given = Math.min(toTrack0, pulses);
@@ -501,8 +534,10 @@ export class Fdc82077 implements Saveable<Fdc82077Saved> {
     const drive = this.#select(select);
     const cylinder = first & 0x40 ? drive?.cylinderUnderHead(head, s.rate) : undefined;
     const st0 = select & 7;
-    if (cylinder === undefined)
-      return this.#result([st0 | ST0.abnormal, 1, 0, s.presentCylinder[select & 3], head, 1, 2]);
+    if (cylinder === undefined) {
+      this.#result([st0 | ST0.abnormal, 1, 0, s.presentCylinder[select & 3], head, 1, 2]);
+      return;
+    }
     // The diskette turns: each READ ID meets the next sector.
     const r = s.nextId > (drive?.geometry?.sectorsPerTrack ?? 0) ? 1 : s.nextId;
     s.nextId = r + 1;

@@ -3,10 +3,21 @@ import { SECTOR_BYTES } from '#base/units.ts';
 import type { BlockPort, BlockStatus } from '#emu/host/block.ts';
 import { type AtaGeometry, chsToLba, defaultGeometry } from './ata-geometry.ts';
 import { type DriveIdentity, encodeIdentifyDevice } from './ata-identify.ts';
-import { COMMAND, DEVICE, ERROR, FEATURE, POWER_COMMANDS, STATUS, selectTransferMode } from './ata-registers.ts';
-import { DataPhase, type DataPhaseState } from './data-phase.ts';
+import {
+  COMMAND,
+  DEVICE,
+  ERROR,
+  FEATURE,
+  POWER_COMMANDS,
+  type PowerCommand,
+  STATUS,
+  selectTransferMode,
+} from './ata-registers.ts';
+import { SECTOR_COMMANDS, type SectorCommand } from './ata-sector-commands.ts';
+import { type AtaDriveState, type AtaTransfer, noTransfer } from './ata-state.ts';
+import { DataPhase } from './data-phase.ts';
 import type { Activity, DriveSignals, IdeDrive } from './ide-drive.ts';
-import { TaskFile, type TaskFileState } from './task-file.ts';
+import { TaskFile } from './task-file.ts';
 
 /**
  * A parallel ATA hard disk.
@@ -32,63 +43,7 @@ export interface AtaDriveParts {
   readonly activity?: Activity;
 }
 
-type TransferKind = 'none' | 'buffer' | 'read' | 'write' | 'verify' | 'flush';
-
-interface AtaTransfer {
-  kind: TransferKind;
-  dma: boolean;
-  ext: boolean;
-  chs: boolean;
-  /** Write: complete only when durable. */
-  durable: boolean;
-  /** Sector the current chunk starts at. */
-  lba: number;
-  /** Sectors from there to the end of the command. */
-  remainingSectors: number;
-  /** Sectors a DRQ block. */
-  blockSectors: number;
-  chunkSectors: number;
-  /** Sectors of the chunk the medium has served. */
-  servedSectors: number;
-  /** A request of this chunk failed: sectors are asked one by one. */
-  single: boolean;
-  /** Address of a sector the medium could not serve, or -1; reported once the sectors before it have moved. */
-  failedLba: number;
-  failure: BlockStatus;
-}
-
-export interface AtaDriveState {
-  taskFile: TaskFileState;
-  data: DataPhaseState;
-  transfer: AtaTransfer;
-  heads: number;
-  sectorsPerTrack: number;
-  multipleSectors: number;
-  writeCache: boolean;
-  lookAhead: boolean;
-  revertOnReset: boolean;
-  modes: { multiword: number; ultra: number };
-  asleep: boolean;
-  standby: boolean;
-  /** `held`: SRST is set; `finishing`: a reset waits for an outstanding request. */
-  resetting: 'no' | 'held' | 'finishing';
-}
-
-const noTransfer = (): AtaTransfer => ({
-  kind: 'none',
-  dma: false,
-  ext: false,
-  chs: false,
-  durable: false,
-  lba: 0,
-  remainingSectors: 0,
-  blockSectors: 1,
-  chunkSectors: 0,
-  servedSectors: 0,
-  single: false,
-  failedLba: -1,
-  failure: 'ok',
-});
+export type { AtaDriveState } from './ata-state.ts';
 
 export class AtaDrive implements IdeDrive {
   readonly taskFile = new TaskFile();
@@ -237,81 +192,54 @@ export class AtaDrive implements IdeDrive {
   }
 
   #execute(opcode: number): void {
-    switch (opcode) {
-      case COMMAND.readSectors:
-      case COMMAND.readSectorsNoRetry:
-        return this.#begin('read', false, false, 1);
-      case COMMAND.readSectorsExt:
-        return this.#begin('read', true, false, 1);
-      case COMMAND.readMultiple:
-        return this.#begin('read', false, false, this.#multipleSectors);
-      case COMMAND.readMultipleExt:
-        return this.#begin('read', true, false, this.#multipleSectors);
-      case COMMAND.readDma:
-      case COMMAND.readDmaNoRetry:
-        return this.#begin('read', false, true, 1);
-      case COMMAND.readDmaExt:
-        return this.#begin('read', true, true, 1);
-      case COMMAND.readVerify:
-      case COMMAND.readVerifyNoRetry:
-        return this.#begin('verify', false, false, 1);
-      case COMMAND.readVerifyExt:
-        return this.#begin('verify', true, false, 1);
-      case COMMAND.writeSectors:
-      case COMMAND.writeSectorsNoRetry:
-        return this.#begin('write', false, false, 1);
-      case COMMAND.writeSectorsExt:
-        return this.#begin('write', true, false, 1);
-      case COMMAND.writeMultiple:
-        return this.#begin('write', false, false, this.#multipleSectors);
-      case COMMAND.writeMultipleExt:
-        return this.#begin('write', true, false, this.#multipleSectors);
-      case COMMAND.writeMultipleFuaExt:
-        return this.#begin('write', true, false, this.#multipleSectors, true);
-      case COMMAND.writeDma:
-      case COMMAND.writeDmaNoRetry:
-        return this.#begin('write', false, true, 1);
-      case COMMAND.writeDmaExt:
-        return this.#begin('write', true, true, 1);
-      case COMMAND.writeDmaFuaExt:
-        return this.#begin('write', true, true, 1, true);
-      case COMMAND.flushCache:
-      case COMMAND.flushCacheExt:
-        this.#t.ext = opcode === COMMAND.flushCacheExt;
-        return this.#flush();
-      default:
-        return this.#executeNonData(opcode);
-    }
+    const sectors = SECTOR_COMMANDS.get(opcode);
+    const power = POWER_COMMANDS.get(opcode);
+    if (sectors) this.#begin(sectors);
+    else if (power) this.#power(power);
+    else if (opcode >> 4 === COMMAND.recalibrate >> 4) this.#complete();
+    else if (opcode >> 4 === COMMAND.seek >> 4) this.#seek();
+    else this.#executeNonData(opcode);
+  }
+
+  #power(power: PowerCommand): void {
+    if (power === 'check') this.taskFile.r.sectorCount = this.#standby ? 0x00 : 0xff;
+    else this.#standby = power === 'standby';
+    this.#asleep = power === 'sleep';
+    this.#complete();
+  }
+
+  #seek(): void {
+    if (this.#address(false) === undefined) this.#fail(ERROR.idnf);
+    else this.#complete();
   }
 
   #executeNonData(opcode: number): void {
-    const { r } = this.taskFile;
-    const power = POWER_COMMANDS.get(opcode);
-    if (power) {
-      if (power === 'check') r.sectorCount = this.#standby ? 0x00 : 0xff;
-      else this.#standby = power === 'standby';
-      this.#asleep = power === 'sleep';
-      return this.#complete();
-    }
-    if (opcode >> 4 === COMMAND.recalibrate >> 4) return this.#complete();
-    if (opcode >> 4 === COMMAND.seek >> 4) {
-      return this.#address(false) === undefined ? this.#fail(ERROR.idnf) : this.#complete();
-    }
     switch (opcode) {
       case COMMAND.identifyDevice:
-        return this.#identify();
+        this.#identify();
+        break;
       case COMMAND.setFeatures:
-        return this.#setFeatures() ? this.#complete() : this.#fail(ERROR.abrt);
+        if (this.#setFeatures()) this.#complete();
+        else this.#fail(ERROR.abrt);
+        break;
       case COMMAND.setMultipleMode:
-        return this.#setMultipleMode();
+        this.#setMultipleMode();
+        break;
       case COMMAND.initializeDeviceParameters:
-        return this.#initializeDeviceParameters();
+        this.#initializeDeviceParameters();
+        break;
       case COMMAND.readNativeMax:
       case COMMAND.readNativeMaxExt:
-        return this.#readNativeMax(opcode === COMMAND.readNativeMaxExt);
+        this.#readNativeMax(opcode === COMMAND.readNativeMaxExt);
+        break;
+      case COMMAND.flushCache:
+      case COMMAND.flushCacheExt:
+        this.#t.ext = opcode === COMMAND.flushCacheExt;
+        this.#flush();
+        break;
       default:
         // NOP ends here too: 8.23 has it abort.
-        return this.#fail(ERROR.abrt);
+        this.#fail(ERROR.abrt);
     }
   }
 
@@ -375,14 +303,20 @@ export class AtaDrive implements IdeDrive {
 
   #initializeDeviceParameters(): void {
     const { r } = this.taskFile;
-    if (r.sectorCount === 0) return this.#fail(ERROR.abrt);
+    if (r.sectorCount === 0) {
+      this.#fail(ERROR.abrt);
+      return;
+    }
     this.#heads = (r.device & DEVICE.head) + 1;
     this.#sectorsPerTrack = r.sectorCount;
     this.#complete();
   }
 
   #readNativeMax(ext: boolean): void {
-    if (!(this.taskFile.r.device & DEVICE.lba)) return this.#fail(ERROR.abrt);
+    if (!(this.taskFile.r.device & DEVICE.lba)) {
+      this.#fail(ERROR.abrt);
+      return;
+    }
     const last = this.#parts.medium.sectorCount - 1;
     this.taskFile.setLba(ext ? last : Math.min(last, 0x0fff_fffe), ext);
     this.#complete();
@@ -399,16 +333,26 @@ export class AtaDrive implements IdeDrive {
     return lba !== undefined && lba < sectorCount ? lba : undefined;
   }
 
-  /** @param blockSectors sectors a DRQ block; 0 when multiple mode is off, which aborts */
-  #begin(kind: 'read' | 'write' | 'verify', ext: boolean, dma: boolean, blockSectors: number, fua = false): void {
-    if (blockSectors === 0 || (ext && !(this.taskFile.r.device & DEVICE.lba))) return this.#fail(ERROR.abrt);
+  #begin({ kind, ext, by, fua }: SectorCommand): void {
+    // Multiple commands abort while the mode is off, 48-bit ones without an LBA address.
+    const blockSectors = by === 'multiple' ? this.#multipleSectors : 1;
+    if (blockSectors === 0 || (ext && !(this.taskFile.r.device & DEVICE.lba))) {
+      this.#fail(ERROR.abrt);
+      return;
+    }
     const { medium } = this.#parts;
-    if (kind === 'write' && !medium.writable) return this.#fail(ERROR.wp | ERROR.abrt);
+    if (kind === 'write' && !medium.writable) {
+      this.#fail(ERROR.wp | ERROR.abrt);
+      return;
+    }
     const lba = this.#address(ext);
-    if (lba === undefined) return this.#fail(ERROR.idnf);
+    if (lba === undefined) {
+      this.#fail(ERROR.idnf);
+      return;
+    }
     const t = this.#t;
     t.kind = kind;
-    t.dma = dma;
+    t.dma = by === 'dma';
     t.ext = ext;
     t.chs = !ext && !(this.taskFile.r.device & DEVICE.lba);
     t.durable = fua || !this.#writeCache;
@@ -417,7 +361,8 @@ export class AtaDrive implements IdeDrive {
     t.blockSectors = blockSectors;
     if (lba + t.remainingSectors > medium.sectorCount) {
       t.failedLba = medium.sectorCount;
-      return this.#failAt(ERROR.idnf, 0);
+      this.#failAt(ERROR.idnf, 0);
+      return;
     }
     this.#nextChunk(true);
   }
@@ -463,7 +408,11 @@ export class AtaDrive implements IdeDrive {
       return;
     }
     const t = this.#t;
-    if (t.kind === 'flush') return status === 'ok' ? this.#complete() : this.#failMedium(status, 'write');
+    if (t.kind === 'flush') {
+      if (status === 'ok') this.#complete();
+      else this.#failMedium(status, 'write');
+      return;
+    }
     if (status === 'ok') {
       t.servedSectors += byteCount / SECTOR_BYTES;
       if (t.servedSectors < t.chunkSectors) this.#askMedium();
@@ -481,7 +430,11 @@ export class AtaDrive implements IdeDrive {
   /** The medium has filled (read) or taken (write) the whole chunk. */
   #chunkServed(): void {
     const t = this.#t;
-    if (t.kind === 'read') return t.dma ? this.#requestDma('dma-in') : this.#requestBlock(0, true);
+    if (t.kind === 'read') {
+      if (t.dma) this.#requestDma('dma-in');
+      else this.#requestBlock(0, true);
+      return;
+    }
     this.#chunkMoved();
   }
 
@@ -497,7 +450,10 @@ export class AtaDrive implements IdeDrive {
   /** Opens the DRQ block that starts `from` bytes into the chunk. */
   #requestBlock(from: number, interrupt: boolean): void {
     const t = this.#t;
-    if (t.dma) return this.#requestDma('dma-out');
+    if (t.dma) {
+      this.#requestDma('dma-out');
+      return;
+    }
     const to = Math.min(from + t.blockSectors * SECTOR_BYTES, t.chunkSectors * SECTOR_BYTES);
     this.#requestData(t.kind === 'write' ? 'pio-out' : 'pio-in', from, to);
     if (interrupt) this.#raise();
@@ -518,8 +474,14 @@ export class AtaDrive implements IdeDrive {
   #windowMoved(): void {
     const t = this.#t;
     this.taskFile.r.status = READY;
-    if (t.kind === 'buffer') return this.#finish(false);
-    if (this.data.end < t.chunkSectors * SECTOR_BYTES) return this.#requestBlock(this.data.end, true);
+    if (t.kind === 'buffer') {
+      this.#finish(false);
+      return;
+    }
+    if (this.data.end < t.chunkSectors * SECTOR_BYTES) {
+      this.#requestBlock(this.data.end, true);
+      return;
+    }
     if (t.kind === 'write') this.#askMedium();
     else this.#chunkMoved();
   }
@@ -528,12 +490,21 @@ export class AtaDrive implements IdeDrive {
     const t = this.#t;
     t.lba += t.chunkSectors;
     t.remainingSectors -= t.chunkSectors;
-    if (t.failedLba >= 0) return this.#failMedium(t.failure, 'read');
-    if (t.remainingSectors > 0) return this.#nextChunk(false);
+    if (t.failedLba >= 0) {
+      this.#failMedium(t.failure, 'read');
+      return;
+    }
+    if (t.remainingSectors > 0) {
+      this.#nextChunk(false);
+      return;
+    }
     // ATA-1 to ATA-3 leave the last sector's address and a count of zero in the registers.
     this.#showAddress(t.lba - 1);
     this.taskFile.r.sectorCount = 0;
-    if (t.kind === 'write' && t.durable) return this.#flush();
+    if (t.kind === 'write' && t.durable) {
+      this.#flush();
+      return;
+    }
     // The last DRQ block of a PIO read was announced already.
     this.#finish(t.kind !== 'read' || t.dma);
   }
@@ -551,9 +522,15 @@ export class AtaDrive implements IdeDrive {
   }
 
   #failMedium(status: BlockStatus, kind: 'read' | 'write'): void {
-    if (kind === 'read') return this.#failAt(ERROR.unc, 0);
+    if (kind === 'read') {
+      this.#failAt(ERROR.unc, 0);
+      return;
+    }
     // A write has no "uncorrectable": a fault of the host is a device fault, a full host an aborted command.
-    if (status === 'read-only') return this.#failAt(ERROR.wp | ERROR.abrt, 0);
+    if (status === 'read-only') {
+      this.#failAt(ERROR.wp | ERROR.abrt, 0);
+      return;
+    }
     this.#failAt(ERROR.abrt, status === 'io' ? STATUS.df : 0);
   }
 
@@ -571,7 +548,10 @@ export class AtaDrive implements IdeDrive {
   /** Puts a sector's address into the registers, in the form the command used. */
   #showAddress(lba: number): void {
     const t = this.#t;
-    if (!t.chs) return this.taskFile.setLba(lba, t.ext);
+    if (!t.chs) {
+      this.taskFile.setLba(lba, t.ext);
+      return;
+    }
     const { r } = this.taskFile;
     const track = Math.floor(lba / this.#sectorsPerTrack);
     const cylinder = Math.floor(track / this.#heads);

@@ -74,7 +74,10 @@ export class AtapiDrive implements IdeDrive {
 
   command(opcode: number): void {
     const { r } = this.taskFile;
-    if (opcode === COMMAND.deviceReset && !this.#held) return this.#deviceReset();
+    if (opcode === COMMAND.deviceReset && !this.#held) {
+      this.#deviceReset();
+      return;
+    }
     if (r.status & (STATUS.bsy | STATUS.drq) || this.#asleep) return;
     r.interrupt = false;
     r.error = 0;
@@ -173,13 +176,16 @@ export class AtapiDrive implements IdeDrive {
       if (power === 'check') r.sectorCount = this.#standby ? 0x00 : 0xff;
       else this.#standby = power === 'standby';
       this.#asleep = power === 'sleep';
-      return this.#complete();
+      this.#complete();
+      return;
     }
     switch (opcode) {
       case COMMAND.packet:
-        return this.#packet();
+        this.#packet();
+        return;
       case COMMAND.identifyPacketDevice:
-        return this.#identify();
+        this.#identify();
+        return;
       case COMMAND.identifyDevice:
       case COMMAND.readSectors:
         // The way a host that asks for a disk learns that this is none (8.15, 8.34).
@@ -187,13 +193,17 @@ export class AtapiDrive implements IdeDrive {
         this.taskFile.write(REG.lbaHigh, SIGNATURE_LBA_HIGH);
         r.sectorCount = 1;
         r.lbaLow = 1;
-        return this.#abort();
+        this.#abort();
+        return;
       case COMMAND.setFeatures: {
         const done = r.features === SET_TRANSFER_MODE && selectTransferMode(this.#modes, r.sectorCount);
-        return done ? this.#complete() : this.#abort();
+        if (done) this.#complete();
+        else this.#abort();
+        return;
       }
       default:
-        return this.#abort();
+        this.#abort();
+        return;
     }
   }
 
@@ -208,7 +218,10 @@ export class AtapiDrive implements IdeDrive {
   #packet(): void {
     const { r } = this.taskFile;
     // Overlapped commands.
-    if (r.features & 2) return this.#abort();
+    if (r.features & 2) {
+      this.#abort();
+      return;
+    }
     this.#dma = (r.features & 1) !== 0;
     this.#byteCountLimit = r.lbaMid | (r.lbaHigh << 8);
     this.#step = 'packet';
@@ -224,14 +237,18 @@ export class AtapiDrive implements IdeDrive {
     if (this.#step === 'packet') {
       this.#step = 'data';
       r.status = STATUS.bsy;
-      return this.#unit.start(this.data.bytes.subarray(0, PACKET_BYTES));
+      this.#unit.start(this.data.bytes.subarray(0, PACKET_BYTES));
+      return;
     }
     if (this.#step === 'identify') {
       this.#step = 'none';
       r.status = STATUS.drdy;
       return;
     }
-    if (this.data.end < this.#windowBytes) return this.#nextBlock(this.data.end);
+    if (this.data.end < this.#windowBytes) {
+      this.#nextBlock(this.data.end);
+      return;
+    }
     r.status = STATUS.bsy;
     if (this.#unit.phase === 'data-out') this.#unit.window.set(this.data.bytes.subarray(0, this.#windowBytes));
     this.#unit.moved(this.#windowBytes);
@@ -240,7 +257,10 @@ export class AtapiDrive implements IdeDrive {
   #unitPhase(): void {
     // A reset of the unit by another way than this drive.
     if (this.#step !== 'data') return;
-    if (this.#unit.phase === 'status') return this.#unitStatus();
+    if (this.#unit.phase === 'status') {
+      this.#unitStatus();
+      return;
+    }
     const { window } = this.#unit;
     this.#windowBytes = window.length;
     if (this.#unit.phase === 'data-in') {

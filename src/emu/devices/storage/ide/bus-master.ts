@@ -116,7 +116,10 @@ export class BusMaster implements IoDevice, Saveable<BusMasterState> {
   }
 
   #writeByte(offset: number, value: number): void {
-    if (offset === 0) return this.#writeCommand(value);
+    if (offset === 0) {
+      this.#writeCommand(value);
+      return;
+    }
     if (offset === 2) {
       const cleared = value & (STATUS_BIT.error | STATUS_BIT.interrupt);
       const kept = this.#status & ~STATUS_BIT.driveCapable & ~cleared;

@@ -157,7 +157,10 @@ export class IdeChannel implements Saveable<IdeChannelState> {
   #writeRegister(register: number, value: number): void {
     if (register > REG.status) return;
     this.#control &= ~CONTROL.hob;
-    if (register === REG.status) return this.#command(value);
+    if (register === REG.status) {
+      this.#command(value);
+      return;
+    }
     const drive = this.drives[this.#selected];
     // Writes while a device is at work are indeterminate (7.1); this one keeps its registers.
     if (drive && drive.taskFile.r.status & (STATUS.bsy | STATUS.drq)) return;
@@ -169,7 +172,10 @@ export class IdeChannel implements Saveable<IdeChannelState> {
   }
 
   #command(opcode: number): void {
-    if (opcode === COMMAND.executeDeviceDiagnostic) return this.#diagnose();
+    if (opcode === COMMAND.executeDeviceDiagnostic) {
+      this.#diagnose();
+      return;
+    }
     this.drives[this.#selected]?.command(opcode);
   }
 

@@ -70,15 +70,22 @@ export class SlowPort implements BlockPort {
   }
 
   #serve(request: BlockRequest): void {
-    if (request.kind === 'flush') return request.done(this.flushStatus);
+    if (request.kind === 'flush') {
+      request.done(this.flushStatus);
+      return;
+    }
     for (let s = request.sector; s < request.sector + request.bytes.length / 512; s++) {
       const status = this.badSectors.get(s);
-      if (status) return request.done(status);
+      if (status) {
+        request.done(status);
+        return;
+      }
     }
     if ((request.sector + request.bytes.length / 512) * 512 > this.memory.image.length) {
       // Beyond the stored part of a large medium: zeros.
       if (request.kind === 'read') request.bytes.fill(request.sector & 0xff);
-      return request.done('ok');
+      request.done('ok');
+      return;
     }
     this.memory.submit(request);
   }
