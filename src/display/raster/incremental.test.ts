@@ -21,11 +21,11 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     ),
   },
   {
-    weight: 3,
-    arbitrary: fc.tuple(fc.nat(VRAM_BYTES - 1), byte).map(
-      ([at, value]): Step =>
+    weight: 4,
+    arbitrary: fc.tuple(fc.nat(0x5_ffff), fc.integer({ min: 1, max: 9000 }), byte).map(
+      ([at, count, value]): Step =>
         (rig) =>
-          rig.linear(at, [value]),
+          rig.linear(at, new Uint8Array(count).fill(value)),
     ),
   },
   fc.nat(MODES.length - 1).map(

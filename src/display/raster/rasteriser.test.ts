@@ -409,6 +409,17 @@ describe('linear modes', () => {
     expect(rgb(1000, 500)).toBe('030201');
   });
 
+  it('draws a pixel that straddles pages when either changes', () => {
+    enable(1920, 1200, 24);
+    render();
+    rig.linear(4095, [0x77]); // Blue of pixel 1365; its green and red are on the next page.
+    expect(render()).toEqual([{ x: 0, y: 0, width: 1366, height: 1 }]);
+    expect(rgb(1365, 0)).toBe('000077');
+    rig.linear(4096, [0x66]);
+    expect(render()).toEqual([{ x: 0, y: 0, width: 1920, height: 2 }]);
+    expect(rgb(1365, 0)).toBe('006677');
+  });
+
   it('follows panning in a virtual screen, over the end of memory', () => {
     enable(640, 480, 32);
     rig.dispi(DISPI.virtWidth, 1024);

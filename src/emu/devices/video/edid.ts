@@ -22,7 +22,7 @@ const DOTS_PER_MILLIMETRE = 96 / 25.4;
 export function edidBlock(mode: EdidMode): Uint8Array {
   const edid = new Uint8Array(EDID_BYTES);
   edid.set(HEADER);
-  edid.set([0x52, 0x62], 0x08); // Manufacturer 'TSB', five bits a letter.
+  edid.set([0x50, 0x58], 0x08); // Manufacturer 'TBX', five bits a letter.
   edid.set([1, 0], 0x0a); // Product code.
   edid.set([1, 36], 0x10); // Week and year (1990 + 36) of manufacture.
   edid.set([1, 4], 0x12); // Version 1.4.
