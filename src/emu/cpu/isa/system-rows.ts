@@ -1,0 +1,348 @@
+/**
+ * System instructions. Source: SDM Vol. 2, the instruction's own page; appendix A for the encodings.
+ *
+ * What takes more than a few operations is a system call (system/); modes are checked when the instruction runs, never
+ * when it is decoded, so that a block may be shared between them.
+ */
+import { EFLAGS } from '../state/flags.ts';
+import { SEG, SEGMENT, STATE } from '../state/layout.ts';
+import { STRING_IO } from '../system/calls.ts';
+import { CR0 } from '../system/control-bits.ts';
+import { type I32, i32, k32 } from '../wasm/expr.ts';
+import { arithmeticBits, setArithmeticBits, signExtend, zeroFlag } from './flag-ops.ts';
+import { EXCEPTION, type Ops } from './ops.ts';
+import { type Row, row } from './row.ts';
+
+const ESP = STATE.gpr + 4 * 8;
+const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
+
+const selectorOf = (e: Ops, seg: number): I32 => e.get(STATE.segments + seg * SEGMENT.bytes + SEGMENT.selector);
+const has = (value: I32, bit: number): I32 => i32.ne(i32.and(value, k32(bit)), k32(0));
+const plus = (at: I32, bytes: number): I32 => i32.add(at, k32(bytes));
+
+/** #GP(0) outside privilege level 0 (virtual-8086 mode is level 3). */
+const privileged = (e: Ops): void => e.raiseIf(e.get(STATE.cpl), EXCEPTION.gp, k32(0));
+
+/** #UD in real and virtual-8086 mode. */
+const protectedOnly = (e: Ops): void => {
+  const real = i32.eqz(i32.and(e.get(STATE.cr0), k32(CR0.pe)));
+  e.raiseIf(i32.or(real, has(e.get(STATE.eflags), EFLAGS.vm)), EXCEPTION.ud);
+};
+
+/** Pushes a value of the operand size. */
+function push(e: Ops, value: I32): void {
+  const old = e.f.let(e.get(ESP));
+  const next = i32.sub(old, k32(e.size / 8));
+  const at = e.f.let(e.stack32 ? next : i32.and(next, k32(0xffff)));
+  e.store(e.size, i32.add(e.get(STATE.segments + SEG.ss * SEGMENT.bytes + SEGMENT.base), at), value);
+  e.set(ESP, e.stack32 ? at : i32.or(i32.and(old, k32(~0xffff)), at));
+}
+
+// Segment registers.
+
+const moveFromSegment =
+  (seg: number) =>
+  (e: Ops): void =>
+    e.write(0, selectorOf(e, seg));
+const moveToSegment =
+  (seg: number) =>
+  (e: Ops): void =>
+    e.system('loadSegment', k32(seg), e.read(1));
+
+const segmentMoves: readonly Row[] = SEGMENTS.flatMap((name, seg) => [
+  row(`8C /${seg} r`, 'mov', `Ev,${name}`, moveFromSegment(seg)),
+  row(`8C /${seg} m`, 'mov', `Ew,${name}`, moveFromSegment(seg), { access: 'write' }),
+  ...(seg === SEG.cs ? [] : [row(`8E /${seg}`, 'mov', `${name},Ew`, moveToSegment(seg))]),
+]);
+
+const pushSegment = (opcode: string, seg: number): Row =>
+  row(opcode, 'push', SEGMENTS[seg], (e) => push(e, selectorOf(e, seg)), { stack: -1 });
+const popSegment = (opcode: string, seg: number): Row =>
+  row(opcode, 'pop', SEGMENTS[seg], (e) => e.system('popSegment', k32(seg), k32(e.size)));
+
+/** Offset first, then the selector; the register is written only after the segment was loaded. */
+const loadFarPointer = (opcode: string, mnemonic: string, seg: number): Row =>
+  row(
+    opcode,
+    mnemonic,
+    'Gv,Mp',
+    (e) => {
+      const { offset, selector } = loadPointer(e, 1);
+      const register = i32.shrU(i32.sub(e.slot(0), e.addressOf(STATE.gpr)), k32(3));
+      e.system('loadFarPointer', k32(seg + (e.size === 32 ? 8 : 0)), selector, register, offset);
+    },
+    { access: 'read' },
+  );
+
+function loadPointer(e: Ops, operand: number): { offset: I32; selector: I32 } {
+  const at = e.f.let(e.linear(operand));
+  const offset = e.load(e.size, at);
+  return { offset, selector: e.load(16, plus(at, e.size / 8)) };
+}
+
+// Far transfers.
+
+const farDirect =
+  (name: 'farJump' | 'farCall') =>
+  (e: Ops): void =>
+    e.system(name, e.read(1), e.read(0), k32(e.size));
+const farIndirect =
+  (name: 'farJump' | 'farCall') =>
+  (e: Ops): void => {
+    const { offset, selector } = loadPointer(e, 0);
+    e.system(name, selector, offset, k32(e.size));
+  };
+
+// Flags.
+
+/** What PUSHF never shows: VM and RF. */
+const PUSHF_MASK = 0x00fc_ffff;
+
+const pushFlags = (e: Ops): void => {
+  const flags = e.f.let(e.get(STATE.eflags));
+  const lowIopl = i32.ne(i32.and(flags, k32(EFLAGS.iopl)), k32(EFLAGS.iopl));
+  e.raiseIf(i32.and(has(flags, EFLAGS.vm), lowIopl), EXCEPTION.gp, k32(0));
+  push(e, i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK)));
+};
+
+/** CLI and STI: in every mode allowed exactly when CPL <= IOPL. Returns EFLAGS. */
+const checkIopl = (e: Ops): I32 => {
+  const flags = e.f.let(e.get(STATE.eflags));
+  const iopl = i32.and(i32.shrU(flags, k32(12)), k32(3));
+  e.raiseIf(i32.gtU(e.get(STATE.cpl), iopl), EXCEPTION.gp, k32(0));
+  return flags;
+};
+
+const cli = (e: Ops): void => e.set(STATE.eflags, i32.and(checkIopl(e), k32(~EFLAGS.if)));
+const sti = (e: Ops): void => {
+  const flags = checkIopl(e);
+  e.f.if(i32.eqz(i32.and(flags, k32(EFLAGS.if))), () => e.set(STATE.inhibitEip, e.nextEip()));
+  e.set(STATE.eflags, i32.or(flags, k32(EFLAGS.if)));
+};
+
+// Ports.
+
+const portIn =
+  (wide: boolean) =>
+  (e: Ops): void =>
+    e.write(0, e.query('in', e.read(1), k32(wide ? e.size : 8)));
+const portOut =
+  (wide: boolean) =>
+  (e: Ops): void =>
+    e.system('out', e.read(0), k32(wide ? e.size : 8), e.read(1));
+
+const stringHow = (e: Ops): I32 =>
+  k32((e.address32 ? STRING_IO.address32 : 0) | (e.rep === 'none' ? 0 : STRING_IO.repeat));
+const inString =
+  (wide: boolean) =>
+  (e: Ops): void =>
+    e.system('inString', k32(wide ? e.size : 8), stringHow(e));
+const outString =
+  (wide: boolean) =>
+  (e: Ops): void =>
+    e.system('outString', k32(wide ? e.size : 8), stringHow(e), e.segmentBase());
+const STRING = { address: true, rep: 'rep', access: 'none' } as const;
+
+// Control registers and tables.
+
+const CONTROL_FIELDS: readonly (readonly [number, number])[] = [
+  [0, STATE.cr0],
+  [2, STATE.cr2],
+  [3, STATE.cr3],
+  [4, STATE.cr4],
+];
+
+const controlMoves: readonly Row[] = CONTROL_FIELDS.flatMap(([number, field]) => [
+  row(
+    `0F 20 /${number}`,
+    'mov',
+    'Rd,Cd',
+    (e) => {
+      privileged(e);
+      e.write(0, e.get(field));
+    },
+    { size: 32 },
+  ),
+  row(`0F 22 /${number}`, 'mov', 'Cd,Rd', (e) => e.system('movToCr', k32(number), e.read(1)), { size: 32, ends: true }),
+]);
+
+const debugMoves: readonly Row[] = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((number) => [
+  row(`0F 21 /${number}`, 'mov', 'Rd,Dd', (e) => e.write(0, e.query('movFromDr', k32(number))), { size: 32 }),
+  row(`0F 23 /${number}`, 'mov', 'Dd,Rd', (e) => e.system('movToDr', k32(number), e.read(1)), { size: 32, ends: true }),
+]);
+
+/** SGDT and SIDT store 32 bits of base whatever the operand size. */
+const storeTable =
+  (limit: number, base: number) =>
+  (e: Ops): void => {
+    const at = e.f.let(e.linear(0));
+    e.probe(at, k32(6));
+    e.store(16, at, e.get(limit));
+    e.store(32, plus(at, 2), e.get(base));
+  };
+const loadTable =
+  (name: 'loadGdt' | 'loadIdt') =>
+  (e: Ops): void => {
+    privileged(e);
+    const at = e.f.let(e.linear(0));
+    const limit = e.load(16, at);
+    const base = e.load(32, plus(at, 2));
+    e.system(name, limit, e.size === 16 ? i32.and(base, k32(0x00ff_ffff)) : base);
+  };
+
+/** Register forms write the operand size, memory forms 16 bits. */
+const storeWord = (opcode: string, mnemonic: string, value: (e: Ops) => I32): readonly Row[] => [
+  row(`${opcode} r`, mnemonic, 'Ev', (e) => e.write(0, value(e)), { access: 'write' }),
+  row(`${opcode} m`, mnemonic, 'Ew', (e) => e.write(0, value(e)), { access: 'write' }),
+];
+const systemSelector =
+  (seg: number) =>
+  (e: Ops): I32 => {
+    protectedOnly(e);
+    return selectorOf(e, seg);
+  };
+
+/** Privilege and mode are checked before the operand is read. */
+const loadWord =
+  (name: 'loadLdt' | 'loadTr' | 'lmsw') =>
+  (e: Ops): void => {
+    if (name !== 'lmsw') protectedOnly(e);
+    privileged(e);
+    e.system(name, e.read(0));
+  };
+const verify =
+  (name: 'verr' | 'verw') =>
+  (e: Ops): void => {
+    protectedOnly(e);
+    e.system(name, e.read(0));
+  };
+const lookAt =
+  (name: 'lar' | 'lsl') =>
+  (e: Ops): void => {
+    protectedOnly(e);
+    const answer = e.f.let(e.query(name, e.read(1)));
+    e.f.if(zeroFlag(e), () => e.write(0, answer));
+  };
+
+/** ARPL: raises the RPL of the destination to that of the source; ZF tells whether it did. */
+const arpl = (e: Ops): void => {
+  protectedOnly(e);
+  const source = e.f.let(i32.and(e.read(1), k32(3)));
+  const raised = e.f.local('i32');
+  e.modify(0, (old) => {
+    const o = e.f.let(old);
+    e.f.set(raised, i32.ltU(i32.and(o, k32(3)), source));
+    return i32.or(i32.and(o, k32(~3)), e.f.let(maxOf(i32.and(o, k32(3)), source)));
+  });
+  const bits = i32.and(arithmeticBits(e), k32(~EFLAGS.zf));
+  setArithmeticBits(e, i32.or(bits, i32.mul(raised.get, k32(EFLAGS.zf))));
+};
+/** Of two numbers 0..3. */
+const maxOf = (a: I32, b: I32): I32 => i32.add(a, i32.mul(i32.gtU(b, a), i32.sub(b, a)));
+
+const bound = (e: Ops): void => {
+  const at = e.f.let(e.linear(1));
+  const lower = e.f.let(signExtend(e.size, e.load(e.size, at)));
+  const upper = e.f.let(signExtend(e.size, e.load(e.size, plus(at, e.size / 8))));
+  const index = e.f.let(e.readSigned(0));
+  e.raiseIf(i32.or(i32.ltS(index, lower), i32.gtS(index, upper)), EXCEPTION.br);
+};
+
+const undefinedOpcode = (e: Ops): void => e.raise(EXCEPTION.ud);
+const nothing = (): void => {};
+const ENDS = { ends: true } as const;
+const NO_ACCESS = { access: 'none' } as const;
+
+const hints: readonly Row[] = [
+  ...['prefetchnta', 'prefetcht0', 'prefetcht1', 'prefetcht2'].flatMap((name, n) => [
+    row(`0F 18 /${n} m`, name, 'Mb', nothing, NO_ACCESS),
+    row(`0F 18 /${n} r`, 'nop', 'Ev', nothing, NO_ACCESS),
+  ]),
+  ...[4, 5, 6, 7].map((n) => row(`0F 18 /${n}`, 'nop', 'Ev', nothing, NO_ACCESS)),
+  ...['0D', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((op) => row(`0F ${op}`, 'nop', 'Ev', nothing, NO_ACCESS)),
+];
+
+export const systemRows: readonly Row[] = [
+  pushSegment('06', SEG.es),
+  popSegment('07', SEG.es),
+  pushSegment('0E', SEG.cs),
+  pushSegment('16', SEG.ss),
+  popSegment('17', SEG.ss),
+  pushSegment('1E', SEG.ds),
+  popSegment('1F', SEG.ds),
+  row('62 m', 'bound', 'Gv,Ma', bound, { access: 'read' }),
+  row('63', 'arpl', 'Ew,Gw', arpl),
+  row('6C', 'insb', 'Yb,DX', inString(false), STRING),
+  row('6D', 'insw|insd', 'Yv,DX', inString(true), STRING),
+  row('6E', 'outsb', 'DX,Xb', outString(false), STRING),
+  row('6F', 'outsw|outsd', 'DX,Xv', outString(true), STRING),
+  ...segmentMoves,
+  row('9A', 'call', 'Ap', farDirect('farCall'), ENDS),
+  row('9C', 'pushf|pushfd', '', pushFlags, { stack: -1 }),
+  row('9D', 'popf|popfd', '', (e) => e.system('popFlags', k32(e.size)), ENDS),
+  loadFarPointer('C4 m', 'les', SEG.es),
+  loadFarPointer('C5 m', 'lds', SEG.ds),
+  row('CA', 'retf', 'Iw', (e) => e.system('farReturn', k32(e.size), e.read(0)), ENDS),
+  row('CB', 'retf', '', (e) => e.system('farReturn', k32(e.size), k32(0)), ENDS),
+  row('CC', 'int3', '', (e) => e.system('int3'), ENDS),
+  row('CD', 'int', 'Ib', (e) => e.system('softwareInterrupt', e.read(0)), ENDS),
+  row('CE', 'into', '', (e) => e.system('into'), ENDS),
+  row('CF', 'iret|iretd', '', (e) => e.system('interruptReturn', k32(e.size)), ENDS),
+  row('E4', 'in', 'AL,Ib', portIn(false)),
+  row('E5', 'in', 'eAX,Ib', portIn(true)),
+  row('E6', 'out', 'Ib,AL', portOut(false)),
+  row('E7', 'out', 'Ib,eAX', portOut(true)),
+  row('EA', 'jmp', 'Ap', farDirect('farJump'), ENDS),
+  row('EC', 'in', 'AL,DX', portIn(false)),
+  row('ED', 'in', 'eAX,DX', portIn(true)),
+  row('EE', 'out', 'DX,AL', portOut(false)),
+  row('EF', 'out', 'DX,eAX', portOut(true)),
+  row('F1', 'int1', '', (e) => e.system('int1'), ENDS),
+  row('F4', 'hlt', '', (e) => e.system('halt'), ENDS),
+  row('FA', 'cli', '', cli),
+  row('FB', 'sti', '', sti, { shadow: true }),
+  row('FF /3 m', 'call', 'Mp', farIndirect('farCall'), { ends: true, access: 'read' }),
+  row('FF /5 m', 'jmp', 'Mp', farIndirect('farJump'), { ends: true, access: 'read' }),
+
+  ...storeWord('0F 00 /0', 'sldt', systemSelector(SEG.ldtr)),
+  ...storeWord('0F 00 /1', 'str', systemSelector(SEG.tr)),
+  row('0F 00 /2', 'lldt', 'Ew', loadWord('loadLdt')),
+  row('0F 00 /3', 'ltr', 'Ew', loadWord('loadTr')),
+  row('0F 00 /4', 'verr', 'Ew', verify('verr')),
+  row('0F 00 /5', 'verw', 'Ew', verify('verw')),
+  row('0F 01 /0 m', 'sgdt', 'Ms', storeTable(STATE.gdtLimit, STATE.gdtBase), { access: 'write' }),
+  row('0F 01 /1 m', 'sidt', 'Ms', storeTable(STATE.idtLimit, STATE.idtBase), { access: 'write' }),
+  row('0F 01 /2 m', 'lgdt', 'Ms', loadTable('loadGdt'), { access: 'read' }),
+  row('0F 01 /3 m', 'lidt', 'Ms', loadTable('loadIdt'), { access: 'read' }),
+  ...storeWord('0F 01 /4', 'smsw', (e) => e.get(STATE.cr0)),
+  row('0F 01 /6', 'lmsw', 'Ew', loadWord('lmsw'), ENDS),
+  row('0F 01 /7 m', 'invlpg', 'M', (e) => e.system('invlpg', e.linear(0)), { ends: true, access: 'none' }),
+  row('0F 01 C8', 'monitor', '', (e) => e.system('monitor')),
+  row('0F 01 C9', 'mwait', '', (e) => e.system('mwait')),
+  row('0F 02', 'lar', 'Gv,Ew', lookAt('lar')),
+  row('0F 03', 'lsl', 'Gv,Ew', lookAt('lsl')),
+  row('0F 06', 'clts', '', (e) => e.system('clts')),
+  row('0F 08', 'invd', '', (e) => e.system('invd')),
+  row('0F 09', 'wbinvd', '', (e) => e.system('wbinvd')),
+  row('0F 0B', 'ud2', '', undefinedOpcode, ENDS),
+  ...hints,
+  ...controlMoves,
+  ...debugMoves,
+  row('0F 30', 'wrmsr', '', (e) => e.system('wrmsr'), ENDS),
+  row('0F 31', 'rdtsc', '', (e) => e.system('rdtsc')),
+  row('0F 32', 'rdmsr', '', (e) => e.system('rdmsr')),
+  row('0F 33', 'rdpmc', '', (e) => e.system('rdpmc')),
+  row('0F 34', 'sysenter', '', (e) => e.system('sysenter'), ENDS),
+  row('0F 35', 'sysexit', '', (e) => e.system('sysexit'), ENDS),
+  pushSegment('0F A0', SEG.fs),
+  popSegment('0F A1', SEG.fs),
+  row('0F A2', 'cpuid', '', (e) => e.system('cpuid')),
+  pushSegment('0F A8', SEG.gs),
+  popSegment('0F A9', SEG.gs),
+  row('NP 0F AE /7 m', 'clflush', 'Mb', (e) => e.f.drop(e.load(8, e.linear(0))), { access: 'read' }),
+  loadFarPointer('0F B2 m', 'lss', SEG.ss),
+  loadFarPointer('0F B4 m', 'lfs', SEG.fs),
+  loadFarPointer('0F B5 m', 'lgs', SEG.gs),
+  row('0F B9', 'ud1', 'Gv,Ev', undefinedOpcode, { ends: true, access: 'none' }),
+  row('0F FF', 'ud0', 'Gv,Ev', undefinedOpcode, { ends: true, access: 'none' }),
+];

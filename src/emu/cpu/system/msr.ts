@@ -1,0 +1,162 @@
+/**
+ * Model-specific registers and the time-stamp counter.
+ *
+ * Source: SDM Vol. 4, chapter 2 (architectural MSRs); Vol. 3A, 11.12 (PAT), 17.17 (TSC). Unknown registers are #GP(0),
+ * among them IA32_APIC_BASE and the MTRRs: CPUID announces neither.
+ */
+import { EXCEPTION } from '../isa/ops.ts';
+import { GPR, STATE } from '../state/layout.ts';
+import { STATUS, type Status } from './calls.ts';
+import type { SystemContext } from './context.ts';
+import { CR4, EFER } from './control-bits.ts';
+
+export const MSR = {
+  tsc: 0x10,
+  platformId: 0x17,
+  biosSignId: 0x8b,
+  sysenterCs: 0x174,
+  sysenterEsp: 0x175,
+  sysenterEip: 0x176,
+  miscEnable: 0x1a0,
+  pat: 0x277,
+  efer: 0xc000_0080 | 0,
+} as const;
+
+export const MISC_ENABLE = {
+  fastStrings: 1 << 0,
+  btsUnavailable: 1 << 11,
+  pebsUnavailable: 1 << 12,
+  limitCpuid: 1 << 22,
+  /** In the upper word: bit 34, execute-disable is off. */
+  xdDisableHigh: 1 << 2,
+} as const;
+const MISC_ENABLE_WRITABLE = MISC_ENABLE.fastStrings | MISC_ENABLE.limitCpuid;
+
+/** Microcode revision that IA32_BIOS_SIGN_ID reports in its upper word. */
+const MICROCODE_REVISION = 0x107;
+
+/** Write-back, write-through, uncached-minus, uncached; twice. */
+export const PAT_RESET = 0x0007_0406;
+
+const TWO_32 = 0x1_0000_0000;
+
+const general = (c: SystemContext): Status => {
+  c.fault(EXCEPTION.gp, 0);
+  return STATUS.fault;
+};
+
+/** Stores the counter (source plus offset, modulo 2^64) to EDX:EAX. @param ticks of the source, below 2^53 */
+function answerTsc(c: SystemContext, ticks: number): void {
+  const { state } = c;
+  const low = (ticks % TWO_32) + (state.get(STATE.tscOffset) >>> 0);
+  const high = Math.floor(ticks / TWO_32) + state.get(STATE.tscOffset + 4) + (low >= TWO_32 ? 1 : 0);
+  answer(c, low | 0, high | 0);
+}
+
+function writeTsc(c: SystemContext, ticks: number, low: number, high: number): void {
+  const difference = (low >>> 0) - (ticks % TWO_32);
+  const borrow = difference < 0 ? 1 : 0;
+  c.state.set(STATE.tscOffset, difference | 0);
+  c.state.set(STATE.tscOffset + 4, (high - Math.floor(ticks / TWO_32) - borrow) | 0);
+}
+
+function answer(c: SystemContext, low: number, high: number): void {
+  c.state.setGpr(GPR.eax, low);
+  c.state.setGpr(GPR.edx, high);
+}
+
+export function readTsc(c: SystemContext, ticks: number): Status {
+  if (c.protectionEnabled && c.cpl !== 0 && c.state.get(STATE.cr4) & CR4.tsd) return general(c);
+  answerTsc(c, ticks);
+  return STATUS.next;
+}
+
+export function readMsr(c: SystemContext, ticks: number): Status {
+  if (c.cpl !== 0) return general(c);
+  const { state } = c;
+  switch (state.gpr(GPR.ecx)) {
+    case MSR.tsc:
+      answerTsc(c, ticks);
+      return STATUS.next;
+    case MSR.platformId:
+      answer(c, 0, 0);
+      return STATUS.next;
+    case MSR.biosSignId:
+      answer(c, 0, MICROCODE_REVISION);
+      return STATUS.next;
+    default: {
+      const field = storedField(state.gpr(GPR.ecx));
+      if (field === undefined) return general(c);
+      answer(c, state.get(field), state.get(field + 4));
+      return STATUS.next;
+    }
+  }
+}
+
+/** Registers that are plain storage between their checks. */
+function storedField(number: number): number | undefined {
+  switch (number) {
+    case MSR.sysenterCs:
+      return STATE.sysenterCs;
+    case MSR.sysenterEsp:
+      return STATE.sysenterEsp;
+    case MSR.sysenterEip:
+      return STATE.sysenterEip;
+    case MSR.miscEnable:
+      return STATE.miscEnable;
+    case MSR.pat:
+      return STATE.pat;
+    case MSR.efer:
+      return STATE.efer;
+    default:
+      return undefined;
+  }
+}
+
+export function writeMsr(c: SystemContext, ticks: number): Status {
+  if (c.cpl !== 0) return general(c);
+  const { state, mmu } = c;
+  const number = state.gpr(GPR.ecx);
+  const low = state.gpr(GPR.eax);
+  const high = state.gpr(GPR.edx);
+  switch (number) {
+    case MSR.tsc:
+      writeTsc(c, ticks, low, high);
+      return STATUS.next;
+    case MSR.biosSignId:
+      // Written before CPUID makes it hold the revision, which it always does here.
+      return STATUS.next;
+    case MSR.sysenterCs:
+    case MSR.sysenterEsp:
+    case MSR.sysenterEip:
+      store(c, number, low, high);
+      return STATUS.next;
+    case MSR.miscEnable: {
+      const kept = state.get(STATE.miscEnable) & ~MISC_ENABLE_WRITABLE;
+      store(c, number, kept | (low & MISC_ENABLE_WRITABLE), 0);
+      return STATUS.next;
+    }
+    case MSR.pat:
+      if (!isPatWord(low) || !isPatWord(high)) return general(c);
+      store(c, number, low, high);
+      return STATUS.next;
+    case MSR.efer:
+      if (low & ~EFER.nxe || high !== 0) return general(c);
+      store(c, number, low, 0);
+      mmu.flush(false);
+      return STATUS.next;
+    default:
+      return general(c);
+  }
+}
+
+function store(c: SystemContext, number: number, low: number, high: number): void {
+  const field = storedField(number);
+  if (field === undefined) return;
+  c.state.set(field, low);
+  c.state.set(field + 4, high);
+}
+
+/** Memory types 0, 1, 4, 5, 6 and 7 exist. */
+const isPatWord = (word: number): boolean =>
+  [0, 8, 16, 24].every((shift) => [0, 1, 4, 5, 6, 7].includes((word >>> shift) & 0xff));

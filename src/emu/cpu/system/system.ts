@@ -1,0 +1,393 @@
+/**
+ * The system part of a virtual CPU: what instructions ask of it through SYSTEM_CALLS, and events from outside.
+ *
+ * Source: SDM Vol. 2 (each instruction) and Vol. 3A; 9.1.1 for the state after reset.
+ * Not modelled: local APIC, system-management mode, machine checks, performance counters, virtual-mode extensions,
+ * alignment checks. MONITOR, MWAIT and long mode are not announced and raise #UD.
+ */
+import type { IoBus } from '#emu/bus/io-bus.ts';
+import type { InterruptSource } from '#emu/bus/wires.ts';
+import { EXCEPTION } from '../isa/ops.ts';
+import type { Mmu } from '../mmu/mmu.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+import { EFLAGS } from '../state/flags.ts';
+import { GPR, SEG, STATE } from '../state/layout.ts';
+import { STATUS, type Status, SYSTEM_CALLS, type SystemCall } from './calls.ts';
+import { SystemContext } from './context.ts';
+import * as control from './control.ts';
+import { breakpointEnabled, breakpointKind, CR0, DR6, DR7 } from './control-bits.ts';
+import { cpuid, SIGNATURE } from './cpuid.ts';
+import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
+import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, writeMsr } from './msr.ts';
+import { inString, outString, portIn, portOut } from './ports.ts';
+import { farReturn, interruptReturn } from './returns.ts';
+import * as segments from './segments.ts';
+import { farCall, farJump } from './transfers.ts';
+
+export interface SystemParts {
+  readonly state: CpuState;
+  readonly mmu: Mmu;
+  readonly ports: IoBus;
+  readonly interrupts: InterruptSource;
+  /** Ticks of the time-stamp counter since power-on: an integer below 2^53 that never runs backwards. */
+  readonly tsc: () => number;
+  /** The x87 functions that are not rows: see float/. */
+  readonly x87Transcendental: (which: number) => Status;
+  readonly callbacks?: SystemCallbacks;
+}
+
+export interface SystemCallbacks {
+  /** HLT was executed. */
+  readonly onHalt?: () => void;
+  /** Triple fault: the board decides (usually a reset). */
+  readonly onShutdown?: () => void;
+  /**
+   * An unmasked x87 exception with CR0.NE = 0: FERR# is asserted (IRQ 13).
+   * @returns true when IGNNE# is asserted, so that the instruction runs all the same
+   */
+  readonly onFloatError?: () => boolean;
+}
+
+/** A handler takes up to four signed 32-bit arguments. */
+type Handler = (a: number, b: number, c: number, d: number) => Status;
+
+export class System {
+  readonly #context: SystemContext;
+  readonly #state: CpuState;
+  readonly #mmu: Mmu;
+  readonly #parts: SystemParts;
+  readonly #handlers: readonly Handler[];
+  /** TF was set when the instruction of this step began. */
+  #stepArmed = false;
+
+  constructor(parts: SystemParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+    this.#mmu = parts.mmu;
+    this.#context = new SystemContext(parts.state, parts.mmu);
+    const handlers = this.#makeHandlers();
+    this.#handlers = SYSTEM_CALLS.map((name) => handlers[name]);
+  }
+
+  /** Runs one system call by its number; STATE.eip and STATE.nextEip are those of the instruction. */
+  call(number: number, a: number, b: number, c: number, d: number): Status {
+    const status = this.#handlers[number](a, b, c, d);
+    if (!this.#mmu.codeTouched) return status;
+    this.#mmu.codeTouched = false;
+    if (status !== STATUS.next) return status;
+    // The block that runs was written to: leave it.
+    this.#state.set(STATE.eip, this.#state.get(STATE.nextEip));
+    return STATUS.jumped;
+  }
+
+  /** State after power-on or RESET#: real mode, CS base FFFF0000h, EIP FFF0h. The A20 gate and the TSC stay. */
+  reset(): void {
+    const c = this.#context;
+    const state = this.#state;
+    for (let i = 0; i < 8; i++) state.setGpr(i, 0);
+    state.setGpr(GPR.edx, SIGNATURE);
+    state.eflags = EFLAGS.reserved1;
+    for (const field of ZERO_AT_RESET) state.set(field, 0);
+    state.set(STATE.cr0, CR0.cd | CR0.nw | CR0.et);
+    state.set(STATE.idtLimit, 0xffff);
+    state.set(STATE.gdtLimit, 0xffff);
+    state.set(STATE.dr6, DR6.ones);
+    state.set(STATE.dr7, DR7.ones);
+    for (let n = 0; n < 4; n++) state.set(STATE.dr + n * 8, 0);
+    for (let i = 0; i < 8; i++) state.set(STATE.pdpte + i * 4, 0);
+    state.set(STATE.pat, PAT_RESET);
+    state.set(STATE.pat + 4, PAT_RESET);
+    state.set(STATE.miscEnable, MISC_ENABLE.fastStrings | MISC_ENABLE.btsUnavailable | MISC_ENABLE.pebsUnavailable);
+    state.set(STATE.faultVector, -1);
+    state.set(STATE.inhibitEip, -1);
+    if (state.get(STATE.a20Mask) === 0) state.set(STATE.a20Mask, -1);
+    for (let seg = 0; seg < 6; seg++) c.setSegment(seg, 0, 0, 0xffff, 0x93);
+    c.setSegment(SEG.cs, 0xf000, 0xffff_0000, 0xffff, 0x93);
+    c.setSegment(SEG.ldtr, 0, 0, 0xffff, 0x82);
+    c.setSegment(SEG.tr, 0, 0, 0xffff, 0x8b);
+    state.set(STATE.eip, 0xfff0);
+    this.#resetFloat();
+    this.#stepArmed = false;
+    this.#mmu.reset();
+    c.updateMode();
+  }
+
+  /** x87 as FNINIT leaves it, MXCSR at its default, all data registers 0. */
+  #resetFloat(): void {
+    const state = this.#state;
+    state.set(STATE.fpuControl, 0x37f);
+    for (const field of FLOAT_ZERO) state.set(field, 0);
+    state.set(STATE.mxcsr, 0x1f80);
+    state.i32.fill(0, STATE.fpr >> 2, (STATE.fpr + 8 * 16) >> 2);
+    state.i32.fill(0, STATE.xmm >> 2, (STATE.xmm + 16 * 64) >> 2);
+  }
+
+  /** Takes everything derived from the state block anew: after a restore, or after registers were set from outside. */
+  reload(): void {
+    this.#stepArmed = false;
+    this.#mmu.reset();
+    this.#context.protectionChanged();
+  }
+
+  /** Loads a segment register in real mode's way, for firmware and boot entries. */
+  loadRealSegment(seg: number, selector: number): void {
+    this.#context.setReal(seg, selector);
+    this.#context.updateMode();
+  }
+
+  /**
+   * Loads a segment register's hidden part directly, for boot entries.
+   * @param limit in bytes; `access`: see SEGMENT in state/layout.ts
+   */
+  setSegment(seg: number, selector: number, base: number, limit: number, access: number): void {
+    this.#context.setSegment(seg, selector, base, limit, access);
+    this.#context.updateMode();
+  }
+
+  /** Recomputes STATE.mode, after flags, segments or debug registers were changed from outside. */
+  updateMode(): void {
+    this.#context.updateMode();
+  }
+
+  // Events.
+
+  /** Delivers STATE.fault*, and what its delivery raises. */
+  deliverFault(): void {
+    this.#stepArmed = false;
+    this.#ended(raisePending(this.#context));
+  }
+
+  /**
+   * Is a maskable interrupt taken now? Where STI or MOV SS holds it off the answer is no once: run on before asking again.
+   */
+  mayInterrupt(): boolean {
+    return mayInterrupt(this.#context);
+  }
+
+  /** Delivers a maskable interrupt whose vector is known. */
+  deliverInterrupt(vector: number): void {
+    this.#raise(vector, 'external');
+  }
+
+  /** The INTA cycle, and the delivery. */
+  acceptInterrupt(): void {
+    this.deliverInterrupt(this.#parts.interrupts.acknowledge() & 0xff);
+  }
+
+  /** @returns false when NMIs are blocked until the next IRET: the caller keeps it pending */
+  deliverNmi(): boolean {
+    if (this.#state.get(STATE.nmiBlocked)) return false;
+    this.#state.set(STATE.nmiBlocked, 1);
+    this.#raise(EXCEPTION.nmi, 'external');
+    return true;
+  }
+
+  /** Raises a #DB trap. @param cause DR6 bits */
+  debugTrap(cause: number): void {
+    const state = this.#state;
+    state.set(STATE.dr6, state.get(STATE.dr6) | cause);
+    state.set(STATE.pendingDebug, 0);
+    this.#raise(EXCEPTION.db, 'trap');
+    this.#context.updateMode();
+  }
+
+  /**
+   * Before each instruction while MODE.step is set: delivers pending debug traps and instruction breakpoints.
+   * @returns true when an exception was delivered: STATE.eip is its handler's
+   */
+  beginStep(): boolean {
+    const state = this.#state;
+    if (state.get(STATE.inhibitEip) !== state.get(STATE.eip)) {
+      const pending = state.get(STATE.pendingDebug);
+      if (pending !== 0) {
+        this.debugTrap(pending);
+        return true;
+      }
+    }
+    if (!(state.get(STATE.eflags) & EFLAGS.rf)) {
+      const hits = this.#instructionBreakpoints();
+      if (hits !== 0) {
+        this.debugTrap(hits);
+        return true;
+      }
+    }
+    this.#stepArmed = (state.get(STATE.eflags) & EFLAGS.tf) !== 0;
+    // The shadow of the instruction before covers just this one.
+    if (state.get(STATE.inhibitEip) === state.get(STATE.eip)) state.set(STATE.inhibitEip, -1);
+    // RF holds for one instruction; one that loads it anew (IRET) does so after this.
+    state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
+    return false;
+  }
+
+  /**
+   * After an instruction that `beginStep` let run has completed without a fault.
+   * @returns true when #DB was delivered
+   */
+  endStep(): boolean {
+    const state = this.#state;
+    if (this.#stepArmed) {
+      this.#stepArmed = false;
+      state.set(STATE.pendingDebug, state.get(STATE.pendingDebug) | DR6.bs);
+    }
+    const pending = state.get(STATE.pendingDebug);
+    if (pending === 0) return false;
+    if (state.get(STATE.inhibitEip) === state.get(STATE.eip)) return false;
+    this.debugTrap(pending);
+    return true;
+  }
+
+  #instructionBreakpoints(): number {
+    const state = this.#state;
+    const dr7 = state.get(STATE.dr7);
+    if (!(dr7 & DR7.enables)) return 0;
+    const linear = (state.base(SEG.cs) + state.get(STATE.eip)) | 0;
+    let hits = 0;
+    for (let n = 0; n < 4; n++) {
+      if (!breakpointEnabled(dr7, n) || breakpointKind(dr7, n) !== 0) continue;
+      if (state.get(STATE.dr + n * 8) === linear) hits |= 1 << n;
+    }
+    return hits;
+  }
+
+  #raise(vector: number, kind: 'external' | 'trap'): void {
+    this.#stepArmed = false;
+    this.#ended(raiseEvent(this.#context, vector, NO_ERROR_CODE, kind, this.#state.get(STATE.eip)));
+  }
+
+  #ended(delivered: boolean): void {
+    // Handlers run in a new block anyway.
+    this.#mmu.codeTouched = false;
+    if (!delivered) this.#parts.callbacks?.onShutdown?.();
+  }
+
+  #software(vector: number, kind: 'int' | 'intTrap' | 'trap'): Status {
+    const status = softwareInterrupt(this.#context, vector, kind);
+    // INT clears TF, so a debugger's step ends in the handler without a trap (17.3.1.4).
+    if (status === STATUS.jumped) this.#stepArmed = false;
+    return status;
+  }
+
+  #makeHandlers(): Record<SystemCall, Handler> {
+    const c = this.#context;
+    const { ports, tsc, x87Transcendental } = this.#parts;
+    const undefinedOpcode = (): Status => this.#plainFault(EXCEPTION.ud);
+    return {
+      loadSegment: (seg, selector) => segments.loadSegment(c, seg, selector),
+      popSegment: (seg, bits) => segments.popSegment(c, seg, bits),
+      loadFarPointer: (seg, selector, gpr, offset) => segments.loadFarPointer(c, seg, selector, gpr, offset),
+      farJump: (selector, offset, bits) => farJump(c, selector, offset, bits),
+      farCall: (selector, offset, bits) => farCall(c, selector, offset, bits),
+      farReturn: (bits, release) => farReturn(c, bits, release),
+      interruptReturn: (bits) => interruptReturn(c, bits),
+      softwareInterrupt: (vector) => this.#software(vector & 0xff, 'int'),
+      int3: () => this.#software(EXCEPTION.bp, 'intTrap'),
+      into: () => (this.#state.eflags & EFLAGS.of ? this.#software(EXCEPTION.of, 'intTrap') : STATUS.next),
+      int1: () => this.#software(EXCEPTION.db, 'trap'),
+      popFlags: (bits) => control.popFlags(c, bits),
+      halt: () => this.#halt(),
+      in: (port, bits) => portIn(c, ports, port, bits),
+      out: (port, bits, value) => portOut(c, ports, port, bits, value),
+      inString: (bits, how) => inString(c, ports, bits, how),
+      outString: (bits, how, base) => outString(c, ports, bits, how, base),
+      movToCr: (number, value) => control.moveToControl(c, number, value),
+      movToDr: (number, value) => control.moveToDebug(c, number, value),
+      movFromDr: (number) => control.moveFromDebug(c, number),
+      clts: () => control.clearTaskSwitched(c),
+      lmsw: (value) => control.loadMachineStatus(c, value),
+      loadGdt: (limit, base) => control.loadTable(c, 'gdt', limit, base),
+      loadIdt: (limit, base) => control.loadTable(c, 'idt', limit, base),
+      loadLdt: (selector) => segments.loadLdt(c, selector & 0xffff),
+      loadTr: (selector) => segments.loadTr(c, selector & 0xffff),
+      lar: (selector) => segments.descriptorQuery(c, selector, 'access'),
+      lsl: (selector) => segments.descriptorQuery(c, selector, 'limit'),
+      verr: (selector) => segments.verify(c, selector, false),
+      verw: (selector) => segments.verify(c, selector, true),
+      invlpg: (linear) => control.invalidatePage(c, linear),
+      // Caches are coherent and not modelled: only the privilege check is left.
+      invd: () => this.#privileged(),
+      wbinvd: () => this.#privileged(),
+      cpuid: () => this.#cpuid(),
+      rdtsc: () => readTsc(c, tsc()),
+      rdmsr: () => readMsr(c, tsc()),
+      wrmsr: () => writeMsr(c, tsc()),
+      // No counter is announced, so every ECX is invalid.
+      rdpmc: () => this.#generalProtection(),
+      sysenter: () => control.sysenter(c),
+      sysexit: () => control.sysexit(c),
+      monitor: undefinedOpcode,
+      mwait: undefinedOpcode,
+      checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
+      checkStack: (byteCount, push) => segments.checkStack(c, byteCount, push !== 0),
+      floatError: () => this.#floatError(),
+      x87Transcendental: (which) => x87Transcendental(which),
+    };
+  }
+
+  #halt(): Status {
+    const state = this.#state;
+    if (state.get(STATE.cpl) !== 0) return this.#generalProtection();
+    state.set(STATE.halted, 1);
+    state.set(STATE.eip, state.get(STATE.nextEip));
+    this.#parts.callbacks?.onHalt?.();
+    return STATUS.jumped;
+  }
+
+  #cpuid(): Status {
+    const state = this.#state;
+    const limited = (state.get(STATE.miscEnable) & MISC_ENABLE.limitCpuid) !== 0;
+    const [eax, ebx, ecx, edx] = cpuid(state.gpr(GPR.eax) >>> 0, state.gpr(GPR.ecx) >>> 0, limited);
+    state.setGpr(GPR.eax, eax);
+    state.setGpr(GPR.ebx, ebx);
+    state.setGpr(GPR.ecx, ecx);
+    state.setGpr(GPR.edx, edx);
+    return STATUS.next;
+  }
+
+  #floatError(): Status {
+    if (this.#state.get(STATE.cr0) & CR0.ne) return this.#plainFault(EXCEPTION.mf);
+    if (this.#parts.callbacks?.onFloatError?.()) return STATUS.next;
+    // The processor waits in front of the instruction for the interrupt (SDM Vol. 1, 8.7.2).
+    return STATUS.jumped;
+  }
+
+  #privileged(): Status {
+    return this.#state.get(STATE.cpl) === 0 ? STATUS.next : this.#generalProtection();
+  }
+  #generalProtection(): Status {
+    this.#context.fault(EXCEPTION.gp, 0);
+    return STATUS.fault;
+  }
+  #plainFault(vector: number): Status {
+    this.#context.faultPlain(vector);
+    return STATUS.fault;
+  }
+}
+
+const ZERO_AT_RESET: readonly number[] = [
+  STATE.cr2,
+  STATE.cr3,
+  STATE.cr4,
+  STATE.gdtBase,
+  STATE.idtBase,
+  STATE.cpl,
+  STATE.efer,
+  STATE.halted,
+  STATE.shutdown,
+  STATE.pendingDebug,
+  STATE.nmiBlocked,
+  STATE.sysenterCs,
+  STATE.sysenterEsp,
+  STATE.sysenterEip,
+  STATE.selfModifyOk,
+];
+
+const FLOAT_ZERO: readonly number[] = [
+  STATE.fpuStatus,
+  STATE.fpuTop,
+  STATE.fpuTags,
+  STATE.fpuOpcode,
+  STATE.fpuIp,
+  STATE.fpuCs,
+  STATE.fpuDp,
+  STATE.fpuDs,
+];
