@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualClock, TimerQueue } from '#base/clock.ts';
 import { MmcCdrom } from '#emu/devices/scsi/mmc-cdrom.ts';
@@ -196,5 +197,47 @@ describe('AtapiDrive', () => {
     expect(copy.in(7)).toBe(0x48);
     expect(copy.readWords(2048)).toEqual(port.memory.image.slice(8 * 2048, 9 * 2048));
     expect(copy.in(7)).toBe(0x40);
+  });
+
+  it('survives any register traffic and any packets while discs come and go, and answers afterwards', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('write', 'write', 'read', 'packet', 'complete', 'insert', 'eject', 'wait', 'pci'),
+      port: fc.oneof(fc.integer({ min: 0x170, max: 0x177 }), fc.constantFrom(0x376, 0xc008, 0xc00a, 0xc00c)),
+      value: fc.oneof(fc.nat(255), fc.constantFrom(0xa0, 0xa1, 0x08, 0x90, 0x01, 0x09)),
+      cdb: fc.uint8Array({ minLength: 12, maxLength: 12 }),
+      opcode: fc.constantFrom(0x28, 0x12, 0x55, 0x5a, 0xbe, 0x43, 0x46, 0x1b, 0x1e, 0x4a, 0x03, 0x00),
+      repeat: fc.constantFrom(1, 1, 40, 3000),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const port = disc(false);
+        const m = new CdMachine(port);
+        for (const { kind, ...a } of steps) {
+          if (kind === 'packet') {
+            m.out(1, a.value & 1);
+            m.out(7, 0xa0);
+            m.writeWords(Uint8Array.from([a.opcode, ...a.cdb.slice(1)]));
+          } else if (kind === 'complete') port.complete();
+          else if (kind === 'insert') m.unit.insert(port, a.value > 128);
+          else if (kind === 'eject') m.unit.eject(a.value > 128);
+          else if (kind === 'pci') m.piix.writeConfig(0x04, 2, a.value & 5);
+          else if (kind === 'wait') {
+            m.clock.advance(300_000_000);
+            m.timers.runExpired();
+          }
+          for (let i = 0; i < a.repeat; i++) {
+            if (kind === 'write') m.bus.write(a.port, 1, a.value);
+            if (kind === 'read') m.bus.read(a.port, a.port === 0x170 ? 2 : 1);
+          }
+        }
+        m.setUp();
+        m.bus.write(0x376, 1, 4);
+        m.bus.write(0x376, 1, 0);
+        while (!m.piix.idle) port.complete();
+        expect(m.in(7) & 0x88).toBe(0);
+        expect(m.pioIn([0x12, 0, 0, 0, 36]).data.length).toBe(36);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
