@@ -84,10 +84,8 @@ export function acpiTables(config: AcpiConfig): AcpiTables {
   const fadtAt = file.add(fadt(config));
   file.point(fadtAt, FADT.firmwareControl, 4, facsAt);
   file.point(fadtAt, FADT.dsdt, 4, dsdtAt);
-  if (config.fadtRevision === 3) {
-    file.point(fadtAt, FADT.xFirmwareControl, 8, facsAt);
-    file.point(fadtAt, FADT.xDsdt, 8, dsdtAt);
-  }
+  // The FACS is named once: a reader that finds both fields set would take it for two.
+  if (config.fadtRevision === 3) file.point(fadtAt, FADT.xDsdt, 8, dsdtAt);
   file.seal(fadtAt);
   const listed = [fadtAt];
   const apic = madt(config);

@@ -11,7 +11,7 @@ import { checksum, putAscii, systemTable, TABLE_HEADER_BYTES } from './table.ts'
 const PM_BLOCK = { pm1Event: 0x00, pm1Control: 0x04, timer: 0x08 } as const;
 
 /** FADT offsets that hold addresses. */
-export const FADT = { firmwareControl: 36, dsdt: 40, xFirmwareControl: 132, xDsdt: 140 } as const;
+export const FADT = { firmwareControl: 36, dsdt: 40, xDsdt: 140 } as const;
 const FADT_BYTES = { 1: 116, 3: 244 } as const;
 const FADT_FLAGS = {
   wbinvd: 1 << 0,
