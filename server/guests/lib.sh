@@ -9,7 +9,7 @@ is_root() { [ "$(id -u)" = 0 ]; }
 
 # need_root WHY: what only root can do says so instead of failing halfway.
 need_root() {
-  is_root || die "target '$TARGET' must run as root: $1. run: sudo -E bash server/guests/make.sh $TARGET"
+  is_root || die "target '$TARGET' must run as root: $1. run: sudo TABBOX_CACHE=$CACHE bash server/guests/make.sh $TARGET"
 }
 
 # need_tools TOOL=PACKAGE...: as root installs what is missing; otherwise prints the line that would.

@@ -67,12 +67,19 @@ pending
 for command in apt-get dpkg-deb; do
   command -v $command >/dev/null || die "needs $command: guests are built from Debian packages, on Debian or a system derived from it"
 done
+WORK=$CACHE
+OWNER=$(stat -c %u:%g "$CACHE")
+# Leaves no work directory behind, nor, when root builds in someone's cache, files they cannot replace.
+clean_up() {
+  [ "$WORK" = "$CACHE" ] || rm -rf "$WORK"
+  ! is_root || [ "$OWNER" = 0:0 ] || chown -R "$OWNER" "$CACHE"
+}
+trap clean_up EXIT
 apt_setup
 for TARGET in ${TODO[@]+"${TODO[@]}"}; do
   say "building $TARGET"
   began=$SECONDS
   WORK=$(mktemp -d "$CACHE/work.XXXXXX")
-  trap 'rm -rf "$WORK"' EXIT
   rm -f "$OUT/.stamps/$TARGET"
   # A subshell, so that one recipe's functions and directory do not leak into the next; `set -e` holds inside.
   (. "$HERE/targets/$TARGET.sh") 9>&-
