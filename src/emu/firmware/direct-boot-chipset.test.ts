@@ -116,6 +116,14 @@ describe('the board after initialisation', () => {
     }
   });
 
+  it('packs the largest first, so that alignment wastes no ports', () => {
+    const io = initialiseChipsetForDirectBoot({ bus, ports }, board).filter((b) => b.space === 'io');
+    expect(io.map((b) => [b.base, b.byteCount])).toEqual([
+      [0xc000, 64],
+      [0xc040, 16],
+    ]);
+  });
+
   it('makes the devices answer there', () => {
     initialiseChipsetForDirectBoot({ bus, ports }, board);
     expect(memory.readSized((vga.barBase(0) ?? 0) + 5, 1)).toBe(5);
