@@ -1,0 +1,152 @@
+/**
+ * What a machine is, as the person set it up: one record per machine, kept in the browser.
+ *
+ * Records carry a version. A change of the schema adds a step to `MIGRATIONS` that turns the previous version's record
+ * into the next one's; old records are brought up when they are read.
+ */
+import * as v from 'valibot';
+import type { CodedError } from '#base/errors.ts';
+import { isStorageError, type StorageErrorCode, storageError } from '../block/block-store.ts';
+
+const text = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(200));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const between = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
+const diskId = v.pipe(v.string(), v.regex(/^[\w-]+$/), v.maxLength(100));
+
+/** Where a disk's first content comes from. A picked file is only remembered: the browser asks for it again. */
+const image = v.variant('kind', [
+  v.strictObject({ kind: v.literal('blank'), sectorCount: v.pipe(count, v.minValue(1)) }),
+  v.strictObject({ kind: v.literal('url'), url: text }),
+  v.strictObject({ kind: v.literal('file'), name: text, sizeBytes: count, lastModifiedMs: count }),
+]);
+
+/** A disk, CD or diskette, where VirtualBox would attach it. */
+const drive = v.strictObject({
+  controller: v.picklist(['floppy', 'ide', 'ahci', 'scsi', 'virtio']),
+  port: between(0, 29),
+  device: between(0, 1),
+  medium: v.picklist(['hard-disk', 'optical', 'floppy']),
+  /** Null: the drive is empty. */
+  image: v.nullable(image),
+  /** What becomes of what the guest writes: see `DiskChanges` of the storage worker. */
+  changes: v.picklist(['keep', 'forget', 'none']),
+  /** Names the stored changes. */
+  diskId,
+  /** True once changes were stored: if the browser has none then, it threw them away. */
+  hasChanges: v.boolean(),
+});
+
+const networkCard = v.strictObject({
+  model: v.picklist(['e1000', 'pcnet', 'virtio']),
+  attachment: v.picklist(['none', 'nat', 'intnet']),
+  mac: v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/i)),
+});
+
+const machine = v.strictObject({
+  version: v.literal(1),
+  id: diskId,
+  name: text,
+  createdMs: count,
+  modifiedMs: count,
+  memoryMb: between(1, 3584),
+  videoMemoryMb: between(1, 256),
+  cpus: between(1, 32),
+  bootOrder: v.array(v.picklist(['floppy', 'optical', 'hard-disk', 'network'])),
+  drives: v.array(drive),
+  networkCards: v.array(networkCard),
+  audio: v.picklist(['none', 'sb16', 'ac97']),
+  /** Host clock as local time instead of UTC, as DOS and Windows expect. */
+  localTimeClock: v.boolean(),
+});
+
+export type ImageSettings = v.InferOutput<typeof image>;
+export type DriveSettings = v.InferOutput<typeof drive>;
+export type NetworkCardSettings = v.InferOutput<typeof networkCard>;
+export type MachineSettings = v.InferOutput<typeof machine>;
+/** What a person may set; the rest is kept by the store. */
+export type EditableSettings = Omit<MachineSettings, 'version' | 'id' | 'createdMs' | 'modifiedMs'>;
+
+export const DEFAULT_SETTINGS: EditableSettings = {
+  name: 'New machine',
+  memoryMb: 128,
+  videoMemoryMb: 16,
+  cpus: 1,
+  bootOrder: ['floppy', 'optical', 'hard-disk'],
+  drives: [],
+  networkCards: [],
+  audio: 'none',
+  localTimeClock: false,
+};
+
+/** From version n + 1 to version n + 2; takes and returns a plain record, `version` aside. */
+export type Migration = (record: Readonly<Record<string, unknown>>) => Record<string, unknown>;
+
+export const MIGRATIONS: readonly Migration[] = [];
+
+/**
+ * Brings a stored record up to the present version.
+ * @throws CodedError<'newer-version' | 'bad-settings'>
+ */
+export function migrate(record: unknown, migrations: readonly Migration[] = MIGRATIONS): Record<string, unknown> {
+  const current = migrations.length + 1;
+  if (typeof record !== 'object' || record === null || !('version' in record)) {
+    throw storageError('bad-settings', 'a settings record has no version');
+  }
+  const { version } = record;
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
+    throw storageError('bad-settings', 'a settings record has no valid version', { version: String(version) });
+  }
+  if (version > current) {
+    throw storageError('newer-version', 'a newer version of this program wrote these settings: reload', { version });
+  }
+  let upgraded: Record<string, unknown> = { ...record };
+  for (const step of migrations.slice(version - 1)) upgraded = step(upgraded);
+  return { ...upgraded, version: current };
+}
+
+/** @throws CodedError<'bad-settings' | 'newer-version'> naming the field that is wrong */
+export function parseMachineSettings(record: unknown): MachineSettings {
+  const result = v.safeParse(machine, migrate(record));
+  if (result.success) {
+    refuseSharedPlaces(result.output.drives);
+    return result.output;
+  }
+  const [issue] = result.issues;
+  const field = v.getDotPath(issue) ?? '';
+  throw storageError('bad-settings', `the machine settings are not valid: ${field}: ${issue.message}`, { field });
+}
+
+/** Two drives cannot be on one plug, nor two machines' changes in one place. */
+function refuseSharedPlaces(drives: readonly DriveSettings[]): void {
+  const taken = new Set<string>();
+  for (const { controller, port, device, diskId: id } of drives) {
+    for (const place of [`${controller} port ${port} device ${device}`, `disk ${id}`]) {
+      if (taken.has(place)) throw storageError('bad-settings', `${place} is used twice`, { field: 'drives' });
+      taken.add(place);
+    }
+  }
+}
+
+/**
+ * Drives whose stored changes the settings promise and the browser no longer has.
+ * @param exists whether the browser holds changes for a disk; undefined where it cannot tell
+ */
+export async function findEvicted(
+  settings: MachineSettings,
+  exists: (diskId: string) => Promise<boolean | undefined>,
+): Promise<{ readonly drive: DriveSettings; readonly error: CodedError<StorageErrorCode> }[]> {
+  const evicted: { drive: DriveSettings; error: CodedError<StorageErrorCode> }[] = [];
+  for (const d of settings.drives) {
+    if (d.changes !== 'keep' || !d.hasChanges || (await exists(d.diskId)) !== false) continue;
+    const what = `the changes of disk ${d.controller} ${d.port}:${d.device} of ${settings.name}`;
+    const message = `${what} are gone: the browser threw them away for lack of room, or the site data was cleared; the disk can only start again from its original image`;
+    evicted.push({ drive: d, error: storageError('evicted', message, { diskId: d.diskId }) });
+  }
+  return evicted;
+}
+
+/** The `CodedError` in whatever was thrown while reading a record. */
+export function settingsError(cause: unknown): CodedError<StorageErrorCode> {
+  if (isStorageError(cause)) return cause;
+  return storageError('bad-settings', 'a settings record could not be read', {}, cause);
+}
