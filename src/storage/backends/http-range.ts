@@ -108,6 +108,11 @@ export class HttpRangeStore implements BlockStore {
     return new HttpRangeStore(image, policy, options);
   }
 
+  /** Exact size of the file. */
+  get sizeBytes(): number {
+    return this.#image.sizeBytes;
+  }
+
   /** Bytes of the image held in RAM. */
   get cachedBytes(): number {
     return this.#cache.bytes;

@@ -107,6 +107,19 @@ describe('IndexedDbChangedBlocks', () => {
     await changes.close();
   });
 
+  it('is not opened at all when there is no room even for its header', async () => {
+    const { put } = IDBObjectStore.prototype;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
+      const request = put.call(this, value, key);
+      (this.transaction as unknown as { _abort(reason: string): void })._abort('QuotaExceededError');
+      return request;
+    });
+    await expect(open('no-header')).rejects.toMatchObject({ code: 'full' });
+    vi.restoreAllMocks();
+    expect(await IndexedDbChangedBlocks.exists('no-header')).toBe(false);
+    await (await open('no-header')).close();
+  });
+
   it('is never opened over another base', async () => {
     const changes = await open('base');
     await changes.commit(new Map([[1, cluster(1)]]));

@@ -183,12 +183,16 @@ export class IndexedDbChangedBlocks implements ChangedBlocks {
 
 async function openDatabase(name: string, base: OverlayBase, options: IndexedDbOptions): Promise<IDBPDatabase<Schema>> {
   let gone = false;
+  let reason: unknown;
   try {
     return await openDB<Schema>(name, SCHEMA_VERSION, {
       upgrade(database, oldVersion, _newVersion, transaction) {
+        // Opening only says that it was aborted; the transaction knows why.
+        transaction.done.catch((cause: unknown) => {
+          reason = cause;
+        });
         if (options.expectExisting && oldVersion === 0) {
           gone = true;
-          quiet(transaction.done);
           transaction.abort();
           return;
         }
@@ -213,7 +217,7 @@ async function openDatabase(name: string, base: OverlayBase, options: IndexedDbO
         cause,
       );
     }
-    throw cause;
+    throw reason ?? cause;
   }
 }
 
