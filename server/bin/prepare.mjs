@@ -150,11 +150,15 @@ function build(kind, hash) {
   writeFileSync(stamp, hash);
 }
 
-/** @param {('page' | 'node')[]} kinds which of dist/page and dist/node must match the sources */
-export function ensureBuild(kinds) {
+/**
+ * @param {('page' | 'node')[]} kinds which of dist/page and dist/node must match the sources
+ * @param {boolean} always build also what matches them
+ */
+export function ensureBuild(kinds, always = false) {
   const hash = sourceHash();
-  if (kinds.every((kind) => isBuilt(kind, hash))) return;
+  const stale = (kind) => always || !isBuilt(kind, hash);
+  if (!kinds.some(stale)) return;
   withBuildLock(() => {
-    for (const kind of kinds) if (!isBuilt(kind, hash)) build(kind, hash);
+    for (const kind of kinds) if (stale(kind)) build(kind, hash);
   });
 }
