@@ -127,6 +127,7 @@ export class CpuBench {
     state.setGpr(4, esp0);
     this.#expect(this.call('interruptReturn', 32), STATUS.jumped);
     for (const seg of [0, 3]) this.call('loadSegment', seg, SEL.data3);
+    this.at(eip);
   }
 
   /** To virtual-8086 mode: CS 1000h, SS 2000h, and so on. */

@@ -116,8 +116,9 @@ function realEvent(c: SystemContext, vector: number, eip: number): boolean {
   if (vector * 4 + 3 > state.get(STATE.idtLimit)) return c.fault(EXCEPTION.gp, 0);
   const at = state.get(STATE.idtBase) + vector * 4;
   const offset = mmu.readLinear(at | 0, 2, true);
+  if (offset < 0) return false;
   const selector = mmu.readLinear((at + 2) | 0, 2, true);
-  if (offset < 0 || selector < 0) return false;
+  if (selector < 0) return false;
   stack.useCurrent();
   if (!stack.reserve(3, 2)) return false;
   if (offset > state.limit(SEG.cs)) return c.fault(EXCEPTION.gp, 0);
@@ -140,8 +141,9 @@ function protectedEvent(c: SystemContext, vector: number, errorCode: number, kin
   if (vector * 8 + 7 > state.get(STATE.idtLimit)) return c.fault(EXCEPTION.gp, entry);
   const at = state.get(STATE.idtBase) + vector * 8;
   const low = mmu.readLinear(at | 0, 4, true);
+  if (low < 0) return false;
   const high = mmu.readLinear((at + 4) | 0, 4, true);
-  if (low < 0 || high < 0) return false;
+  if (high < 0) return false;
   const access = descriptorAccess(high);
   const type = systemType(access);
   const isGate =
