@@ -84,15 +84,11 @@ export const controlWord = (state: I32): I32 => i32.and(i32.load(state, STATE.fp
 
 /** Address of physical register top + i. */
 export const registerAt = (state: I32, i: I32): I32 =>
-  i32.add(
-    i32.add(state, k32(STATE.fpr)),
-    i32.shl(i32.and(i32.add(i32.load(state, STATE.fpuTop), i), k32(7)), k32(4)),
-  );
+  i32.add(i32.add(state, k32(STATE.fpr)), i32.shl(i32.and(i32.add(i32.load(state, STATE.fpuTop), i), k32(7)), k32(4)));
 /** Bit of `fpuTags` for physical register top + i. */
 export const tagBit = (state: I32, i: I32): I32 =>
   i32.shl(k32(1), i32.and(i32.add(i32.load(state, STATE.fpuTop), i), k32(7)));
-export const isEmpty = (state: I32, i: I32): I32 =>
-  i32.eqz(i32.and(i32.load(state, STATE.fpuTags), tagBit(state, i)));
+export const isEmpty = (state: I32, i: I32): I32 => i32.eqz(i32.and(i32.load(state, STATE.fpuTags), tagBit(state, i)));
 
 /** Are any of `flags` (0-5) unmasked? Non-zero if so. */
 export const unmasked = (state: I32, flags: I32): I32 =>
@@ -110,11 +106,7 @@ export function popStack(f: FunctionBuilder, state: I32, count: I32): void {
     f.set(n, count);
     f.loop((again) => {
       f.brIf(done, i32.eqz(n.get));
-      f.store32(
-        state,
-        i32.and(i32.load(state, STATE.fpuTags), i32.xor(tagBit(state, k32(0)), k32(-1))),
-        STATE.fpuTags,
-      );
+      f.store32(state, i32.and(i32.load(state, STATE.fpuTags), i32.xor(tagBit(state, k32(0)), k32(-1))), STATE.fpuTags);
       f.store32(state, i32.and(i32.add(i32.load(state, STATE.fpuTop), k32(1)), k32(7)), STATE.fpuTop);
       f.set(n, i32.sub(n.get, k32(1)));
       f.br(again);
@@ -155,10 +147,7 @@ export function defineNan(set: KernelSet): void {
     f.if(
       i32.and(i32.and(nanA, nanB), i32.eq(signalA, signalB)),
       () => {
-        f.set(
-          takeA,
-          select(i64.eq(a.sig, b.sig), i32.leU(a.signExp, b.signExp), i64.gtU(a.sig, b.sig)),
-        );
+        f.set(takeA, select(i64.eq(a.sig, b.sig), i32.leU(a.signExp, b.signExp), i64.gtU(a.sig, b.sig)));
       },
       // One is a NaN, or one is quiet: the quiet one, else the only one.
       () => f.set(takeA, select(i32.and(nanA, nanB), signalB, nanA)),

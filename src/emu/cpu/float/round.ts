@@ -5,7 +5,17 @@
  */
 import { type I32, type I64, i32, i64, k32, k64, select } from '../wasm/expr.ts';
 import type { FunctionBuilder, Var } from '../wasm/function.ts';
-import { anyBit, CONTROL, EXTENDED_BIAS, EXTENDED_MAX, FLAG, flag64, INTEGER_BIT, type KernelSet, raiseFlags } from './kernel-set.ts';
+import {
+  anyBit,
+  CONTROL,
+  EXTENDED_BIAS,
+  EXTENDED_MAX,
+  FLAG,
+  flag64,
+  INTEGER_BIT,
+  type KernelSet,
+  raiseFlags,
+} from './kernel-set.ts';
 import { shiftRightJam } from './wide.ts';
 
 /** What the exponent is moved by when an unmasked overflow or underflow delivers a result (x87 registers only). */
@@ -99,11 +109,7 @@ export function defineRound80(set: KernelSet): void {
 
     const precision = f.let(i32.and(control, k32(CONTROL.precision)));
     const drop = f.let(
-      select(
-        i32.eqz(precision),
-        k64(40),
-        select(i32.eq(precision, k32(CONTROL.double)), k64(11), k64(0)),
-      ),
+      select(i32.eqz(precision), k64(40), select(i32.eq(precision, k32(CONTROL.double)), k64(11), k64(0))),
     );
     const hi0 = f.local('i64');
     f.set(hi0, hi.get);

@@ -8,7 +8,19 @@ import { STATE } from '../state/layout.ts';
 import { type I32, type I64, i32, i64, k32, k64, select, type Val } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import { type Extended, isInfinite, isNan, isSignalling, isZero, operandOf, signOf } from './extended.ts';
-import { anyBit, CONTROL, EXTENDED_BIAS, EXTENDED_MAX, FLAG, flag64, INTEGER_BIT, type KernelSet, or32, raiseFlags, SCRATCH } from './kernel-set.ts';
+import {
+  anyBit,
+  CONTROL,
+  EXTENDED_BIAS,
+  EXTENDED_MAX,
+  FLAG,
+  flag64,
+  INTEGER_BIT,
+  type KernelSet,
+  or32,
+  raiseFlags,
+  SCRATCH,
+} from './kernel-set.ts';
 import { FORMATS, type Format } from './round.ts';
 import { addCore, divideCore, multiplyCore, type Operand, squareRootCore, type Unrounded, unrounded } from './wide.ts';
 
@@ -60,7 +72,13 @@ export function unpack(f: FunctionBuilder, format: Format, value: Val, control: 
     },
   );
   const sign = i32.shl(i32.wrap(i64.shrU(bits, k64(format.bits - 1))), k32(15));
-  return { bits, sig: sig.get, exp: exp.get, signExp: f.let(i32.or(sign, i32.and(exp.get, k32(EXTENDED_MAX)))), denormal: denormal.get };
+  return {
+    bits,
+    sig: sig.get,
+    exp: exp.get,
+    signExp: f.let(i32.or(sign, i32.and(exp.get, k32(EXTENDED_MAX)))),
+    denormal: denormal.get,
+  };
 }
 
 export interface Constants {
@@ -203,16 +221,7 @@ function defineSquareRoot(set: KernelSet, format: Format): void {
     const out = unrounded(f);
     squareRootCore(f, operandOf(f, a), out);
     f.return(
-      set.value(
-        format.type,
-        `round${format.bits}`,
-        state,
-        control,
-        k32(0),
-        out.exp.get,
-        out.hi.get,
-        out.lo.get,
-      ),
+      set.value(format.type, `round${format.bits}`, state, control, k32(0), out.exp.get, out.hi.get, out.lo.get),
     );
     f.unreachable();
   });

@@ -130,10 +130,7 @@ export function addCore(f: FunctionBuilder, a: Operand, b: Operand, out: Unround
       f.if(i64.ltU(out.hi.get, big), () => {
         f.set(
           out.lo,
-          i64.or(
-            i64.or(i64.shrU(out.lo.get, k64(1)), i64.and(out.lo.get, k64(1))),
-            i64.shl(out.hi.get, k64(63)),
-          ),
+          i64.or(i64.or(i64.shrU(out.lo.get, k64(1)), i64.and(out.lo.get, k64(1))), i64.shl(out.hi.get, k64(63))),
         );
         f.set(out.hi, i64.or(i64.shrU(out.hi.get, k64(1)), k64(INTEGER_BIT)));
         f.set(out.exp, i32.add(out.exp.get, k32(1)));
@@ -240,11 +237,5 @@ export function squareRootCore(f: FunctionBuilder, a: Operand, out: Unrounded): 
   });
   f.set(out.hi, root.get);
   const past = i32.or(i64.ne(restHi.get, k64(0)), i64.gtU(restLo.get, root.get));
-  f.set(
-    out.lo,
-    i64.or(
-      i64.shl(flag64(past), k64(63)),
-      flag64(i64.ne(i64.or(restHi.get, restLo.get), k64(0))),
-    ),
-  );
+  f.set(out.lo, i64.or(i64.shl(flag64(past), k64(63)), flag64(i64.ne(i64.or(restHi.get, restLo.get), k64(0)))));
 }

@@ -36,9 +36,7 @@ export const MODE = {
 
 /** Rounds to the destination and updates the status word; ends the kernel. */
 function finish(set: KernelSet, f: FunctionBuilder, state: I32, to: I32, control: I32, r: Unrounded): void {
-  const flags = f.let(
-    set.value('i32', 'round80', to, control, r.sign.get, r.exp.get, r.hi.get, r.lo.get),
-  );
+  const flags = f.let(set.value('i32', 'round80', to, control, r.sign.get, r.exp.get, r.hi.get, r.lo.get));
   f.if(
     i32.and(i32.and(flags, k32(0x3f)), i32.xor(control, k32(-1))),
     () => set.run(f, 'x87Commit', state, flags),

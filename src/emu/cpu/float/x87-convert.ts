@@ -20,7 +20,17 @@ import {
   storeInteger,
   unmasked,
 } from './extended.ts';
-import { EXTENDED_BIAS, EXTENDED_MAX, FLAG, flag64, INTEGER_BIT, type KernelSet, or32, raiseFlags, SCRATCH } from './kernel-set.ts';
+import {
+  EXTENDED_BIAS,
+  EXTENDED_MAX,
+  FLAG,
+  flag64,
+  INTEGER_BIT,
+  type KernelSet,
+  or32,
+  raiseFlags,
+  SCRATCH,
+} from './kernel-set.ts';
 import { FORMATS, type Format, roundSignificand } from './round.ts';
 import { shiftRightJam } from './wide.ts';
 

@@ -19,7 +19,20 @@ import {
   storeInteger,
   unmasked,
 } from './extended.ts';
-import { CC, CONTROL, EXTENDED_BIAS, EXTENDED_MAX, FLAG, INTEGER_BIT, type KernelSet, or32, SCRATCH } from './kernel-set.ts';
+import {
+  CC,
+  CONTROL,
+  EXTENDED_BIAS,
+  EXTENDED_MAX,
+  FLAG,
+  INTEGER_BIT,
+  type KernelSet,
+  or32,
+  SCRATCH,
+} from './kernel-set.ts';
+
+/** Bit of a comparison's result: an unmasked exception keeps the pops from happening. */
+export const COMPARED_KEPT = 1;
 
 export const COMPARE = {
   /** Quiet NaNs raise nothing (FUCOM). */
@@ -35,8 +48,9 @@ function raise(set: KernelSet, f: FunctionBuilder, state: I32, flags: I32, resul
   f.if(unmasked(state, v), () => f.return(k32(result)));
 }
 
-/** x87Compare(state, a, b, mode): C3, C2 and C0 as in the status word, or -1 after an unmasked exception. */
+/** x87Compare(state, a, b, mode): C3, C2 and C0 as in the status word, plus COMPARED_KEPT after an unmasked exception. */
 function defineCompare(set: KernelSet): void {
+  set.define('x87CompareOrdered', ['i32', 'i32'], 'i32', (f) => compareOrdered(f));
   set.define('x87Compare', ['i32', 'i32', 'i32', 'i32'], 'i32', (f) => {
     const state = f.param(0, 'i32').get;
     const a = loadExtended(f, f.param(1, 'i32').get);
@@ -45,30 +59,36 @@ function defineCompare(set: KernelSet): void {
     const bad = f.let(i32.or(isUnsupported(a), isUnsupported(b)));
     f.if(or32(bad, isNan(a), isNan(b)), () => {
       const loud = i32.eqz(i32.and(mode, k32(COMPARE.quiet)));
-      raise(set, f, state, or32(bad, loud, isSignalling(a), isSignalling(b)), -1);
-      f.return(k32(CC.c3 | CC.c2 | CC.c0));
+      const flags = f.let(or32(bad, loud, isSignalling(a), isSignalling(b)));
+      set.run(f, 'x87Commit', state, flags);
+      f.return(i32.or(k32(CC.c320), i32.ne(unmasked(state, flags), k32(0))));
     });
-    raise(
-      set,
-      f,
-      state,
-      i32.and(i32.or(i32.shl(i32.or(isDenormal(a), isDenormal(b)), k32(1)), mode), k32(FLAG.de)),
-      -1,
-    );
-    const zeroA = f.let(isZero(a));
-    const zeroB = f.let(isZero(b));
-    f.if(i32.and(zeroA, zeroB), () => f.return(k32(CC.c3)));
-    const signA = f.let(select(zeroA, i32.xor(signOf(b), k32(1)), signOf(a)));
-    const signB = f.let(select(zeroB, i32.xor(signA, k32(1)), signOf(b)));
-    f.if(i32.ne(signA, signB), () => f.return(select(signA, k32(CC.c0), k32(0))));
-    // A pseudo-denormal (exponent 0, integer bit set) has the value of exponent 1.
-    const expA = f.let(i32.add(a.exp, i32.eqz(a.exp)));
-    const expB = f.let(i32.add(b.exp, i32.eqz(b.exp)));
-    f.if(i32.and(i32.eq(expA, expB), i64.eq(a.sig, b.sig)), () => f.return(k32(CC.c3)));
-    const less = select(i32.eq(expA, expB), i64.ltU(a.sig, b.sig), i32.ltU(expA, expB));
-    f.return(select(i32.xor(less, signA), k32(CC.c0), k32(0)));
+    const denormal = i32.shl(i32.or(isDenormal(a), isDenormal(b)), k32(1));
+    const flags = f.let(i32.and(i32.or(denormal, mode), k32(FLAG.de)));
+    set.run(f, 'x87Commit', state, flags);
+    const relation = set.value('i32', 'x87CompareOrdered', f.param(1, 'i32').get, f.param(2, 'i32').get);
+    f.return(i32.or(relation, i32.ne(unmasked(state, flags), k32(0))));
     f.unreachable();
   });
+}
+
+/** The relation of two values that are not NaNs. */
+function compareOrdered(f: FunctionBuilder): void {
+  const a = loadExtended(f, f.param(0, 'i32').get);
+  const b = loadExtended(f, f.param(1, 'i32').get);
+  const zeroA = f.let(isZero(a));
+  const zeroB = f.let(isZero(b));
+  f.if(i32.and(zeroA, zeroB), () => f.return(k32(CC.c3)));
+  const signA = f.let(select(zeroA, i32.xor(signOf(b), k32(1)), signOf(a)));
+  const signB = f.let(select(zeroB, i32.xor(signA, k32(1)), signOf(b)));
+  f.if(i32.ne(signA, signB), () => f.return(select(signA, k32(CC.c0), k32(0))));
+  // A pseudo-denormal (exponent 0, integer bit set) has the value of exponent 1.
+  const expA = f.let(i32.add(a.exp, i32.eqz(a.exp)));
+  const expB = f.let(i32.add(b.exp, i32.eqz(b.exp)));
+  f.if(i32.and(i32.eq(expA, expB), i64.eq(a.sig, b.sig)), () => f.return(k32(CC.c3)));
+  const less = select(i32.eq(expA, expB), i64.ltU(a.sig, b.sig), i32.ltU(expA, expB));
+  f.return(select(i32.xor(less, signA), k32(CC.c0), k32(0)));
+  f.unreachable();
 }
 
 /** x87Examine(at): C3, C2 and C0 for a value that is not empty (FXAM); C1 is the sign. */
@@ -105,9 +125,7 @@ function defineScale(set: KernelSet): void {
     const a = loadExtended(f, at);
     const b = loadExtended(f, by);
     const signBit = f.let(i32.and(a.signExp, k32(0x8000)));
-    f.if(or32(isUnsupported(a), isUnsupported(b), isNan(a), isNan(b)), () =>
-      nanResponse(set, f, state, at, by, at),
-    );
+    f.if(or32(isUnsupported(a), isUnsupported(b), isNan(a), isNan(b)), () => nanResponse(set, f, state, at, by, at));
     const down = f.let(signOf(b));
     f.if(i32.and(isInfinite(b), select(down, isInfinite(a), isZero(a))), () => {
       raise(set, f, state, k32(FLAG.ie), 1);
@@ -198,9 +216,7 @@ function defineRemainder(set: KernelSet): void {
         i32.or(i32.and(i32.load(state, STATE.fpuStatus), k32(~(CC.c320 | CC.c1))), condition),
         STATE.fpuStatus,
       );
-    f.if(or32(isUnsupported(a), isUnsupported(b), isNan(a), isNan(b)), () =>
-      nanResponse(set, f, state, at, by, at),
-    );
+    f.if(or32(isUnsupported(a), isUnsupported(b), isNan(a), isNan(b)), () => nanResponse(set, f, state, at, by, at));
     f.if(i32.or(isInfinite(a), isZero(b)), () => {
       raise(set, f, state, k32(FLAG.ie), 1);
       storeIndefinite(f, at);

@@ -8,6 +8,7 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import {
   controlWord,
   isEmpty,
+  isNormal,
   isSignalling,
   loadExtended,
   popStack,
@@ -17,7 +18,17 @@ import {
   storeIndefinite,
   unmasked,
 } from './extended.ts';
-import { CC, CONTROL, FLAG, INDEFINITE_SIGN_EXPONENT, INDEFINITE_SIGNIFICAND, type KernelSet, or32, SCRATCH } from './kernel-set.ts';
+import {
+  CC,
+  CONTROL,
+  FLAG,
+  INDEFINITE_SIGN_EXPONENT,
+  INDEFINITE_SIGNIFICAND,
+  type KernelSet,
+  or32,
+  SCRATCH,
+} from './kernel-set.ts';
+import { COMPARED_KEPT } from './x87-more.ts';
 
 /** The `how` word of arithmetic kernels; bits 0-2 name a register. */
 export const HOW = { register: 7, subtract: 8, reverse: 16, toRegister: 32, pop: 64 } as const;
@@ -193,7 +204,8 @@ function defineLoads(set: KernelSet): void {
         flags,
         () => {
           set.run(f, 'x87Commit', state, flags);
-          f.if(unmasked(state, flags), () => f.return());
+          // An unmasked denormal exception is reported, but the value has been loaded.
+          f.if(unmasked(state, i32.and(flags, k32(FLAG.ie))), () => f.return());
           push(f, state);
           const quiet = select(i32.and(flags, k32(FLAG.ie)), k64(QUIET_BIT), k64(0));
           storeExtended(f, registerAt(state, k32(0)), i64.or(v.sig, quiet), v.signExp);
@@ -233,10 +245,7 @@ function defineStores(set: KernelSet): void {
   set.define('x87StoreInteger', ['i32', 'i32', 'i32'], 'i64', (f) => {
     const state = f.param(0, 'i32').get;
     const bits = f.param(1, 'i32').get;
-    const control = i32.or(
-      controlWord(state),
-      select(f.param(2, 'i32').get, k32(CONTROL.zero), k32(0)),
-    );
+    const control = i32.or(controlWord(state), select(f.param(2, 'i32').get, k32(CONTROL.zero), k32(0)));
     whenEmpty(f, state, () => f.return(i64.shl(k64(-1), i64.extendU(i32.sub(bits, k32(1))))));
     f.return(set.value('i64', 'x87ToInteger', state, registerAt(state, k32(0)), bits, control));
     f.unreachable();
@@ -272,8 +281,13 @@ function defineStores(set: KernelSet): void {
   set.define('x87StoreCommit', ['i32', 'i32'], 'void', (f) => {
     const state = f.param(0, 'i32').get;
     const flags = f.let(i32.load(state, SCRATCH.flags));
+    f.if(unmasked(state, i32.and(flags, k32(BLOCKING))), () => {
+      // Nothing was stored, so nothing was rounded.
+      const rounding = unmasked(state, i32.and(flags, k32(FLAG.oe | FLAG.ue)));
+      set.run(f, 'x87Commit', state, select(rounding, i32.and(flags, k32(~(FLAG.pe | FLAG.c1))), flags));
+      f.return();
+    });
     set.run(f, 'x87Commit', state, flags);
-    f.if(unmasked(state, i32.and(flags, k32(BLOCKING))), () => f.return());
     popStack(f, state, f.param(1, 'i32').get);
   });
   /** x87StoreRegister(state, i, pops): FST ST(i). */
@@ -292,23 +306,34 @@ function defineStores(set: KernelSet): void {
     );
     popStack(f, state, f.param(2, 'i32').get);
   });
+  /** x87StoreQuietly(state, i): the undocumented FSTP at D9 D8, which moves an empty register without a stack fault. */
+  set.define('x87StoreQuietly', ['i32', 'i32'], 'void', (f) => {
+    const state = f.param(0, 'i32').get;
+    const i = f.param(1, 'i32').get;
+    clearC1(f, state);
+    f.if(
+      isEmpty(state, k32(0)),
+      () => popStack(f, state, k32(1)),
+      () => set.run(f, 'x87StoreRegister', state, i, k32(1)),
+    );
+  });
 }
 
 function defineComparisons(set: KernelSet): void {
-  /** Common end: condition codes (unless EFLAGS take them) and pops; -1 after an unmasked exception. */
+  /** Common end: condition codes (unless EFLAGS take them), then the pops unless an unmasked exception forbids them. */
   const finish = (f: FunctionBuilder, state: I32, how: I32, result: I32): void => {
-    f.if(i32.eq(result, k32(-1)), () => f.return(k32(-1)));
     f.if(i32.eqz(i32.and(how, k32(COMPARE_HOW.eflags))), () => {
       const status = i32.and(i32.load(state, STATE.fpuStatus), k32(~CC.c320));
-      f.store32(state, i32.or(status, result), STATE.fpuStatus);
+      f.store32(state, i32.or(status, i32.and(result, k32(CC.c320))), STATE.fpuStatus);
     });
-    popStack(f, state, i32.and(i32.shrU(how, k32(COMPARE_HOW.popShift)), k32(3)));
+    f.if(i32.eqz(i32.and(result, k32(COMPARED_KEPT))), () =>
+      popStack(f, state, i32.and(i32.shrU(how, k32(COMPARE_HOW.popShift)), k32(3))),
+    );
     f.return(result);
   };
   const whenEmpty = (f: FunctionBuilder, state: I32, how: I32): void => {
     set.run(f, 'x87Commit', state, k32(FLAG.ie | FLAG.sf));
-    f.if(unmasked(state, k32(FLAG.ie)), () => f.return(k32(-1)));
-    finish(f, state, how, k32(CC.c320));
+    finish(f, state, how, f.let(i32.or(k32(CC.c320), i32.ne(unmasked(state, k32(FLAG.ie)), k32(0)))));
   };
   set.define('x87CompareRegister', ['i32', 'i32'], 'i32', (f) => {
     const state = f.param(0, 'i32').get;
@@ -316,9 +341,7 @@ function defineComparisons(set: KernelSet): void {
     const i = f.let(i32.and(i32.shrU(how, k32(COMPARE_HOW.registerShift)), k32(7)));
     f.if(i32.or(isEmpty(state, k32(0)), isEmpty(state, i)), () => whenEmpty(f, state, how));
     const mode = i32.and(how, k32(COMPARE_HOW.quiet));
-    const result = f.let(
-      set.value('i32', 'x87Compare', state, registerAt(state, k32(0)), registerAt(state, i), mode),
-    );
+    const result = f.let(set.value('i32', 'x87Compare', state, registerAt(state, k32(0)), registerAt(state, i), mode));
     finish(f, state, how, result);
     f.unreachable();
   });
@@ -363,8 +386,20 @@ function defineUnary(set: KernelSet): void {
     f.drop(set.value('i32', 'x87RoundInteger', state, st0(state), st0(state)));
   });
   onTop('x87ScaleTop', [0, 1], (f, state) => f.drop(set.value('i32', 'x87Scale', state)));
-  onTop('x87RemainderTruncated', [0, 1], (f, state) => f.drop(set.value('i32', 'x87Remainder', state, k32(0))));
-  onTop('x87RemainderNearest', [0, 1], (f, state) => f.drop(set.value('i32', 'x87Remainder', state, k32(1))));
+  for (const [name, nearest] of [
+    ['x87RemainderTruncated', 0],
+    ['x87RemainderNearest', 1],
+  ] as const) {
+    set.define(name, ['i32'], 'void', (f) => {
+      const state = f.param(0, 'i32').get;
+      f.store32(state, i32.and(i32.load(state, STATE.fpuStatus), k32(~CC.c2)), STATE.fpuStatus);
+      f.if(
+        i32.or(isEmpty(state, k32(0)), isEmpty(state, k32(1))),
+        () => f.drop(set.value('i32', 'x87Underflow', state, k32(0))),
+        () => f.drop(set.value('i32', 'x87Remainder', state, k32(nearest))),
+      );
+    });
+  }
 
   /** FXTRACT: exponent replaces ST0, then the significand is pushed. */
   set.define('x87ExtractTop', ['i32'], 'void', (f) => {
@@ -435,6 +470,43 @@ function defineUnary(set: KernelSet): void {
   });
 }
 
+/** x87TagWord(state): the full tag word; x87SetTagWord(state, word). */
+function defineTags(set: KernelSet): void {
+  set.define('x87TagWord', ['i32'], 'i32', (f) => {
+    const state = f.param(0, 'i32').get;
+    const n = f.local('i32');
+    const word = f.local('i32');
+    f.set(n, k32(8));
+    f.set(word, k32(0));
+    f.loop((again) => {
+      f.set(n, i32.sub(n.get, k32(1)));
+      const used = i32.and(i32.shrU(i32.load(state, STATE.fpuTags), n.get), k32(1));
+      const v = loadExtended(f, i32.add(i32.add(state, k32(STATE.fpr)), i32.shl(n.get, k32(4))));
+      const zero = i32.and(i32.eqz(v.exp), i64.eqz(v.sig));
+      const tag = select(used, select(zero, k32(1), i32.shl(i32.eqz(isNormal(v)), k32(1))), k32(3));
+      f.set(word, i32.or(i32.shl(word.get, k32(2)), tag));
+      f.brIf(again, n.get);
+    });
+    f.return(word.get);
+    f.unreachable();
+  });
+  set.define('x87SetTagWord', ['i32', 'i32'], 'void', (f) => {
+    const state = f.param(0, 'i32').get;
+    const word = f.param(1, 'i32').get;
+    const n = f.local('i32');
+    const used = f.local('i32');
+    f.set(n, k32(8));
+    f.set(used, k32(0));
+    f.loop((again) => {
+      f.set(n, i32.sub(n.get, k32(1)));
+      const tag = i32.and(i32.shrU(word, i32.shl(n.get, k32(1))), k32(3));
+      f.set(used, i32.or(i32.shl(used.get, k32(1)), i32.ne(tag, k32(3))));
+      f.brIf(again, n.get);
+    });
+    f.store32(state, used.get, STATE.fpuTags);
+  });
+}
+
 export function defineX87Stack(set: KernelSet): void {
   defineUnderflow(set);
   defineOverflow(set);
@@ -443,4 +515,5 @@ export function defineX87Stack(set: KernelSet): void {
   defineStores(set);
   defineComparisons(set);
   defineUnary(set);
+  defineTags(set);
 }
