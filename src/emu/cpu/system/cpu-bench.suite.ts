@@ -4,6 +4,7 @@ import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Mmu } from '../mmu/mmu.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { LINEAR, STATE } from '../state/layout.ts';
+import { createLinearMemory, type LinearMemory } from '../wasm/host.ts';
 import { STATUS, type Status, SYSTEM_CALLS, type SystemCall } from './calls.ts';
 import { System } from './system.ts';
 
@@ -30,6 +31,8 @@ export const TSS_AT = 0x3000;
 export const TSS2_AT = 0x3800;
 
 export class CpuBench {
+  /** Real linear memory, so that generated code can run on it. */
+  readonly memory: LinearMemory;
   readonly physical: PhysicalMemory;
   readonly state: CpuState;
   readonly mmu: Mmu;
@@ -41,7 +44,8 @@ export class CpuBench {
   ignoreFloatError = false;
 
   constructor() {
-    const buffer = new SharedArrayBuffer(LINEAR.guest + RAM_BYTES + 65536);
+    this.memory = createLinearMemory(LINEAR.guest + RAM_BYTES + 65536);
+    const { buffer } = this.memory;
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
     this.physical.mapBacked(0, RAM_BYTES, LINEAR.guest, 'ram');
     this.state = new CpuState(buffer);
@@ -52,7 +56,7 @@ export class CpuBench {
       ports: this.ports,
       interrupts: { acknowledge: () => this.nextVector },
       tsc: () => this.ticks,
-      x87Transcendental: () => STATUS.next,
+      x87Transcendental: () => {},
       callbacks: { onShutdown: () => this.shutdowns++, onFloatError: () => this.ignoreFloatError },
     });
     this.state.set(STATE.a20Mask, -1);

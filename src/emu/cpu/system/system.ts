@@ -32,7 +32,7 @@ export interface SystemParts {
   /** Ticks of the time-stamp counter since power-on: an integer below 2^53 that never runs backwards. */
   readonly tsc: () => number;
   /** The x87 functions that are not rows: see float/. */
-  readonly x87Transcendental: (which: number) => Status;
+  readonly x87Transcendental: (which: number) => void;
   readonly callbacks?: SystemCallbacks;
 }
 
@@ -319,7 +319,10 @@ export class System {
       checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
       checkStack: (byteCount, push) => segments.checkStack(c, byteCount, push !== 0),
       floatError: () => this.#floatError(),
-      x87Transcendental: (which) => x87Transcendental(which),
+      x87Transcendental: (which) => {
+        x87Transcendental(which);
+        return STATUS.next;
+      },
     };
   }
 
