@@ -1,0 +1,47 @@
+/** What the decoder says about one instruction: enough for the interpreter's records and for the disassembler. */
+import type { Row } from '../isa/row.ts';
+
+export const DECODE = {
+  ok: 0,
+  /** The bytes given end inside the instruction. */
+  needMore: 1,
+  /** More than 15 bytes: #GP(0). */
+  tooLong: 2,
+  /** No row, LOCK where it is not allowed, or a register form that does not exist: #UD. */
+  undefined: 3,
+} as const;
+export type DecodeStatus = (typeof DECODE)[keyof typeof DECODE];
+
+/** Filled in place by `decode`, so that decoding allocates nothing. */
+export interface Decoded {
+  row: Row | undefined;
+  /** Index of the row in the table the decoder was made from; -1 without one. */
+  rowIndex: number;
+  /** Bytes, 1..15. */
+  length: number;
+  /** Operand size in bits of the row's v and z operands; 8 for rows with only byte operands; `options.size` where given. */
+  size: 8 | 16 | 32;
+  address32: boolean;
+  /** F3 = rep, F2 = repne, only where the row takes a repeat prefix; with `options.rep === 'rep'` both are rep. */
+  rep: 'none' | 'rep' | 'repne';
+  lock: boolean;
+  /** SEG number of the memory operand's, string source's or moffs' segment: prefix or default. */
+  segment: number;
+  /** ModRM names memory, or the operand is a moffs. */
+  memory: boolean;
+  /** Register number, or -1. */
+  base: number;
+  index: number;
+  /** Shift count 0..3. */
+  scale: number;
+  /** Signed 32-bit displacement; moffs address. */
+  disp: number;
+  /** ModRM.reg, or the low three opcode bits for +r rows. */
+  reg: number;
+  /** ModRM.rm when it names a register. */
+  rm: number;
+  /** Immediate, sign-extended as the row says; relative branches: displacement from the end of the instruction; far pointers: offset. */
+  imm: number;
+  /** Second immediate (ENTER); far pointers: selector. */
+  imm2: number;
+}
