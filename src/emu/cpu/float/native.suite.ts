@@ -360,7 +360,8 @@ export class Emulated {
     return encode(row, f);
   }
 
-  run(form: number, input: Case): Case {
+  /** Runs form number `form`; `cr0` and `cr4` default to a 32-bit system that uses SSE. */
+  run(form: number, input: Case, cr0 = 1, cr4 = 0x600): Case {
     const s = this.#state;
     const out = input.copy();
     const top = (input.status >> 11) & 7;
@@ -369,8 +370,8 @@ export class Emulated {
     s.set(STATE.fpuTop, top);
     s.set(STATE.fpuTags, input.tags);
     s.set(STATE.mxcsr, input.mxcsr);
-    s.set(STATE.cr0, 1);
-    s.set(STATE.cr4, 0x600);
+    s.set(STATE.cr0, cr0);
+    s.set(STATE.cr4, cr4);
     s.set(STATE.faultVector, -1);
     s.eflags = input.eflags;
     for (let i = 0; i < 8; i++) {
