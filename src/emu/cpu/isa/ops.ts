@@ -77,6 +77,10 @@ export interface Ops {
   store128(at: I32, value: V128): void;
   /** Faults now if any byte of [at, at + bytes) cannot be written; 0 < bytes <= 4096. */
   probe(at: I32, bytes: I32): void;
+  /** Linear-memory address of the byte at linear address `at` if its page is in the TLB for reading, else 0. */
+  readable(at: I32): I32;
+  /** Likewise for writing. Valid up to the end of the page and until the next access that may fault. */
+  writable(at: I32): I32;
 
   /** A 4-byte field of the state block (an offset of STATE). */
   get(field: number): I32;
@@ -95,6 +99,8 @@ export interface Ops {
   nextEip(): I32;
   /** Goes to the target of relative operand `n`. Ends the semantics. */
   jumpRelative(n: number): void;
+  /** Goes to relative operand `n` when `taken` is non-zero, else to the next instruction. Ends the semantics. */
+  branch(n: number, taken: I32): void;
   /** Goes to an EIP (already cut to the operand size). Ends the semantics. */
   jump(target: I32): void;
   /** Runs this instruction again from its start (a repeated string instruction that used its share). */

@@ -45,6 +45,8 @@ export interface RowOptions {
   readonly size?: 8 | 16 | 32;
   /** How the memory operand is used, for segment checks, where it does not follow from the operands' use. */
   readonly access?: 'read' | 'write' | 'none';
+  /** POP to memory: with ESP as the base, the bytes popped (operand size) are added to the displacement (SDM, POP). */
+  readonly popAddress?: boolean;
   /** Not valid in real or virtual-8086 mode (#UD there). */
   readonly protectedOnly?: boolean;
 }
@@ -56,3 +58,6 @@ export const row = (
   semantics: (e: Ops) => void,
   options: RowOptions = {},
 ): Row => ({ opcode, mnemonic, operands, semantics, options });
+
+/** A row whose meaning no operand-size prefix changes: one case instead of two. */
+export const fixedSize = (r: Row): Row => ({ ...r, options: { size: 32, ...r.options } });
