@@ -3,7 +3,7 @@ import { STATE } from '../state/layout.ts';
 import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import type { Ops } from './ops.ts';
-import { type Row, row } from './row.ts';
+import { fixedSize, type Row, row } from './row.ts';
 import { INTEGER_OPERATIONS, SHIFT_OPERATIONS, shiftElements, wordIndices } from './simd-integer.ts';
 
 const vector = (v: I64): V128 => v128.splatI64(v);
@@ -112,7 +112,7 @@ export function storeBytes(e: Ops, slot: I32, mask: I32, count: number): void {
   });
 }
 
-export const mmxRows: readonly Row[] = [
+const rows: readonly Row[] = [
   ...arithmeticRows,
   ...shiftRows,
   row(
@@ -185,3 +185,5 @@ function insertWord(e: Ops): void {
   e.f.store16(at, value);
   e.f.store16(e.slot(0), k32(0xffff), 8);
 }
+
+export const mmxRows: readonly Row[] = rows.map(fixedSize);

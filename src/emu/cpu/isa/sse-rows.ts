@@ -9,7 +9,7 @@ import { type I32, i32, i64, k32, k64, select, type V128, v128 } from '../wasm/e
 import { storeBytes } from './mmx-rows.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
-import { type Row, type RowOptions, row } from './row.ts';
+import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { dwordIndices, INTEGER_OPERATIONS, SHIFT_OPERATIONS, shiftElements, wordIndices } from './simd-integer.ts';
 import { sseArithmeticRows } from './sse-arith-rows.ts';
 import { sseConversionRows } from './sse-convert-rows.ts';
@@ -302,4 +302,4 @@ export const sseRows: readonly Row[] = [
   ...stateRows,
   ...sseArithmeticRows,
   ...sseConversionRows,
-];
+].map(fixedSize);

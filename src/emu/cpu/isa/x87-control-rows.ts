@@ -7,7 +7,7 @@ import { FPR_BYTES, STATE, XMM_BYTES } from '../state/layout.ts';
 import { type I32, i32, i64, k32, select } from '../wasm/expr.ts';
 import type { Var } from '../wasm/function.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
-import { type Row, row } from './row.ts';
+import { fixedSize, type Row, row } from './row.ts';
 import {
   begin,
   CR0,
@@ -328,14 +328,18 @@ const recorded = (first: number, second: number, mnemonic: string, operands: str
 /** Instructions of the 8087 and 80287 that do nothing since. */
 const ignored = (e: Ops): void => checkAvailable(e);
 
-export const x87ControlRows: readonly Row[] = [
-  row('9B', 'wait', '', wait),
+/** The images whose layout follows the operand size. */
+const environmentRows: readonly Row[] = [
   row('D9 /4 m', 'fldenv', 'Mn28', restoreEnvironment, { access: 'read' }),
-  row('D9 /5 m', 'fldcw', 'Mw', loadControl),
   row('D9 /6 m', 'fnstenv', 'Mn28', saveEnvironment, { access: 'write' }),
-  row('D9 /7 m', 'fnstcw', 'Mw', storeControl, { access: 'write' }),
   row('DD /4 m', 'frstor', 'Mn108', restoreAll, { access: 'read' }),
   row('DD /6 m', 'fnsave', 'Mn108', saveAll, { access: 'write' }),
+];
+
+const controlRows: readonly Row[] = [
+  row('9B', 'wait', '', wait),
+  row('D9 /5 m', 'fldcw', 'Mw', loadControl),
+  row('D9 /7 m', 'fnstcw', 'Mw', storeControl, { access: 'write' }),
   row('DD /7 m', 'fnstsw', 'Mw', storeStatus, { access: 'write' }),
   row('DF E0', 'fnstsw', 'AX', storeStatus),
   recorded(0xd9, 0xd0, 'fnop', '', () => {}),
@@ -369,3 +373,5 @@ export const x87ControlRows: readonly Row[] = [
   row('NP 0F AE /0 m', 'fxsave', 'Mn512', fxsave, { access: 'write' }),
   row('NP 0F AE /1 m', 'fxrstor', 'Mn512', fxrstor, { access: 'read' }),
 ];
+
+export const x87ControlRows: readonly Row[] = [...environmentRows, ...controlRows.map(fixedSize)];

@@ -10,7 +10,7 @@ import { STATE } from '../state/layout.ts';
 import { type I32, i32, i64, k32, k64, type Val } from '../wasm/expr.ts';
 import { condition, setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
-import { type Row, type RowOptions, row } from './row.ts';
+import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { x87ControlRows } from './x87-control-rows.ts';
 import { begin, hex, kernelRun, kernelValue, memoryOpcode, recordPointers, registerOpcode } from './x87-support.ts';
 
@@ -375,12 +375,14 @@ const functionRows: readonly Row[] = [
 ];
 
 export const x87Rows: readonly Row[] = [
-  ...arithmeticRows,
-  ...comparisonRows,
-  ...loadRows,
-  ...storeRows,
-  ...moveRows,
-  ...constantRows,
-  ...functionRows,
+  ...[
+    ...arithmeticRows,
+    ...comparisonRows,
+    ...loadRows,
+    ...storeRows,
+    ...moveRows,
+    ...constantRows,
+    ...functionRows,
+  ].map(fixedSize),
   ...x87ControlRows,
 ];
