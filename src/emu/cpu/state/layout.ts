@@ -50,6 +50,10 @@ export const STATE = {
   queryResult: field(4),
   /** EIP of the first instruction of the block that runs. 8 bytes. */
   blockEip: field(8),
+  /** Address of the header record of the block that runs. */
+  block: field(4),
+  /** After the interpreter left for a block it did not know: the record of the direct branch that wants it, or 0. */
+  linkFrom: field(4),
   /** The record being executed whenever code outside the interpreter's main function can look. */
   record: field(4),
   /** EFLAGS without CF, PF, AF, ZF, SF and OF, which are in `flagResult` and `flagAux` (see flags.ts); bit 1 is set. */
@@ -137,6 +141,8 @@ export const STATE = {
   mxcsr: field(4),
   /** Sixteen XMM registers, 64 bytes each so that YMM and ZMM fit; XMM in the low 16. */
   xmm: field(16 * 64, 16),
+  /** Arguments and results of code that needs memory of its own. */
+  spare: field(16),
   /** Free for kernels: results wider than a WebAssembly value. 64 bytes. */
   kernelScratch: field(64, 16),
   /** What MONITOR armed; unused otherwise. */
@@ -162,13 +168,13 @@ export const MODE = {
 
 /** Bits of `STATE.attention`. */
 export const ATTENTION = {
-  /** An interrupt controller requests an interrupt. */
-  interrupt: 1 << 0,
+  /** Leave the interpreter after one instruction: somebody runs it alone. */
+  alone: 1 << 0,
   nmi: 1 << 1,
   /** The machine wants its thread back (timer, control call). */
   yield: 1 << 2,
-  /** Something invalidated decoded code; look blocks up again. */
-  flush: 1 << 3,
+  /** An interrupt controller requests an interrupt. The bit of EFLAGS.IF, so that one AND tells whether it counts. */
+  interrupt: 1 << 9,
 } as const;
 
 /** Bytes of one vCPU's block; the first 4 KB hold `STATE`. */

@@ -1,0 +1,254 @@
+/**
+ * Generates tier 0: one WebAssembly module whose main function walks records with one `br_table`.
+ *
+ * run(record, isHeader): why it returned (EXIT). With `isHeader` the record is a block's header, else an instruction.
+ */
+import { defineFloatKernels } from '../float/kernels.ts';
+import { GPR, JUMP_CACHE, RECORD, SEGMENT, STATE } from '../state/layout.ts';
+import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
+import { type I32, i32, k32 } from '../wasm/expr.ts';
+import { type Callee, call, type FunctionBuilder, type Label, type Var } from '../wasm/function.ts';
+import { ModuleBuilder } from '../wasm/module.ts';
+import { type Case, type CaseTable, CHECK, MICRO, MICRO_COUNT } from './cases.ts';
+import { EXIT } from './exits.ts';
+import { attentionMask, type Exits, type HostCallees, type MemoryUse, Tier0Ops } from './tier0-ops.ts';
+
+export interface InterpreterModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly tableSize: number;
+  /** How each case uses guest memory, by case number. */
+  readonly use: readonly (MemoryUse | undefined)[];
+}
+
+const zero = k32(0);
+
+export function buildInterpreter(
+  table: CaseTable,
+  stateAt: number,
+  memoryPages: number,
+): InterpreterModule {
+  const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
+  const host: HostCallees = {
+    readSlow: module.import('readSlow', ['i32', 'i32'], 'i32'),
+    writeSlow: module.import('writeSlow', ['i32', 'i32'], 'i32'),
+    modifySlow: module.import('modifySlow', ['i32', 'i32'], 'i32'),
+    commitWrite: module.import('commitWrite', [], 'void'),
+    probeSlow: module.import('probeSlow', ['i32', 'i32'], 'i32'),
+    system: module.import('system', ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
+  };
+  const kernels = defineFloatKernels(module);
+  const use: (MemoryUse | undefined)[] = [];
+  const build = { stateAt, host, kernels, use };
+  for (const c of table.cases) {
+    if (c.number >= table.firstCold) module.element(c.number, defineCold(module, c, build));
+  }
+  module.element(MICRO.check, defineCheck(module, stateAt, host.system));
+  module.define(['i32', 'i32'], 'i32', (f) => defineRun(f, module, table, build), 'run');
+  return { bytes: module.bytes(), tableSize: module.tableSize, use };
+}
+
+interface Build {
+  readonly stateAt: number;
+  readonly host: HostCallees;
+  readonly kernels: Record<string, Callee>;
+  readonly use: (MemoryUse | undefined)[];
+}
+
+/** A function of the table: (record) -> EXIT. */
+function defineCold(module: ModuleBuilder, c: Case, build: Build): Callee<'i32'> {
+  const { stateAt } = build;
+  return module.define(['i32'], 'i32', (f) => {
+    const exits: Exits = {
+      fault: (status) => f.return(status),
+      status: (status) => f.if(status, () => f.return(status)),
+      near: (target) => {
+        f.store32(zero, target, stateAt + STATE.eip);
+        f.return(k32(EXIT.near));
+      },
+    };
+    const e = new Tier0Ops({ ...build, f, case: c, record: f.param(0, 'i32').get, exits });
+    c.row.semantics(e);
+    build.use[c.number] = e.use;
+    f.return(k32(EXIT.next));
+  });
+}
+
+/** The fast part of a segment check; what it cannot decide goes to the system. */
+function defineCheck(module: ModuleBuilder, stateAt: number, system: Callee<'i32'>): Callee<'i32'> {
+  return module.define(['i32'], 'i32', (f) => {
+    const record = f.param(0, 'i32').get;
+    const index = i32.shl(i32.load(i32.load16U(record, RECORD.index)), i32.load8U(record, RECORD.shift));
+    const sum = i32.add(i32.add(i32.load(i32.load16U(record, RECORD.base)), index), i32.load(record, RECORD.disp));
+    const offset = f.let(i32.and(sum, i32.load(record, RECORD.mask)));
+    const segment = f.let(i32.load16U(record, RECORD.segment));
+    const imm = f.let(i32.load(record, RECORD.imm));
+    const bytes = f.let(i32.and(imm, k32(0xffff)));
+    const write = f.let(i32.and(i32.shrU(imm, k32(16)), k32(1)));
+    const count = i32.and(i32.load(zero, stateAt + STATE.gpr + GPR.ecx * 8), i32.load(record, RECORD.mask));
+    f.if(i32.and(i32.ne(i32.and(imm, k32(CHECK.ifCount)), zero), i32.eqz(count)), () => f.return(k32(EXIT.next)));
+    const limit = f.let(i32.load(segment, SEGMENT.limit));
+    // `writable` follows `readable`.
+    const allowed = i32.load(i32.add(segment, i32.shl(write, k32(2))), SEGMENT.readable);
+    const inside = i32.and(
+      i32.leU(offset, limit),
+      i32.geU(i32.sub(limit, offset), i32.sub(bytes, k32(1))),
+    );
+    f.if(i32.and(allowed, inside), () => f.return(k32(EXIT.next)));
+    const eip = f.let(i32.add(i32.load(zero, stateAt + STATE.blockEip), i32.load16U(record, RECORD.offset)));
+    f.store32(zero, eip, stateAt + STATE.eip);
+    f.store32(zero, eip, stateAt + STATE.nextEip);
+    const number = i32.shrU(i32.sub(segment, k32(stateAt + STATE.segments)), k32(5));
+    f.return(call(system, k32(SYSTEM_CALLS.indexOf('checkSegment')), number, offset, bytes, write));
+  });
+}
+
+function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, build: Build): void {
+  const { stateAt } = build;
+  const record = f.param(0, 'i32');
+  const isHeader = f.param(1, 'i32');
+  const status = f.local('i32');
+  const target = f.local('i32');
+  const link = f.local('i32');
+  const get = (field: number): I32 => i32.load(zero, stateAt + field);
+  const set = (field: number, v: I32): void => f.store32(zero, v, stateAt + field);
+  const hot = table.cases.filter((c) => c.number < table.firstCold);
+  const coldType = module.typeIndex(['i32'], 'i32');
+
+  // leave: common exit with `status`, the record is kept. near: goes to `target`; `link` is the record to chain or 0.
+  // enter: `record` is a header. next: the following record. dispatch: `record` is an instruction.
+  f.block((leave) => {
+    f.loop((outer) => {
+      f.block((dispatchFirst) => {
+        f.brIf(dispatchFirst, i32.eqz(isHeader.get));
+        enterBlock(f, record, get, set);
+      });
+      f.set(isHeader, k32(1));
+      f.block((near) => {
+        f.loop((dispatch) => {
+          f.block((next) => {
+            const cases: ((label: Label) => void)[] = [];
+            const exits = (): Exits => ({
+              fault: (s) => {
+                f.set(status, s);
+                f.br(leave);
+              },
+              status: (s) =>
+                f.if(s, () => {
+                  f.set(status, s);
+                  f.br(leave);
+                }),
+              near: (t, wantsLink) => {
+                f.set(target, t);
+                f.set(link, wantsLink ? record.get : zero);
+                f.br(near);
+              },
+            });
+            cases[MICRO.end] = () => {
+              const end = i32.add(get(STATE.blockEip), i32.load(record.get, RECORD.imm));
+              exits().near(i32.and(end, i32.load(record.get, RECORD.mask)), true);
+            };
+            cases[MICRO.stop] = () => {
+              set(STATE.eip, i32.add(get(STATE.blockEip), i32.load(record.get, RECORD.imm)));
+              f.set(status, k32(EXIT.stop));
+              f.br(leave);
+            };
+            cases[MICRO.stale] = () => {
+              const header = f.let(get(STATE.block));
+              set(STATE.budget, i32.add(get(STATE.budget), i32.load(header, RECORD.imm)));
+              const newer = f.let(i32.load(header, RECORD.imm2));
+              f.if(newer, () => {
+                f.set(record, newer);
+                f.br(outer);
+              });
+              set(STATE.eip, get(STATE.blockEip));
+              set(STATE.linkFrom, zero);
+              f.return(k32(EXIT.near));
+            };
+            const cold = (): void => {
+              f.set(status, f.callIndirect(coldType, 'i32', i32.load16U(record.get, RECORD.op), record.get));
+              f.brIf(next, i32.eqz(status.get));
+              f.brIf(leave, i32.ne(status.get, k32(EXIT.near)));
+              f.set(target, get(STATE.eip));
+              f.set(link, zero);
+              f.br(near);
+            };
+            cases[MICRO.check] = cold;
+            cases[MICRO.raise] = () => {
+              set(STATE.faultVector, i32.load(record.get, RECORD.imm));
+              set(STATE.faultErrorCode, zero);
+              set(STATE.faultHasErrorCode, i32.load(record.get, RECORD.imm2));
+              set(STATE.faultIsSoftware, zero);
+              f.set(status, k32(STATUS.fault));
+              f.br(leave);
+            };
+            for (const c of hot) {
+              cases[c.number] = () => {
+                const e = new Tier0Ops({ ...build, f, case: c, record: record.get, exits: exits() });
+                c.row.semantics(e);
+                build.use[c.number] = e.use;
+              };
+            }
+            // Nested blocks, innermost first: `br_table` leaves n of them to land at case n.
+            const open = (n: number, labels: Label[]): void => {
+              if (n < 0) {
+                f.block((coldLabel) => {
+                  f.brTable(i32.load16U(record.get, RECORD.op), labels, coldLabel);
+                });
+                cold();
+                return;
+              }
+              f.block((label) => {
+                labels[n] = label;
+                open(n - 1, labels);
+              });
+              f.scope(() => cases[n](labels[n]));
+              f.br(next);
+            };
+            open(MICRO_COUNT + hot.length - 1, []);
+          });
+          f.set(record, i32.add(record.get, k32(RECORD.bytes)));
+          f.br(dispatch);
+        });
+      });
+      // near
+      set(STATE.blockEip, target.get);
+      f.if(link.get, () => {
+        const known = f.let(i32.load(link.get, RECORD.imm2));
+        f.if(known, () => {
+          f.set(record, known);
+          f.br(outer);
+        });
+      });
+      const hash = i32.and(i32.xor(target.get, i32.shrU(target.get, k32(12))), k32(JUMP_CACHE.entries - 1));
+      const entry = f.let(i32.add(get(STATE.jumpCacheBase), i32.shl(hash, k32(3))));
+      const found = f.let(i32.load(entry, JUMP_CACHE.record));
+      f.if(i32.and(i32.eq(i32.load(entry, JUMP_CACHE.tag), target.get), i32.ne(found, zero)), () => {
+        f.set(record, found);
+        f.br(outer);
+      });
+      set(STATE.eip, target.get);
+      set(STATE.linkFrom, link.get);
+      f.return(k32(EXIT.near));
+    });
+  });
+  set(STATE.record, record.get);
+  f.return(status.get);
+}
+
+/** Polls, takes the block's instructions from the budget, and steps to its first instruction. */
+function enterBlock(
+  f: FunctionBuilder,
+  record: Var<'i32'>,
+  get: (field: number) => I32,
+  set: (field: number, v: I32) => void,
+): void {
+  const budget = f.let(get(STATE.budget));
+  const attention = i32.and(get(STATE.attention), attentionMask(get(STATE.eflags)));
+  f.if(i32.or(attention, i32.shrU(budget, k32(31))), () => {
+    set(STATE.eip, get(STATE.blockEip));
+    f.return(k32(EXIT.poll));
+  });
+  set(STATE.budget, i32.sub(budget, i32.load(record.get, RECORD.imm)));
+  set(STATE.block, record.get);
+  f.set(record, i32.add(record.get, k32(RECORD.bytes)));
+}

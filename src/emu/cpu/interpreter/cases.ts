@@ -1,0 +1,121 @@
+/**
+ * Which cases the interpreter has: every row in every combination of what is fixed when code is decoded.
+ *
+ * A case is a number in a record's `op`. Micro-operations come first, then the hot cases (inlined in the main function),
+ * then the cold ones (functions in the table).
+ */
+import { type OperandSpec, parseOperands } from '../decoder/operands.ts';
+import type { Width32 } from '../isa/ops.ts';
+import type { Row } from '../isa/row.ts';
+
+/** How the memory operand's address is made. `base`: register + displacement in a flat segment; `full`: everything. */
+export const FORM = { register: 0, base: 1, full: 2 } as const;
+export type Form = (typeof FORM)[keyof typeof FORM];
+
+/** Operations that no instruction has. */
+export const MICRO = {
+  /** Goes to the block at offset `imm`; ends a block whose last instruction does not jump. */
+  end: 0,
+  /** Leaves the interpreter at offset `imm`. */
+  stop: 1,
+  /** The block was invalidated: go to the one that replaced it (`imm2` of its header) or leave. */
+  stale: 2,
+  /** Limit and type check of the memory access that follows: `imm` = bytes, plus bits of CHECK. */
+  check: 3,
+  /** Raises exception `imm`, with error code 0 when `imm2` is 1. */
+  raise: 4,
+} as const;
+export const MICRO_COUNT = 5;
+
+/** Bits of a check's `imm`, above the 16 bits of the byte count. */
+export const CHECK = {
+  write: 1 << 16,
+  /** Only when the count register (CX or ECX, as the address size says) is not zero: a repeat prefix. */
+  ifCount: 1 << 17,
+} as const;
+
+export interface Case {
+  readonly number: number;
+  readonly row: Row;
+  readonly operands: readonly OperandSpec[];
+  readonly size: Width32;
+  readonly form: Form;
+  readonly stack32: boolean;
+  readonly address32: boolean;
+  readonly rep: 'none' | 'rep' | 'repne';
+}
+
+const SIZES: readonly Width32[] = [8, 16, 32];
+const REPEATS = ['none', 'rep', 'repne'] as const;
+const COMBINATIONS = 3 * 3 * 2 * 2 * 3;
+const combination = (size: number, form: number, stack: number, address: number, rep: number): number =>
+  (((size * 3 + form) * 2 + stack) * 2 + address) * 3 + rep;
+
+const sizesOf = (row: Row, operands: readonly OperandSpec[]): readonly Width32[] => {
+  if (row.options.size !== undefined) return [row.options.size];
+  const sized = operands.some((o) => ['v', 'z', 'y', 'p', 'a', 's'].includes(o.type) || o.fixed === 'eAX');
+  const bytesOnly = operands.length > 0 && operands.every((o) => o.type === 'b' || o.fixed === 'AL' || o.fixed === 'CL' || o.fixed === '1');
+  if (bytesOnly && operands.some((o) => o.type === 'b')) return [8, 16, 32];
+  if (!sized && /^(NP|66|F3|F2) /.test(row.opcode)) return [16, 32];
+  return [16, 32];
+};
+
+const formsOf = (row: Row, operands: readonly OperandSpec[]): readonly Form[] => {
+  const memory: readonly Form[] = row.options.hot ? [FORM.base, FORM.full] : [FORM.full];
+  if (operands.some((o) => o.kind === 'O' || o.kind === 'M')) return memory;
+  const either = operands.some((o) => o.kind === 'E' || o.kind === 'W' || o.kind === 'Q');
+  if (!either) return [FORM.register];
+  if (/ m( |$)/.test(row.opcode)) return memory;
+  if (/ r( |$)/.test(row.opcode)) return [FORM.register];
+  return [FORM.register, ...memory];
+};
+
+/** All cases of a table, and how to find the one for a decoded instruction. */
+export class CaseTable {
+  readonly cases: readonly Case[];
+  /** Cases with a smaller number are inlined in the main function. */
+  readonly firstCold: number;
+  readonly #numbers: Uint16Array;
+
+  constructor(rows: readonly Row[]) {
+    const all: (Omit<Case, 'number'> & { rowIndex: number; slot: number })[] = [];
+    rows.forEach((row, rowIndex) => {
+      const operands = parseOperands(row);
+      const { stack, address, rep } = row.options;
+      for (const size of sizesOf(row, operands))
+        for (const form of formsOf(row, operands))
+          for (const stack32 of stack === undefined ? [true] : [false, true])
+            for (const address32 of address || rep ? [false, true] : [true])
+              for (const r of rep === undefined ? (['none'] as const) : rep === 'rep' ? (['none', 'rep'] as const) : REPEATS) {
+                const slot = combination(SIZES.indexOf(size), form, Number(stack32), Number(address32), REPEATS.indexOf(r));
+                all.push({ row, operands, size, form, stack32, address32, rep: r, rowIndex, slot });
+              }
+    });
+    // Inlining pays where code is 32-bit: 16-bit variants of hot rows stay functions.
+    const isHot = (c: Omit<Case, 'number'>): boolean =>
+      c.row.options.hot === true && c.size !== 16 && c.stack32 && c.address32 && c.rep === 'none';
+    const ordered = [...all.filter(isHot), ...all.filter((c) => !isHot(c))];
+    this.firstCold = MICRO_COUNT + all.filter(isHot).length;
+    this.#numbers = new Uint16Array(rows.length * COMBINATIONS);
+    this.cases = ordered.map((c, i) => {
+      this.#numbers[c.rowIndex * COMBINATIONS + c.slot] = MICRO_COUNT + i;
+      return { ...c, number: MICRO_COUNT + i };
+    });
+  }
+
+  /** Number of the case; what the row does not fix is ignored. 0 = there is none, which is a bug of the table. */
+  find(rowIndex: number, row: Row, size: Width32, form: Form, stack32: boolean, address32: boolean, rep: string): number {
+    const { options } = row;
+    const slot = combination(
+      size === 8 ? 0 : size === 16 ? 1 : 2,
+      form,
+      options.stack === undefined || stack32 ? 1 : 0,
+      !(options.address || options.rep) || address32 ? 1 : 0,
+      options.rep === undefined || rep === 'none' ? 0 : rep === 'rep' ? 1 : 2,
+    );
+    const at = rowIndex * COMBINATIONS + slot;
+    const found = this.#numbers[at];
+    if (found !== 0 || form !== FORM.base) return found;
+    return this.#numbers[at + (FORM.full - FORM.base) * 12];
+  }
+}

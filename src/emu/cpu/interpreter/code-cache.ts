@@ -1,0 +1,390 @@
+/**
+ * Decoded blocks: found by physical address and mode, dropped when their bytes change.
+ *
+ * A block lies in one page, except one that is a single instruction reaching into the next. Pages that hold blocks are
+ * marked `code`, so that stores to them come here first (`beforeStore`); a bitmap a page tells stores to code from stores
+ * to data beside it. A dropped block stays in the arena with its first record made STALE, so that nothing that still
+ * points to it runs old code; when the same place is decoded again its header is told where to go.
+ */
+import { PAGE, type PhysicalMemory } from '#emu/memory/physical-memory.ts';
+import { DECODE, type Decoded } from '../decoder/decoded.ts';
+import type { Decoder } from '../decoder/decoder.ts';
+import { EXCEPTION } from '../isa/ops.ts';
+import type { Mmu } from '../mmu/mmu.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+import { LINEAR, MODE, RECORD, STATE } from '../state/layout.ts';
+import type { CodeWatch } from '../system/calls.ts';
+import { MICRO } from './cases.ts';
+import type { RecordWriter } from './record-writer.ts';
+
+const PAGE_BYTES = 4096;
+const MAX_INSTRUCTIONS = 48;
+/** Bytes the records of one block can take, checks included. */
+const BLOCK_RESERVE = (MAX_INSTRUCTIONS * 4 + 4) * RECORD.bytes;
+const MAX_LENGTH = 15;
+/** At the arena's start: the block that is decoded anew each time. */
+const ALONE_BYTES = 8 * RECORD.bytes;
+const MODE_BITS = MODE.code32 | MODE.stack32 | MODE.flat;
+
+interface Block {
+  readonly header: number;
+  readonly key: number;
+  /** Offsets of its bytes in the page; `to` is exclusive and may pass the page's end by a crossing instruction. */
+  readonly from: number;
+  readonly to: number;
+  /** Guest-physical page number the second part of a crossing instruction is on, or -1. */
+  readonly nextPage: number;
+}
+
+interface CodePage {
+  /** By (offset << 3 | mode). */
+  readonly blocks: Map<number, Block>;
+  /** Headers of dropped blocks by key, to be told of their successors. */
+  readonly stale: Map<number, number>;
+  /** One bit a byte that was decoded. */
+  readonly bytes: Uint8Array;
+  /** Blocks of the page before whose crossing instruction ends here, by their key there. */
+  readonly incoming: Set<number>;
+}
+
+export class CodeCache implements CodeWatch {
+  readonly #physical: PhysicalMemory;
+  readonly #state: CpuState;
+  readonly #mmu: Mmu;
+  readonly #decoder: Decoder;
+  readonly #writer: RecordWriter;
+  readonly #words: Int32Array;
+  readonly #halves: Uint16Array;
+  readonly #pages = new Map<number, CodePage>();
+  readonly #decoded: Decoded = newDecoded();
+  readonly #fetched = new Uint8Array(2 * MAX_LENGTH + 2);
+  readonly #end: number = LINEAR.records + LINEAR.recordBytes;
+  #next: number = LINEAR.records + ALONE_BYTES;
+
+  constructor(parts: {
+    physical: PhysicalMemory;
+    state: CpuState;
+    mmu: Mmu;
+    decoder: Decoder;
+    writer: RecordWriter;
+  }) {
+    this.#physical = parts.physical;
+    this.#state = parts.state;
+    this.#mmu = parts.mmu;
+    this.#decoder = parts.decoder;
+    this.#writer = parts.writer;
+    const { buffer } = parts.physical.bytes;
+    this.#words = new Int32Array(buffer);
+    this.#halves = new Uint16Array(buffer);
+    parts.mmu.codeWatch = this;
+    parts.physical.onCodeWrite = (at, byteCount) => {
+      if (this.#invalidate(at, byteCount)) parts.mmu.codeTouched = true;
+    };
+  }
+
+  /**
+   * Header of the block at `linear` = CS base + `eip`, decoded if need be. 0: a fault was set. -1: the code is not in
+   * RAM or ROM; it can only be run alone.
+   */
+  find(linear: number): number {
+    const physical = this.#mmu.translateCode(linear);
+    if (physical < 0) return 0;
+    const entry = this.#physical.entry(physical);
+    if (!(entry & PAGE.backed)) return -1;
+    const page = Math.floor(physical / PAGE_BYTES);
+    const offset = physical % PAGE_BYTES;
+    const key = (offset << 3) | (this.#state.get(STATE.mode) & MODE_BITS);
+    const block = this.#pages.get(page)?.blocks.get(key);
+    if (block === undefined) return this.#decode(linear, page, offset, key);
+    if (block.nextPage >= 0) {
+      const next = this.#mmu.translateCode(linear - offset + PAGE_BYTES);
+      if (next < 0) return 0;
+      if (Math.floor(next / PAGE_BYTES) !== block.nextPage) {
+        this.#drop(page, this.#pages.get(page) as CodePage, block);
+        return this.#decode(linear, page, offset, key);
+      }
+    }
+    return block.header;
+  }
+
+  /**
+   * Chains a direct branch to a block when that holds wherever the page is mapped: both in one page.
+   * @param record the branch, of the block whose header is `from`; `eip`: where it goes
+   */
+  link(record: number, from: number, to: number, eip: number): void {
+    const words = this.#words;
+    if (words[(to + RECORD.mask) >> 2] !== 0) return;
+    const offset = words[(from + RECORD.disp) >> 2] + words[(record + RECORD.imm) >> 2];
+    if (offset !== words[(to + RECORD.disp) >> 2]) return;
+    // 16-bit code that wraps around at 64 KB stays in no page.
+    if (!(this.#state.get(STATE.mode) & MODE.code32) && (eip < PAGE_BYTES || eip > 0xffff - PAGE_BYTES)) return;
+    words[(record + RECORD.imm2) >> 2] = to;
+  }
+
+  /**
+   * Decodes the one instruction at `linear` into the place for code that runs once. Returns its header, 0 = fault was set.
+   */
+  decodeAlone(linear: number): number {
+    const available = this.#fetch(linear);
+    const d = this.#decoded;
+    const mode = this.#state.get(STATE.mode);
+    const result = this.#decoder.decode(this.#fetched, 0, available, (mode & MODE.code32) !== 0, d);
+    if (result === DECODE.needMore) {
+      // The bytes end where the next page cannot be fetched: that is the fault.
+      return this.#mmu.translateCode(linear + available) < 0 ? 0 : this.#raiseAlone(EXCEPTION.gp, 1);
+    }
+    if (result === DECODE.undefined) return this.#raiseAlone(EXCEPTION.ud, 0);
+    if (result === DECODE.tooLong) return this.#raiseAlone(EXCEPTION.gp, 1);
+    const writer = this.#writer;
+    writer.at = LINEAR.records;
+    const header = writer.header();
+    writer.instruction(d, 0, mode, true);
+    writer.micro(MICRO.stop, d.length, 0, d.length);
+    writer.setCount(header, 1);
+    return header;
+  }
+
+  /** Forgets everything. Never while a block runs. */
+  clear(): void {
+    for (const page of this.#pages.keys()) this.#physical.unmarkCode(page * PAGE_BYTES);
+    this.#pages.clear();
+    this.#next = LINEAR.records + ALONE_BYTES;
+    this.#state.set(STATE.linkFrom, 0);
+    this.#mmu.flush(false);
+  }
+
+  beforeStore(physical: number, byteCount: number): 'go' | 'restart' {
+    return this.#invalidate(physical, byteCount) && this.#state.get(STATE.selfModifyOk) === 0 ? 'restart' : 'go';
+  }
+
+  /** Instructions of the running block up to and including the record, for exact counts. */
+  countThrough(header: number, record: number): number {
+    let count = 0;
+    let last = -1;
+    for (let at = header + RECORD.bytes; at <= record; at += RECORD.bytes) {
+      const offset = this.#halves[(at + RECORD.offset) >> 1];
+      if (offset !== last) count++;
+      last = offset;
+    }
+    return count;
+  }
+
+  #raiseAlone(vector: number, withErrorCode: number): number {
+    const writer = this.#writer;
+    writer.at = LINEAR.records;
+    const header = writer.header();
+    writer.micro(MICRO.raise, 0, 0, vector, withErrorCode);
+    writer.setCount(header, 1);
+    return header;
+  }
+
+  /** Copies the code bytes at `linear` to #fetched, up to 15 or as far as translation goes; returns how many. */
+  #fetch(linear: number): number {
+    let count = 0;
+    while (count < MAX_LENGTH) {
+      const at = (linear + count) | 0;
+      let physical: number;
+      if (count === 0) physical = this.#mmu.translateCode(at);
+      else physical = this.#quietly(at);
+      if (physical < 0) return count;
+      const here = Math.min(MAX_LENGTH - count, PAGE_BYTES - (physical % PAGE_BYTES));
+      for (let i = 0; i < here; i++) this.#fetched[count + i] = this.#physical.readSized(physical + i, 1);
+      count += here;
+    }
+    return count;
+  }
+
+  /** Translates without leaving a fault behind: the instruction may not need those bytes. */
+  #quietly(linear: number): number {
+    const state = this.#state;
+    const cr2 = state.get(STATE.cr2);
+    const physical = this.#mmu.translateCode(linear);
+    if (physical < 0) {
+      state.set(STATE.cr2, cr2);
+      state.set(STATE.faultVector, -1);
+    }
+    return physical;
+  }
+
+  #decode(linear: number, page: number, offset: number, key: number): number {
+    if (this.#next + BLOCK_RESERVE > this.#end) this.clear();
+    const bytes = this.#physical.bytes;
+    const host = (this.#physical.entry(page * PAGE_BYTES) & ~0xfff) >>> 0;
+    const end = host + PAGE_BYTES;
+    const mode = this.#state.get(STATE.mode);
+    const code32 = (mode & MODE.code32) !== 0;
+    const writer = this.#writer;
+    const d = this.#decoded;
+    writer.at = this.#next;
+    const header = writer.header();
+    let at = host + offset;
+    let count = 0;
+    let nextPage = -1;
+    let open = true;
+    let left = MAX_INSTRUCTIONS;
+    const branches = this.#branches;
+    branches.length = 0;
+    while (open) {
+      const result = this.#decoder.decode(bytes, at, end, code32, d);
+      const from = at - host - offset;
+      if (result === DECODE.needMore) {
+        if (count > 0) break;
+        // The first instruction reaches into the next page.
+        const available = this.#fetch(linear);
+        const whole = this.#decoder.decode(this.#fetched, 0, available, code32, d);
+        if (whole === DECODE.needMore) return this.#mmu.translateCode(linear + available) < 0 ? 0 : -1;
+        const next = this.#quietly(linear - offset + PAGE_BYTES);
+        if (next < 0) return -1;
+        nextPage = Math.floor(next / PAGE_BYTES);
+        if (whole !== DECODE.ok) {
+          writer.micro(MICRO.raise, 0, 0, whole === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp, whole === DECODE.undefined ? 0 : 1);
+          d.length = Math.min(available, MAX_LENGTH);
+        } else {
+          writer.instruction(d, 0, mode, false);
+        }
+        at += d.length;
+        count = 1;
+        if (whole === DECODE.ok && !(d.row?.options.ends && !d.row.mnemonic.startsWith('j'))) writer.micro(MICRO.end, d.length, 0, d.length, 0, code32 ? -1 : 0xffff);
+        open = false;
+        break;
+      }
+      if (result !== DECODE.ok) {
+        writer.micro(MICRO.raise, from, 0, result === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp, result === DECODE.undefined ? 0 : 1);
+        at = Math.min(at + MAX_LENGTH, end);
+        count++;
+        open = false;
+        break;
+      }
+      writer.instruction(d, from, mode, false);
+      at += d.length;
+      count++;
+      left--;
+      const options = d.row?.options;
+      if (options?.ends) {
+        // A conditional branch that is not taken goes on in this block.
+        if (d.row !== undefined && isConditional(d.row.operands, d.row.mnemonic)) branches.push(writer.at - RECORD.bytes, count);
+        else open = false;
+      }
+      if (options?.shadow) left = Math.min(left, 1);
+      if (left <= 0) break;
+      if (at >= end) break;
+    }
+    if (open) writer.micro(MICRO.end, at - host - offset, 0, at - host - offset, 0, code32 ? -1 : 0xffff);
+    for (let i = 0; i < branches.length; i += 2) writer.setRemaining(branches[i], count - branches[i + 1]);
+    writer.setCount(header, count);
+    // In the header `mask` tells that the block may not be chained to.
+    this.#words[(header + RECORD.mask) >> 2] = nextPage >= 0 ? 1 : 0;
+    this.#words[(header + RECORD.imm2) >> 2] = 0;
+    this.#words[(header + RECORD.disp) >> 2] = offset;
+    this.#next = writer.at;
+    this.#add(page, { header, key, from: offset, to: at - host, nextPage });
+    return header;
+  }
+  readonly #branches: number[] = [];
+
+  #add(pageNumber: number, block: Block): void {
+    const page = this.#page(pageNumber);
+    page.blocks.set(block.key, block);
+    const before = page.stale.get(block.key);
+    if (before !== undefined) {
+      this.#words[(before + RECORD.imm2) >> 2] = block.header;
+      page.stale.delete(block.key);
+    }
+    mark(page.bytes, block.from, Math.min(block.to, PAGE_BYTES));
+    if (block.nextPage >= 0) {
+      const next = this.#page(block.nextPage);
+      mark(next.bytes, 0, block.to - PAGE_BYTES);
+      next.incoming.add(pageNumber * 65536 + block.key);
+    }
+  }
+
+  #page(number: number): CodePage {
+    let page = this.#pages.get(number);
+    if (page === undefined) {
+      page = { blocks: new Map(), stale: new Map(), bytes: new Uint8Array(PAGE_BYTES / 8), incoming: new Set() };
+      this.#pages.set(number, page);
+    }
+    if (page.blocks.size === 0 && page.incoming.size === 0) {
+      this.#physical.markCode(number * PAGE_BYTES);
+      this.#mmu.protectCode(number * PAGE_BYTES);
+    }
+    return page;
+  }
+
+  /** Drops what overlaps the bytes. @returns true when the running block is among it */
+  #invalidate(physical: number, byteCount: number): boolean {
+    let running = false;
+    const last = physical + byteCount - 1;
+    for (let number = Math.floor(physical / PAGE_BYTES); number * PAGE_BYTES <= last; number++) {
+      const page = this.#pages.get(number);
+      if (page === undefined) continue;
+      const from = Math.max(physical - number * PAGE_BYTES, 0);
+      const to = Math.min(last + 1 - number * PAGE_BYTES, PAGE_BYTES);
+      if (anyMarked(page.bytes, from, to)) running = this.#dropRange(number, page, from, to) || running;
+    }
+    return running;
+  }
+
+  #dropRange(number: number, page: CodePage, from: number, to: number): boolean {
+    let running = false;
+    for (const block of page.blocks.values()) {
+      if (block.from < to && from < block.to) running = this.#drop(number, page, block) || running;
+    }
+    for (const id of page.incoming) {
+      const before = this.#pages.get(Math.floor(id / 65536));
+      const block = before?.blocks.get(id % 65536);
+      if (before && block && block.nextPage === number && from < block.to - PAGE_BYTES) {
+        running = this.#drop(Math.floor(id / 65536), before, block) || running;
+      } else if (!block) page.incoming.delete(id);
+    }
+    page.bytes.fill(0);
+    for (const block of page.blocks.values()) mark(page.bytes, block.from, Math.min(block.to, PAGE_BYTES));
+    for (const id of page.incoming) {
+      const block = this.#pages.get(Math.floor(id / 65536))?.blocks.get(id % 65536);
+      if (block && block.nextPage === number) mark(page.bytes, 0, block.to - PAGE_BYTES);
+    }
+    // An empty page stays known for its `stale` headers.
+    if (page.blocks.size === 0 && page.incoming.size === 0) this.#physical.unmarkCode(number * PAGE_BYTES);
+    return running;
+  }
+
+  /** Makes a block unusable. @returns true when it is the running one */
+  #drop(number: number, page: CodePage, block: Block): boolean {
+    page.blocks.delete(block.key);
+    page.stale.set(block.key, block.header);
+    const first = (block.header + RECORD.bytes) >> 1;
+    this.#halves[first] = MICRO.stale;
+    this.#pages.get(block.nextPage)?.incoming.delete(number * 65536 + block.key);
+    return this.#state.get(STATE.block) === block.header;
+  }
+}
+
+const isConditional = (operands: string, mnemonic: string): boolean => operands.startsWith('J') && mnemonic !== 'jmp' && mnemonic !== 'call';
+
+function mark(bits: Uint8Array, from: number, to: number): void {
+  for (let i = from; i < to; i++) bits[i >> 3] |= 1 << (i & 7);
+}
+function anyMarked(bits: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bits[i >> 3] & (1 << (i & 7))) return true;
+  return false;
+}
+
+export const newDecoded = (): Decoded => ({
+  row: undefined,
+  rowIndex: -1,
+  length: 0,
+  size: 32,
+  address32: true,
+  rep: 'none',
+  lock: false,
+  segment: 3,
+  memory: false,
+  base: -1,
+  index: -1,
+  scale: 0,
+  disp: 0,
+  reg: 0,
+  rm: 0,
+  imm: 0,
+  imm2: 0,
+});

@@ -1,0 +1,17 @@
+/** Why the interpreter's main function returned, and what its table functions return. */
+export const EXIT = {
+  /** Table functions only: go on with the next record. */
+  next: 0,
+  /** STATE.eip was set by a system call: look the next block up (numbers as STATUS in system/calls.ts). */
+  jumped: 1,
+  /** A fault of the instruction at STATE.record was set; with STATE.faultVector < 0 it is a restart. */
+  fault: 2,
+  /** Run the instruction at STATE.record again, alone. */
+  restart: 3,
+  /** A near jump to STATE.eip. From the main function: no block is known for it; STATE.linkFrom may want to know it. */
+  near: 4,
+  /** STATE.attention or the budget, before the block at STATE.blockEip. */
+  poll: 5,
+  /** A STOP record: STATE.eip was set. */
+  stop: 6,
+} as const;

@@ -1,0 +1,250 @@
+/** Turns decoded instructions into the records that tier 0 executes. */
+import { unreachable } from '#base/errors.ts';
+import type { Decoded } from '../decoder/decoded.ts';
+import { type OperandSpec, parseOperands } from '../decoder/operands.ts';
+import type { Row } from '../isa/row.ts';
+import { GPR, MODE, RECORD, SEG, STATE } from '../state/layout.ts';
+import { type CaseTable, CHECK, FORM, MICRO } from './cases.ts';
+import { registerSlots } from './tier0-ops.ts';
+import type { MemoryUse } from './tier0-ops.ts';
+
+/** What is needed to fill records of a row, worked out once. */
+interface Shape {
+  readonly operands: readonly OperandSpec[];
+  /** Slot kind of ModRM.reg / opcode register, and of ModRM.rm. */
+  readonly reg: 'general' | 'byte' | 'word' | 'xmm' | 'mmx' | 'none';
+  readonly rm: 'general' | 'byte' | 'word' | 'xmm' | 'mmx' | 'none';
+  readonly memory: OperandSpec | undefined;
+  readonly relative: boolean;
+  readonly source: OperandSpec | undefined;
+  readonly destination: OperandSpec | undefined;
+}
+
+const slotKind = (o: OperandSpec | undefined): Shape['reg'] => {
+  if (!o) return 'none';
+  if (o.kind === 'V' || o.kind === 'W' || o.kind === 'U') return 'xmm';
+  if (o.kind === 'P' || o.kind === 'Q' || o.kind === 'N') return 'mmx';
+  return o.type === 'b' ? 'byte' : 'general';
+};
+
+const shapeOf = (row: Row): Shape => {
+  const operands = parseOperands(row);
+  const find = (...kinds: string[]): OperandSpec | undefined => operands.find((o) => kinds.includes(o.kind));
+  return {
+    operands,
+    reg: slotKind(find('G', 'Z', 'V', 'P')),
+    rm: slotKind(find('E', 'R', 'W', 'U', 'Q', 'N')),
+    memory: find('E', 'M', 'W', 'Q', 'O'),
+    relative: find('J') !== undefined,
+    source: find('X'),
+    destination: find('Y'),
+  };
+};
+
+const UNLIMITED_REPEATS = 4096;
+
+export class RecordWriter {
+  readonly #view: DataView;
+  readonly #stateAt: number;
+  readonly #cases: CaseTable;
+  readonly #use: readonly (MemoryUse | undefined)[];
+  readonly #shapes: readonly Shape[];
+  readonly #zero: number;
+  /** Where the next record goes. */
+  at = 0;
+
+  constructor(parts: {
+    buffer: SharedArrayBuffer;
+    stateAt: number;
+    rows: readonly Row[];
+    cases: CaseTable;
+    use: readonly (MemoryUse | undefined)[];
+  }) {
+    this.#view = new DataView(parts.buffer);
+    this.#stateAt = parts.stateAt;
+    this.#cases = parts.cases;
+    this.#use = parts.use;
+    this.#shapes = parts.rows.map(shapeOf);
+    this.#zero = parts.stateAt + STATE.zero;
+  }
+
+  /** The header of a block: how many instructions it has is known when it ends. */
+  header(): number {
+    const at = this.at;
+    this.#clear(0, 0, 0);
+    this.at += RECORD.bytes;
+    return at;
+  }
+
+  setCount(header: number, instructions: number): void {
+    this.#view.setInt32(header + RECORD.imm, instructions, true);
+  }
+
+  micro(op: number, offset: number, length: number, imm: number, imm2 = 0, mask = -1): void {
+    this.#clear(op, offset, length);
+    this.#view.setInt32(this.at + RECORD.imm, imm, true);
+    this.#view.setInt32(this.at + RECORD.imm2, imm2, true);
+    this.#view.setInt32(this.at + RECORD.mask, mask, true);
+    this.at += RECORD.bytes;
+  }
+
+  /**
+   * Writes the records of one instruction: checks where the mode asks for them, then the instruction.
+   * @param offset of the instruction in its block
+   * @param single repeated string instructions do one iteration at a time
+   */
+  instruction(d: Decoded, offset: number, mode: number, single: boolean): void {
+    const row = d.row ?? unreachable('an undefined instruction has no record');
+    const shape = this.#shapes[d.rowIndex];
+    const flat = (mode & MODE.flat) !== 0;
+    const stack32 = (mode & MODE.stack32) !== 0;
+    const plainSegment = flat && d.segment < SEG.fs;
+    const base = d.memory && plainSegment && d.index < 0 && d.address32;
+    const form = shape.memory && d.memory ? (base ? FORM.base : FORM.full) : FORM.register;
+    const op = this.#cases.find(d.rowIndex, row, d.size, form, stack32, d.address32, d.rep);
+    if (op === 0) unreachable(`no case for ${row.opcode} ${row.mnemonic} ${d.size} form ${form}`);
+    const checked = this.#checks(d, row, shape, op, offset, mode);
+
+    this.#clear(op, offset, d.length);
+    const view = this.#view;
+    const at = this.at;
+    view.setUint16(at + RECORD.reg, this.#slot(shape.reg, d.reg), true);
+    view.setUint16(at + RECORD.rm, this.#slot(shape.rm, d.rm), true);
+    view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, d.segment), true);
+    if (d.memory) this.#address(at, d, d.disp + this.#popBias(row, d));
+    view.setInt32(at + RECORD.imm, shape.relative ? offset + d.length + d.imm : d.imm, true);
+    if (row.options.rep) view.setInt32(at + RECORD.imm2, single || checked ? 1 : UNLIMITED_REPEATS, true);
+    else if (!shape.relative) view.setInt32(at + RECORD.imm2, d.imm2, true);
+    this.at += RECORD.bytes;
+  }
+
+  /** Instructions left after a conditional branch, which it gives back when taken. */
+  setRemaining(record: number, instructions: number): void {
+    this.#view.setInt32(record + RECORD.disp, instructions, true);
+  }
+
+  /** POP to memory computes an ESP-based address after the increment (SDM Vol. 2B, POP). */
+  #popBias(row: Row, d: Decoded): number {
+    return row.options.popAddress && d.base === GPR.esp ? d.size / 8 : 0;
+  }
+
+  /** @returns true when something was checked */
+  #checks(d: Decoded, row: Row, shape: Shape, op: number, offset: number, mode: number): boolean {
+    const flat = (mode & MODE.flat) !== 0;
+    let checked = false;
+    const { stack, access } = row.options;
+    if (!flat && typeof stack === 'number') {
+      const bytes = (Math.abs(stack) * d.size) / 8;
+      this.#clear(MICRO.check, offset, d.length);
+      const at = this.at;
+      this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, GPR.esp), true);
+      this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, SEG.ss), true);
+      this.#view.setInt32(at + RECORD.disp, stack < 0 ? -bytes : 0, true);
+      this.#view.setInt32(at + RECORD.imm, bytes | (stack < 0 ? CHECK.write : 0), true);
+      this.#view.setInt32(at + RECORD.mask, mode & MODE.stack32 ? -1 : 0xffff, true);
+      this.at += RECORD.bytes;
+      checked = true;
+    }
+    if (flat && d.segment < SEG.fs) return checked;
+    const use = this.#use[op];
+    if (shape.memory && d.memory && access !== 'none' && (access || use?.reads || use?.writes)) {
+      const write = access === 'write' || (access === undefined && use?.writes === true);
+      this.#clear(MICRO.check, offset, d.length);
+      const at = this.at;
+      this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, d.segment), true);
+      this.#address(at, d, d.disp + this.#popBias(row, d));
+      this.#view.setInt32(at + RECORD.imm, operandBytes(shape.memory, d.size) | (write ? CHECK.write : 0), true);
+      this.at += RECORD.bytes;
+      checked = true;
+    }
+    if (shape.source) checked = this.#stringCheck(d, shape.source, GPR.esi, d.segment, false, offset) || checked;
+    if (shape.destination && !flat) {
+      const writes = this.#use[op]?.writes === true;
+      checked = this.#stringCheck(d, shape.destination, GPR.edi, SEG.es, writes, offset) || checked;
+    }
+    return checked;
+  }
+
+  #stringCheck(d: Decoded, o: OperandSpec, register: number, segment: number, write: boolean, offset: number): boolean {
+    this.#clear(MICRO.check, offset, d.length);
+    const at = this.at;
+    this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, register), true);
+    this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, segment), true);
+    const repeated = d.rep === 'none' ? 0 : CHECK.ifCount;
+    this.#view.setInt32(at + RECORD.imm, operandBytes(o, d.size) | (write ? CHECK.write : 0) | repeated, true);
+    this.#view.setInt32(at + RECORD.mask, d.address32 ? -1 : 0xffff, true);
+    this.at += RECORD.bytes;
+    return true;
+  }
+
+  #address(at: number, d: Decoded, disp: number): void {
+    const view = this.#view;
+    if (d.base >= 0) view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, d.base), true);
+    if (d.index >= 0) view.setUint16(at + RECORD.index, registerSlots.general(this.#stateAt, d.index), true);
+    view.setUint8(at + RECORD.shift, d.scale);
+    view.setInt32(at + RECORD.disp, disp, true);
+    view.setInt32(at + RECORD.mask, d.address32 ? -1 : 0xffff, true);
+  }
+
+  #slot(kind: Shape['reg'], n: number): number {
+    switch (kind) {
+      case 'byte':
+        return registerSlots.byte(this.#stateAt, n);
+      case 'xmm':
+        return registerSlots.xmm(this.#stateAt, n);
+      case 'mmx':
+        return registerSlots.mmx(this.#stateAt, n);
+      default:
+        return registerSlots.general(this.#stateAt, n);
+    }
+  }
+
+  #clear(op: number, offset: number, length: number): void {
+    const { at } = this;
+    const view = this.#view;
+    view.setUint16(at + RECORD.op, op, true);
+    view.setUint8(at + RECORD.length, length);
+    view.setUint8(at + RECORD.shift, 0);
+    view.setUint16(at + RECORD.base, this.#zero, true);
+    view.setUint16(at + RECORD.index, this.#zero, true);
+    view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, SEG.ds), true);
+    view.setUint16(at + RECORD.offset, offset, true);
+    view.setInt32(at + RECORD.disp, 0, true);
+    view.setInt32(at + RECORD.imm, 0, true);
+    view.setInt32(at + RECORD.imm2, 0, true);
+    view.setInt32(at + RECORD.mask, -1, true);
+  }
+}
+
+/** Bytes of a memory operand (row.ts, types). */
+export function operandBytes(o: OperandSpec, size: number): number {
+  const counted = /^n(\d+)$/.exec(o.type);
+  if (counted) return Number(counted[1]);
+  switch (o.type) {
+    case 'b':
+      return 1;
+    case 'w':
+      return 2;
+    case 'd':
+      return 4;
+    case 'q':
+      return 8;
+    case 'x':
+    case 'dq':
+      return 16;
+    case 't':
+      return 10;
+    case 'p':
+      return size / 8 + 2;
+    case 's':
+      return 6;
+    case 'a':
+      return size / 4;
+    case 'v':
+    case 'z':
+    case 'y':
+      return size / 8;
+    default:
+      return 1;
+  }
+}
