@@ -295,6 +295,13 @@ class TestOps implements Ops {
   }
   jumpRelative(): void {}
   jump(): void {}
+  branch(): void {}
+  readable(at: I32): I32 {
+    return at;
+  }
+  writable(at: I32): I32 {
+    return at;
+  }
   again(): void {}
   system(_name: SystemCall, ...args: I32[]): void {
     this.f.call(this.#system, args[0]);

@@ -3,7 +3,7 @@
  * Source: SDM Vol. 1, 8.1.2, 8.5.1.1 (stack overflow and underflow); Vol. 2.
  */
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64, select, type Val, type ValType } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, k64, select, type Val } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import {
   controlWord,
@@ -28,6 +28,17 @@ import {
   or32,
   SCRATCH,
 } from './kernel-set.ts';
+import { F32, F64, FORMATS, type Format } from './round.ts';
+import { narrow, widen64 } from './sse-arith.ts';
+import {
+  emitFast,
+  emitFastLoad,
+  emitFastStore,
+  emitPop,
+  emitRegisters,
+  emitWiden,
+  type Operation,
+} from './x87-fast.ts';
 import { COMPARED_KEPT } from './x87-more.ts';
 
 /** The `how` word of arithmetic kernels; bits 0-2 name a register. */
@@ -70,13 +81,29 @@ function defineUnderflow(set: KernelSet): void {
   });
 }
 
-function defineArithmetic(set: KernelSet, operation: string): void {
+function defineArithmetic(set: KernelSet, operation: Operation): void {
   set.define(`x87${operation}Register`, ['i32', 'i32'], 'void', (f) => {
     const state = f.param(0, 'i32').get;
     const how = f.param(1, 'i32').get;
     const i = f.let(i32.and(how, k32(HOW.register)));
     const into = f.let(i32.and(how, k32(HOW.toRegister)));
     const reverse = f.let(i32.and(how, k32(HOW.reverse)));
+    const registers = emitRegisters(f, state, i);
+    f.if(registers.used, () => {
+      emitFast(f, {
+        state,
+        operation,
+        a: loadExtended(f, registers.st0),
+        b: loadExtended(f, registers.sti),
+        subtract: f.let(i32.and(i32.shrU(how, k32(3)), k32(1))),
+        swap: f.let(i32.xor(i32.ne(into, k32(0)), i32.ne(reverse, k32(0)))),
+        to: f.let(select(into, registers.sti, registers.st0)),
+        done: () => {
+          f.if(i32.and(how, k32(HOW.pop)), () => emitPop(f, state, registers.top));
+          f.return();
+        },
+      });
+    });
     f.if(
       i32.or(isEmpty(state, k32(0)), isEmpty(state, i)),
       () => f.if(set.value('i32', 'x87Underflow', state, select(into, i, k32(0))), () => f.return()),
@@ -103,6 +130,23 @@ function defineArithmetic(set: KernelSet, operation: string): void {
     set.define(`x87${operation}${kind}`, ['i32', type, 'i32'], 'void', (f) => {
       const state = f.param(0, 'i32').get;
       const how = f.param(2, 'i32').get;
+      const format = FORMATS.find((x) => kind === `F${x.bits}`);
+      if (format) {
+        const registers = emitRegisters(f, state, k32(0));
+        const value: Val = f.param(1, type).get;
+        f.if(registers.used, () => {
+          emitFast(f, {
+            state,
+            operation,
+            a: loadExtended(f, registers.st0),
+            b: emitWiden(f, format, f.let(widen64(value))),
+            subtract: f.let(i32.and(i32.shrU(how, k32(3)), k32(1))),
+            swap: f.let(i32.ne(i32.and(how, k32(HOW.reverse)), k32(0))),
+            to: registers.st0,
+            done: () => f.return(),
+          });
+        });
+      }
       f.if(
         isEmpty(state, k32(0)),
         () => f.drop(set.value('i32', 'x87Underflow', state, k32(0))),
@@ -189,12 +233,13 @@ function defineLoads(set: KernelSet): void {
     set.run(f, 'x87FromBcd', f.param(1, 'i64').get, f.param(2, 'i32').get, at);
     set.run(f, 'x87LoadExtended', state, i64.load(at), i32.load16U(at, 8));
   });
-  for (const [kind, type] of [
-    ['F32', 'i32'],
-    ['F64', 'i64'],
-  ] as const) {
+  for (const format of FORMATS) {
+    const kind = `F${format.bits}`;
+    const { type } = format;
     set.define(`x87Load${kind}`, ['i32', type], 'void', (f) => {
       const state = f.param(0, 'i32').get;
+      const raw: Val = f.param(1, type).get;
+      emitFastLoad(f, state, format, f.let(widen64(raw)));
       f.if(set.value('i32', 'x87Overflow', state), () => f.return());
       const denormal = widen(set, f, kind, f.param(1, type).get, state);
       const at = f.let(i32.add(state, k32(SCRATCH.operand)));
@@ -221,7 +266,7 @@ function defineLoads(set: KernelSet): void {
 }
 
 /** Flags after which a store to memory does not happen. */
-const BLOCKING = FLAG.ie | FLAG.de | FLAG.ze | FLAG.oe | FLAG.ue;
+export const BLOCKING: number = FLAG.ie | FLAG.de | FLAG.ze | FLAG.oe | FLAG.ue;
 
 function defineStores(set: KernelSet): void {
   /** An empty ST0: flags and the given value. */
@@ -230,16 +275,18 @@ function defineStores(set: KernelSet): void {
       f.store32(state, k32(FLAG.ie | FLAG.sf), SCRATCH.flags);
       otherwise();
     });
-  const store = (name: string, type: ValType, indefinite: Val, from: string): void => {
-    set.define(name, ['i32'], type, (f) => {
+  const store = (format: Format, indefinite: Val): void => {
+    const { type, bits } = format;
+    set.define(`x87StoreF${bits}`, ['i32'], type, (f) => {
       const state = f.param(0, 'i32').get;
+      emitFastStore(f, state, format, (v) => f.return(narrow(format, v)));
       whenEmpty(f, state, () => f.return(indefinite));
-      f.return(set.value(type, from, state, registerAt(state, k32(0))));
+      f.return(set.value(type, `x87ToF${bits}`, state, registerAt(state, k32(0))));
       f.unreachable();
     });
   };
-  store('x87StoreF32', 'i32', k32(0xffc00000), 'x87ToF32');
-  store('x87StoreF64', 'i64', k64(-(1n << 51n)), 'x87ToF64');
+  store(F32, k32(0xffc00000));
+  store(F64, k64(-(1n << 51n)));
 
   /** x87StoreInteger(state, bits, truncate) */
   set.define('x87StoreInteger', ['i32', 'i32', 'i32'], 'i64', (f) => {
@@ -271,16 +318,17 @@ function defineStores(set: KernelSet): void {
     const v = loadExtended(f, registerAt(state, k32(0)));
     storeExtended(f, i32.add(state, k32(SCRATCH.result)), v.sig, v.signExp);
   });
-  /** x87StoreBlocked(state): non-zero when the scratch flags keep a store from happening. */
-  set.define('x87StoreBlocked', ['i32'], 'i32', (f) => {
-    const state = f.param(0, 'i32').get;
-    f.return(unmasked(state, i32.and(i32.load(state, SCRATCH.flags), k32(BLOCKING))));
-    f.unreachable();
-  });
   /** x87StoreCommit(state, pops): makes the scratch flags status, then pops unless the store was blocked. */
   set.define('x87StoreCommit', ['i32', 'i32'], 'void', (f) => {
     const state = f.param(0, 'i32').get;
     const flags = f.let(i32.load(state, SCRATCH.flags));
+    const pops = f.param(1, 'i32').get;
+    f.if(i32.and(i32.eqz(unmasked(state, flags)), i32.ltU(pops, k32(2))), () => {
+      const status = i32.and(i32.load(state, STATE.fpuStatus), k32(~CC.c1));
+      f.store32(state, i32.or(status, flags), STATE.fpuStatus);
+      f.if(pops, () => emitPop(f, state, f.let(i32.load(state, STATE.fpuTop))));
+      f.return();
+    });
     f.if(unmasked(state, i32.and(flags, k32(BLOCKING))), () => {
       // Nothing was stored, so nothing was rounded.
       const rounding = unmasked(state, i32.and(flags, k32(FLAG.oe | FLAG.ue)));
@@ -288,7 +336,7 @@ function defineStores(set: KernelSet): void {
       f.return();
     });
     set.run(f, 'x87Commit', state, flags);
-    popStack(f, state, f.param(1, 'i32').get);
+    popStack(f, state, pops);
   });
   /** x87StoreRegister(state, i, pops): FST ST(i). */
   set.define('x87StoreRegister', ['i32', 'i32', 'i32'], 'void', (f) => {

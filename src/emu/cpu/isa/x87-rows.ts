@@ -4,8 +4,9 @@
  * Register forms are one row for each ST(i): which register it is depends on TOP, so a decoded slot would say nothing.
  */
 
+import { SCRATCH } from '../float/kernel-set.ts';
 import { TRANSCENDENTAL } from '../float/transcendental.ts';
-import { COMPARE_HOW, HOW } from '../float/x87-stack.ts';
+import { BLOCKING, COMPARE_HOW, HOW } from '../float/x87-stack.ts';
 import { STATE } from '../state/layout.ts';
 import { type I32, i32, i64, k32, k64, type Val } from '../wasm/expr.ts';
 import { condition, setArithmeticBits } from './flag-ops.ts';
@@ -236,8 +237,10 @@ const storing = (first: number, extension: number, pops: number, write: (e: Ops)
     kernelRun(e, 'x87StoreCommit', k32(pops));
   };
 };
-const unlessBlocked = (e: Ops, write: () => void): void =>
-  e.f.if(i32.eqz(kernelValue(e, 'i32', 'x87StoreBlocked')), write);
+/** Non-zero when an unmasked exception among the gathered flags keeps a store from happening. */
+const blocked = (e: Ops): I32 =>
+  i32.and(i32.and(e.get(SCRATCH.flags), k32(BLOCKING)), i32.xor(e.get(STATE.fpuControl), k32(-1)));
+const unlessBlocked = (e: Ops, write: () => void): void => e.f.if(i32.eqz(blocked(e)), write);
 
 const storeFloat = (first: number, extension: number, kind: 'F32' | 'F64', pops: number): Semantics =>
   storing(first, extension, pops, (e) => {
@@ -269,8 +272,8 @@ const storeTen = (first: number, extension: number, kernel: string): Semantics =
     unlessBlocked(e, () => {
       const at = e.f.let(e.linear(0));
       e.probe(at, k32(10));
-      e.store64(at, e.f.let(e.get64(STATE.kernelScratch + 32)));
-      e.store(16, i32.add(at, k32(8)), e.f.let(i32.and(e.get(STATE.kernelScratch + 40), k32(0xffff))));
+      e.store64(at, e.f.let(e.get64(SCRATCH.result)));
+      e.store(16, i32.add(at, k32(8)), e.f.let(i32.and(e.get(SCRATCH.result + 8), k32(0xffff))));
     });
   });
 
