@@ -8,6 +8,7 @@ import { integerLogicShiftRows } from './integer-logic-shift-rows.ts';
 import { integerMoveRows } from './integer-move-rows.ts';
 import { integerMultiplyDivideRows } from './integer-multiply-divide-rows.ts';
 import { integerStackRows } from './integer-stack-rows.ts';
+import { integerStringRows } from './integer-string-rows.ts';
 import type { Row } from './row.ts';
 
 export const integerRows: readonly Row[] = [
@@ -15,6 +16,7 @@ export const integerRows: readonly Row[] = [
   ...integerLogicShiftRows,
   ...integerMoveRows,
   ...integerStackRows,
+  ...integerStringRows,
   ...integerControlRows,
   ...integerBitsRows,
   ...integerMultiplyDivideRows,

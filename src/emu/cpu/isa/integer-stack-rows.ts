@@ -60,7 +60,9 @@ const enter = (e: Ops): void => {
   const frame = f.local('i32');
   f.set(top, i32.sub(stackPointer(e), unit));
   e.store(bits, f.let(stackLinear(e, top.get)), getReg(e, bits, GPR.ebp));
-  f.set(frame, top.get);
+  // On a 16-bit stack the frame pointer is SP within the old ESP.
+  const cut = stackOffset(e, top.get);
+  f.set(frame, e.stack32 ? cut : i32.or(i32.and(stackPointer(e), k32(~0xffff)), cut));
   f.if(level, () => {
     const left = f.local('i32');
     const link = f.local('i32');
@@ -82,11 +84,8 @@ const enter = (e: Ops): void => {
   });
   f.set(top, i32.sub(top.get, bytes));
   e.probe(f.let(stackLinear(e, top.get)), unit);
-  const old = stackPointer(e);
   setStackPointer(e, top.get);
-  // On a 16-bit stack the frame pointer is SP within the old ESP.
-  const pointer = e.stack32 ? frame.get : i32.or(i32.and(old, k32(~0xffff)), stackOffset(e, frame.get));
-  setReg(e, bits, GPR.ebp, pointer);
+  setReg(e, bits, GPR.ebp, frame.get);
 };
 
 const leave = (e: Ops): void => {
