@@ -34,6 +34,8 @@ export interface Form {
   readonly reg: number;
   readonly rm: number;
   readonly immediate: number;
+  /** Operand-size prefix: 16 bits. */
+  readonly size16?: boolean;
 }
 
 /** One instruction's machine state; `fx` is an FXSAVE image. */
@@ -151,7 +153,8 @@ export class Native {
 
 /** The machine code of a row in a form: memory operands are [esi]. */
 export function encode(row: Row, form: Form): number[] {
-  const out: number[] = [];
+  const out: number[] = form.size16 ? [0x66] : [];
+  const first = out.length;
   let extension: number | undefined;
   let hasModrm = /[EGMRVWUPQN][a-z\d]/.test(row.operands) || /(^|,)(M)(,|$)/.test(row.operands);
   for (const token of row.opcode.split(' ')) {
@@ -162,7 +165,7 @@ export function encode(row: Row, form: Form): number[] {
     } else out.push(Number.parseInt(token, 16));
   }
   // D8-DF with a second byte: that byte is ModRM.
-  if (out.length === 2 && out[0] >= 0xd8 && out[0] <= 0xdf) hasModrm = false;
+  if (out.length === first + 2 && out[first] >= 0xd8 && out[first] <= 0xdf) hasModrm = false;
   if (hasModrm) {
     const reg = extension ?? form.reg;
     out.push(form.memory ? (reg << 3) | ESI : 0xc0 | (reg << 3) | form.rm);
@@ -184,7 +187,7 @@ class TestOps implements Ops {
 
   constructor(f: FunctionBuilder, row: Row, form: Form, kernels: Record<string, Callee>, system: Callee<'void'>) {
     this.f = f;
-    this.size = row.options.size ?? 32;
+    this.size = row.options.size ?? (form.size16 ? 16 : 32);
     this.#operands = row.operands === '' ? [] : row.operands.split(',');
     this.#form = form;
     this.#kernels = kernels;
@@ -330,7 +333,7 @@ class TestOps implements Ops {
 
 /** Runs cases through the semantics of rows. */
 export class Emulated {
-  readonly #state: CpuState;
+  readonly state: CpuState;
   readonly #memory: Uint8Array;
   readonly #exports: Record<string, (...args: (number | bigint)[]) => unknown>;
   readonly #forms: { row: Row; form: Form }[];
@@ -338,7 +341,7 @@ export class Emulated {
   constructor(forms: { row: Row; form: Form }[]) {
     this.#forms = forms;
     const linear = createLinearMemory(4 * 65536);
-    this.#state = new CpuState(linear.buffer);
+    this.state = new CpuState(linear.buffer);
     this.#memory = new Uint8Array(linear.buffer, GUEST, MEMORY_BYTES);
     const module = new ModuleBuilder({ initial: linear.pages, maximum: linear.pages });
     const system = module.import('system', ['i32'], 'void');
@@ -356,7 +359,7 @@ export class Emulated {
     const bytes = module.bytes();
     this.#exports = instantiate(bytes, linear, {
       system: (which) => {
-        x87Transcendental(this.#state, which);
+        x87Transcendental(this.state, which);
         return undefined;
       },
     });
@@ -369,7 +372,7 @@ export class Emulated {
 
   /** Runs form number `form`; `cr0` and `cr4` default to a 32-bit system that uses SSE. */
   run(form: number, input: Case, cr0 = 1, cr4 = 0x600): Case {
-    const s = this.#state;
+    const s = this.state;
     const out = input.copy();
     const top = (input.status >> 11) & 7;
     s.set(STATE.fpuControl, input.control);
