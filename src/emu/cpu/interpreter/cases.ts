@@ -4,7 +4,7 @@
  * A case is a number in a record's `op`. Micro-operations come first, then the hot cases (inlined in the main function),
  * then the cold ones (functions in the table).
  */
-import { type OperandSpec, parseOperands } from '../decoder/operands.ts';
+import { fixedOperandSize, type OperandSpec, parseOperands } from '../decoder/operands.ts';
 import type { Width32 } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
@@ -51,13 +51,9 @@ const COMBINATIONS = 3 * 3 * 2 * 2 * 3;
 const combination = (size: number, form: number, stack: number, address: number, rep: number): number =>
   (((size * 3 + form) * 2 + stack) * 2 + address) * 3 + rep;
 
-const sizesOf = (row: Row, operands: readonly OperandSpec[]): readonly Width32[] => {
-  if (row.options.size !== undefined) return [row.options.size];
-  const sized = operands.some((o) => ['v', 'z', 'y', 'p', 'a', 's'].includes(o.type) || o.fixed === 'eAX');
-  const bytesOnly = operands.length > 0 && operands.every((o) => o.type === 'b' || o.fixed === 'AL' || o.fixed === 'CL' || o.fixed === '1');
-  if (bytesOnly && operands.some((o) => o.type === 'b')) return [8, 16, 32];
-  if (!sized && /^(NP|66|F3|F2) /.test(row.opcode)) return [16, 32];
-  return [16, 32];
+const sizesOf = (row: Row): readonly Width32[] => {
+  const fixed = fixedOperandSize(row);
+  return fixed === undefined ? [16, 32] : [fixed];
 };
 
 const formsOf = (row: Row, operands: readonly OperandSpec[]): readonly Form[] => {
@@ -82,7 +78,7 @@ export class CaseTable {
     rows.forEach((row, rowIndex) => {
       const operands = parseOperands(row);
       const { stack, address, rep } = row.options;
-      for (const size of sizesOf(row, operands))
+      for (const size of sizesOf(row))
         for (const form of formsOf(row, operands))
           for (const stack32 of stack === undefined ? [true] : [false, true])
             for (const address32 of address || rep ? [false, true] : [true])

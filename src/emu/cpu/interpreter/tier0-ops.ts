@@ -84,11 +84,16 @@ export class Tier0Ops implements Ops {
   // Operands.
 
   read(n: number): I32 {
+    const { operands } = this.#case;
+    // A far pointer is two operands: offset and selector.
+    if (operands[0]?.kind === 'A') return this.f.let(i32.load(this.#record, n === 0 ? RECORD.imm : RECORD.imm2));
     const o = this.#operand(n);
     const bits = this.#bits(o);
-    if (o.kind === 'I') return this.f.let(mask(bits, i32.load(this.#record, RECORD.imm)));
+    if (o.kind === 'I') {
+      const second = operands.slice(0, n).some((other) => other.kind === 'I');
+      return this.f.let(mask(bits, i32.load(this.#record, second ? RECORD.imm2 : RECORD.imm)));
+    }
     if (o.kind === 'J') return this.f.let(this.#target());
-    if (o.kind === 'A') return this.f.let(i32.load(this.#record, RECORD.imm));
     if (o.kind === 'fixed' && o.fixed === '1') return k32(1);
     if (this.isMemory(n)) return this.load(bits, this.linear(n));
     if (o.kind === 'S') return this.f.let(i32.load16U(this.slot(n), SEGMENT.selector));

@@ -83,7 +83,6 @@ export const integerMoveRows: readonly Row[] = [
   row('99', 'cwd|cdq', '', extendToData, { hot: true }),
   row('D6', 'salc', '', (e) => setAccumulator(e, 8, i32.sub(k32(0), carryFlag(e)))),
   row('D7', 'xlatb', '', xlat, { address: true }),
-  row('NP 0F C3 m', 'movnti', 'Md,Gd', move, { access: 'write', size: 32 }),
   row('0F C8 +r', 'bswap', 'Zv', byteSwap, { hot: true }),
   ...CONDITION_NAMES.flatMap((name, code) => [
     row(`0F ${hex(0x90 + code)}`, `set${name}`, 'Eb', setByte(code), STORE),
