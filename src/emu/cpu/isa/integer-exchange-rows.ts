@@ -81,6 +81,7 @@ const compareExchange8 = (e: Ops): void => {
 export const integerExchangeRows: readonly Row[] = [
   row('86', 'xchg', 'Eb,Gb', exchange, { lock: true }),
   row('87', 'xchg', 'Ev,Gv', exchange, { lock: true }),
+  row('90', 'nop', '', () => {}, { size: 32, hot: true }),
   row('90 +r', 'xchg', 'Zv,eAX', exchange, { hot: true }),
   row('F3 90', 'pause', '', () => {}),
   row('0F B0', 'cmpxchg', 'Eb,Gb', compareExchange, { lock: true }),

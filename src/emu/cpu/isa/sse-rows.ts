@@ -107,6 +107,7 @@ const moveRows: readonly Row[] = [
   row('F3 0F 7F', 'movdqu', 'Wx,Vx', moveUnaligned, { ...WRITE, hot: true }),
   row('F2 0F F0 m', 'lddqu', 'Vx,Mx', moveUnaligned),
   row('66 0F E7 m', 'movntdq', 'Mx,Vx', storeAligned, WRITE),
+  row('NP 0F C3 m', 'movnti', 'Md,Gd', (e) => e.write(0, e.read(1)), WRITE),
   row('F3 0F D6 r', 'movq2dq', 'Vx,Nq', (e) => {
     begin(e);
     checkMmx(e);
