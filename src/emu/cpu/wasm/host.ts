@@ -16,7 +16,9 @@ export function createLinearMemory(byteCount: number): LinearMemory {
   const pages = Math.ceil(byteCount / WASM_PAGE_BYTES);
   try {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    return { buffer: memory.buffer, handle: memory, pages };
+    const buffer: unknown = memory.buffer;
+    if (!(buffer instanceof SharedArrayBuffer)) throw new TypeError('WebAssembly memory is not shared here');
+    return { buffer, handle: memory, pages };
   } catch (cause) {
     throw new CodedError(
       'memory-refused',
@@ -39,6 +41,7 @@ export function instantiate(
   const module = new WebAssembly.Module(bytes);
   const env: Record<string, unknown> = { memory: memory.handle, ...hostFunctions };
   if (tableSize > 0) env['table'] = new WebAssembly.Table({ initial: tableSize, element: 'anyfunc' });
-  const instance = new WebAssembly.Instance(module, { env });
+  // The DOM's types and ours describe the values of imports differently; both take anything a module may import.
+  const instance = new WebAssembly.Instance(module, { env: env as Record<string, never> });
   return instance.exports as Record<string, (...args: (number | bigint)[]) => number | bigint | undefined>;
 }
