@@ -1,0 +1,51 @@
+/** The records of all devices, by name, and the order in which they take them back. */
+import { CodedError } from '#base/errors.ts';
+import type { Saveable } from '#emu/bus/wires.ts';
+import type { Board } from './board.ts';
+
+/** Each device's own record. */
+export type DeviceRecord = Readonly<Record<string, unknown>>;
+
+/**
+ * INVARIANT: devices drive their wires when they are restored, so the interrupt controller comes last: its record already
+ * holds what the wires brought.
+ */
+function devicesOf(board: Board): readonly (readonly [name: string, device: Saveable<unknown>])[] {
+  return [
+    ['hostBridge', board.hostBridge],
+    ['pci', board.pci],
+    ['vga', board.vga],
+    ['fwCfg', board.fwCfg],
+    ['dma', board.dma],
+    ['pit', board.pit],
+    ['systemControl', board.systemControl],
+    ['rtc', board.rtc],
+    ['keyboard', board.keyboard],
+    ['mouse', board.mouse],
+    ['i8042', board.i8042],
+    ...board.serial.map((line, n) => [`serial${n}`, line.uart] as const),
+    ['postCode', board.postCode],
+    ['floatError', board.floatError],
+    ['fdc', board.fdc],
+    ['isaBridge', board.isaBridge],
+    ['ide', board.ide],
+    ['powerManagement', board.powerManagement],
+    ['pic', board.pic],
+  ];
+}
+
+/** @throws CodedError<'busy'> while a device waits for its medium */
+export function saveDevices(board: Board): DeviceRecord {
+  return Object.fromEntries(devicesOf(board).map(([name, device]) => [name, device.save()]));
+}
+
+/** @throws CodedError<'damaged-state'> when a device has no record */
+export function restoreDevices(board: Board, record: DeviceRecord): void {
+  for (const [name, device] of devicesOf(board)) {
+    const state = record[name];
+    if (state === undefined) {
+      throw new CodedError('damaged-state', `the saved machine has no record of ${name}; use another copy`, { name });
+    }
+    device.restore(state);
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What a machine is made of: plain data, which a saved state carries along. Media are given beside it, since a disk
+ * belongs to the host.
+ */
+import { CodedError } from '#base/errors.ts';
+import { MIB } from '#base/units.ts';
+import { FLOPPY_DRIVES, type FloppyDriveType } from '#emu/devices/storage/floppy/floppy-geometry.ts';
+import type { BlockPort } from '#emu/host/block.ts';
+
+export const BOOT_DEVICES = ['disk', 'cdrom', 'floppy', 'network'] as const;
+export type BootDevice = (typeof BOOT_DEVICES)[number];
+
+/** Positions on the two IDE cables, as channel * 2 + device. */
+export const IDE_POSITIONS = ['primaryMaster', 'primarySlave', 'secondaryMaster', 'secondarySlave'] as const;
+export type IdePosition = (typeof IDE_POSITIONS)[number];
+
+/** A drive and what the host calls the medium in it (a path, a URL); an empty label means none. */
+export interface IdeDriveConfig {
+  readonly kind: 'disk' | 'cdrom';
+  readonly label: string;
+}
+
+export interface FloppyDriveConfig {
+  readonly type: FloppyDriveType;
+  readonly label: string;
+}
+
+/** A kernel that starts without firmware: a Linux bzImage or a Multiboot 1 image. */
+export interface DirectKernelConfig {
+  readonly image: Uint8Array;
+  /** Linux: one, or several that become one. Multiboot: modules, each with its command line. */
+  readonly modules: readonly { readonly bytes: Uint8Array; readonly commandLine: string }[];
+  /** ASCII. */
+  readonly commandLine: string;
+}
+
+export interface MachineConfig {
+  /** Whole megabytes, `MEMORY_MB.least` to `MEMORY_MB.most`. */
+  readonly memoryMb: number;
+  /** Tried in order; empty leaves it to the firmware. */
+  readonly bootOrder: readonly BootDevice[];
+  readonly ide: Readonly<Partial<Record<IdePosition, IdeDriveConfig>>>;
+  /** Drives A and B. */
+  readonly floppies: readonly [FloppyDriveConfig | null, FloppyDriveConfig | null];
+  /** What the real-time clock shows at power-on, Unix milliseconds; add the zone's offset for local time. */
+  readonly rtcStartUnixMs: number;
+  /** 16 bytes in the order of the text form. */
+  readonly uuid: Uint8Array;
+  /** `system` is needed unless a kernel is given. Without `video` there is no video BIOS. */
+  readonly firmware: { readonly system: Uint8Array | null; readonly video: Uint8Array | null };
+  readonly kernel: DirectKernelConfig | null;
+  /** First of four ports at which a write ends the run. */
+  readonly debugExitPort: number | null;
+  /** Null: guest time is the host's. A number: guest time is counted, that many nanoseconds an instruction. */
+  readonly nsPerInstruction: number | null;
+}
+
+/** The media in the drives at power-on. */
+export interface MachineMedia {
+  readonly ide: Readonly<Partial<Record<IdePosition, BlockPort>>>;
+  readonly floppies: readonly [BlockPort | undefined, BlockPort | undefined];
+}
+
+export const NO_MEDIA: MachineMedia = { ide: {}, floppies: [undefined, undefined] };
+
+/** Guest memory, PCI space and what the emulator needs for itself share 4 GB. */
+export const MEMORY_MB = { least: 1, most: 3072 } as const;
+
+export const DEFAULT_CONFIG: MachineConfig = {
+  memoryMb: 128,
+  bootOrder: [],
+  ide: {},
+  floppies: [null, null],
+  rtcStartUnixMs: 0,
+  uuid: new Uint8Array(16),
+  firmware: { system: null, video: null },
+  kernel: null,
+  debugExitPort: null,
+  nsPerInstruction: null,
+};
+
+/** Memory that BARs may use: what SeaBIOS chooses for the same amount of RAM. */
+export function pciHoleOf(memoryMb: number): { readonly first: number; readonly last: number } {
+  return { first: memoryMb * MIB <= 0x8000_0000 ? 0x8000_0000 : 0xc000_0000, last: 0xfebf_ffff };
+}
+
+const bad = (field: string, message: string): CodedError<'bad-config'> =>
+  new CodedError('bad-config', message, { field });
+
+/**
+ * Checks what the types do not say.
+ * @throws CodedError<'bad-config'> whose detail `field` names what is wrong
+ */
+export function checkConfig(config: MachineConfig, media: MachineMedia): void {
+  const { memoryMb, kernel, firmware } = config;
+  if (!Number.isInteger(memoryMb) || memoryMb < MEMORY_MB.least || memoryMb > MEMORY_MB.most) {
+    throw bad('memoryMb', `memory is ${MEMORY_MB.least} to ${MEMORY_MB.most} MB in whole megabytes, not ${memoryMb}`);
+  }
+  if (!kernel && !firmware.system) {
+    throw bad('firmware', 'a machine starts from firmware or from a kernel, and there is neither; give it one');
+  }
+  if (!(Number.isFinite(config.rtcStartUnixMs) && config.rtcStartUnixMs >= 0)) {
+    throw bad('rtcStartUnixMs', 'the clock starts at a time since 1970; give milliseconds');
+  }
+  if (config.uuid.length !== 16) throw bad('uuid', 'a UUID has 16 bytes');
+  if (config.bootOrder.some((device) => !BOOT_DEVICES.includes(device))) {
+    throw bad('bootOrder', `boot devices are ${BOOT_DEVICES.join(', ')}`);
+  }
+  const { nsPerInstruction, debugExitPort } = config;
+  if (nsPerInstruction !== null && !(nsPerInstruction > 0 && nsPerInstruction <= 1e6)) {
+    throw bad('nsPerInstruction', 'an instruction takes more than 0 and at most a million nanoseconds');
+  }
+  if (debugExitPort !== null && !(Number.isInteger(debugExitPort) && debugExitPort >= 0 && debugExitPort <= 0xfffc)) {
+    throw bad('debugExitPort', 'the exit port is 0 to 65532, for it takes four ports');
+  }
+  checkDrives(config, media);
+}
+
+function checkDrives(config: MachineConfig, media: MachineMedia): void {
+  for (const position of IDE_POSITIONS) {
+    const drive = config.ide[position];
+    const medium = media.ide[position];
+    if (drive && drive.kind !== 'disk' && drive.kind !== 'cdrom') throw bad(position, 'a drive is a disk or a cdrom');
+    if (medium && !drive) throw bad(position, `a medium is given for ${position}, and there is no drive`);
+    if (drive?.kind === 'disk' && !medium) throw bad(position, `the disk at ${position} has no medium; give it one`);
+  }
+  config.floppies.forEach((drive, i) => {
+    const name = `floppy ${'ab'[i]}`;
+    if (drive && !(drive.type in FLOPPY_DRIVES)) throw bad(name, `there is no floppy drive of type ${drive.type}`);
+    if (media.floppies[i] && !drive) throw bad(name, `a diskette is given for ${name}, and there is no drive`);
+  });
+}

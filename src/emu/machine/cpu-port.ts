@@ -1,0 +1,46 @@
+/** What the machine asks of its CPU, so that the board can be built and tested around another one. */
+import type { IoBus } from '#emu/bus/io-bus.ts';
+import type { InterruptSource } from '#emu/bus/wires.ts';
+import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
+import type { BootEntry } from '#emu/firmware/boot-entry.ts';
+import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
+
+/** Why `run` came back: `halt` at once while the CPU waits for an interrupt, `yield` after `requestYield`. */
+export type CpuExit = 'budget' | 'halt' | 'shutdown' | 'yield';
+
+export interface CpuPort {
+  /** Executes up to that many guest instructions. */
+  run(instructions: number): CpuExit;
+  readonly halted: boolean;
+  /** Instructions so far; exact outside `run`. */
+  readonly retired: number;
+  /** INTR. */
+  setInterruptRequest(asserted: boolean): void;
+  raiseNmi(): void;
+  /** Address line 20 is let through or held at 0. */
+  setA20(open: boolean): void;
+  /** RESET#. */
+  reset(): void;
+  /** Makes a `run` in progress come back soon. */
+  requestYield(): void;
+  /** Starts in the state that a boot loader leaves. */
+  enter(entry: BootEntry): void;
+  /** The dirty map was cleared: the next write to each tracked page must set it again. */
+  flushTracked(): void;
+  /** Plain data, without memory. */
+  save(): unknown;
+  /** Takes what `save` gave. Guest memory has been restored before. */
+  restore(state: unknown): void;
+}
+
+/** What a CPU is built from. */
+export interface CpuParts {
+  readonly linear: LinearMemory;
+  readonly physical: PhysicalMemory;
+  readonly ports: IoBus;
+  readonly interrupts: InterruptSource;
+  /** Ticks of the time-stamp counter since power-on. */
+  readonly tsc: () => number;
+  /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
+  readonly onFloatError: () => boolean;
+}

@@ -1,0 +1,360 @@
+/**
+ * A whole PC: board, CPU and guest time, and the loop that runs them. It lives on one thread of its host's and never
+ * blocks; the host calls `advance` again and again and sleeps as long as it is told.
+ */
+import { TimerQueue } from '#base/clock.ts';
+import { CodedError } from '#base/errors.ts';
+import { MIB } from '#base/units.ts';
+import { LINEAR } from '#emu/cpu/state/layout.ts';
+import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
+import { placeSystemRom } from '#emu/firmware/roms.ts';
+import type { BlockPort } from '#emu/host/block.ts';
+import type { SharedFrame } from '#emu/host/frame.ts';
+import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
+import { Board, type BoardEvents, type ResetSource } from './board.ts';
+import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
+import { checkConfig, type MachineConfig, type MachineMedia } from './config.ts';
+import type { CpuParts, CpuPort } from './cpu-port.ts';
+import { prepareDirectBoot } from './direct-boot.ts';
+import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
+import { type GuestClock, HostClock, InstructionClock, SliceTimers } from './guest-clock.ts';
+import { KeyFeeder } from './key-feeder.ts';
+import { type LinearLayout, linearLayout, VRAM_BYTES } from './linear-layout.ts';
+import { SlicePlanner } from './slice-planner.ts';
+
+export type PcState = 'off' | 'running' | 'paused';
+
+/** What a machine asks of its host. Every callback runs on the machine's thread, inside `advance` or a call to the machine. */
+export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 'onInterruptRequest'>> {
+  /** A monotonic clock in milliseconds with fractions. */
+  readonly nowMs: () => number;
+  /** Completes block requests that are done; called before every slice. */
+  readonly poll?: () => void;
+  /** The machine was reset. */
+  readonly onReset?: (source: ResetSource) => void;
+}
+
+export interface PcParts {
+  readonly config: MachineConfig;
+  readonly media: MachineMedia;
+  readonly host: PcHost;
+  /** At least `linearBytesOf(config)`, zeroed. */
+  readonly linear: LinearMemory;
+  readonly createCpu: (parts: CpuParts) => CpuPort;
+}
+
+/** The machine's record in a saved state; RAM is beside it. */
+export interface PcRecord {
+  readonly config: MachineConfig;
+  readonly guestNs: number;
+  readonly devices: DeviceRecord;
+  readonly cpu: unknown;
+}
+
+const FRAME_MS = 1000 / 60;
+const CONVENTIONAL_BYTES = 0xa_0000;
+
+/** Linear memory that a machine needs. @throws CodedError<'bad-config'> */
+export function linearBytesOf(config: MachineConfig, media: MachineMedia): number {
+  checkConfig(config, media);
+  return linearLayout(config.memoryMb, config.firmware.system?.length ?? 0).byteCount;
+}
+
+export class Pc {
+  readonly config: MachineConfig;
+  readonly board: Board;
+  readonly cpu: CpuPort;
+  readonly memory: PhysicalMemory;
+  /** Keys that wait for the guest to take them. */
+  readonly keys: KeyFeeder;
+  readonly #host: PcHost;
+  readonly #layout: LinearLayout;
+  readonly #tables: MachineTables;
+  readonly #clock: GuestClock;
+  readonly #queue: TimerQueue;
+  readonly #timers: SliceTimers;
+  readonly #planner: SlicePlanner;
+  #state: PcState = 'off';
+  #resetWanted: ResetSource | undefined;
+  #frame: SharedFrame | undefined;
+  #publishedMs = Number.NEGATIVE_INFINITY;
+
+  /** @throws CodedError when the configuration, a ROM or a medium is no good */
+  constructor(parts: PcParts) {
+    const { config, media, host, linear } = parts;
+    checkConfig(config, media);
+    this.config = config;
+    this.#host = host;
+    this.#layout = linearLayout(config.memoryMb, config.firmware.system?.length ?? 0);
+    this.memory = new PhysicalMemory({
+      buffer: linear.buffer,
+      pageMapAt: LINEAR.pageMap,
+      dirtyMapAt: LINEAR.dirtyMap,
+    });
+    this.#mapRam();
+    let cpu: CpuPort | undefined;
+    this.#clock =
+      config.nsPerInstruction === null
+        ? new HostClock(host.nowMs)
+        : new InstructionClock(config.nsPerInstruction, () => cpu?.retired ?? 0);
+    this.#queue = new TimerQueue(this.#clock);
+    this.#timers = new SliceTimers(this.#queue, () => cpu?.requestYield());
+    this.#planner = new SlicePlanner(config.nsPerInstruction);
+    const system = config.firmware.system;
+    const rom = system ? placeSystemRom(this.memory, system, this.#layout.systemRomAt) : undefined;
+    this.board = new Board({
+      config,
+      media,
+      memory: this.memory,
+      layout: this.#layout,
+      timers: this.#timers,
+      legacyRom: rom?.legacy,
+      events: this.#events(() => cpu),
+    });
+    cpu = parts.createCpu({
+      linear,
+      physical: this.memory,
+      ports: this.board.ports,
+      interrupts: this.board.pic,
+      tsc: () => this.#clock.now(),
+      onFloatError: () => this.board.floatError.raise(),
+    });
+    this.cpu = cpu;
+    this.keys = new KeyFeeder(this.board.keyboard, this.#timers);
+    this.#tables = machineTables(config, this.#layout.ramBytes);
+    provideFirmwareItems(this.board.fwCfg, config, this.#layout.ramBytes, this.#tables);
+  }
+
+  get state(): PcState {
+    return this.#state;
+  }
+
+  /** Guest time since power-on, in nanoseconds. */
+  get guestNs(): number {
+    return this.#clock.now();
+  }
+
+  /** Video memory, for a rasteriser. */
+  get vram(): Uint8Array {
+    return this.memory.bytes.subarray(this.#layout.vramAt, this.#layout.vramAt + VRAM_BYTES);
+  }
+
+  get ram(): Uint8Array {
+    return this.memory.bytes.subarray(this.#layout.ramAt, this.#layout.ramAt + this.#layout.ramBytes);
+  }
+
+  /** @throws CodedError when the kernel is no good */
+  powerOn(): void {
+    if (this.#state !== 'off') return;
+    this.#reset();
+    this.#setState('running');
+  }
+
+  pause(): void {
+    if (this.#state === 'running') this.#setState('paused');
+  }
+
+  resume(): void {
+    if (this.#state === 'paused') this.#setState('running');
+  }
+
+  /** Pulls the plug. */
+  powerOff(): void {
+    this.#setState('off');
+    this.cpu.requestYield();
+  }
+
+  /** The reset button. */
+  reset(): void {
+    if (this.#state === 'off') return;
+    this.#resetWanted = 'host';
+    this.cpu.requestYield();
+  }
+
+  /** @returns whether an operating system listens to it */
+  pressPowerButton(): boolean {
+    const { powerManagement } = this.board;
+    const heard = powerManagement.powerButtonHeard;
+    powerManagement.pressPowerButton();
+    return heard;
+  }
+
+  /** @returns false when the guest has masked it */
+  raiseNmi(): boolean {
+    if (this.board.nmiOpen) this.cpu.raiseNmi();
+    return this.board.nmiOpen;
+  }
+
+  /** Bytes for a serial port, 0 to 3; they wait until the guest reads them. */
+  sendSerial(port: number, bytes: Uint8Array): void {
+    this.board.serial[port]?.send(bytes);
+  }
+
+  /** See `Drives.change`. */
+  changeMedium(kind: 'cdrom' | 'floppy', medium: BlockPort | undefined, force = false): void {
+    this.board.drives.change(kind, medium, force);
+  }
+
+  /** Frames go here about 60 times a second from now on; undefined: no more. */
+  attachFrame(frame: SharedFrame | undefined): void {
+    this.#frame = frame;
+    this.#publishedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Makes the picture of now visible in a frame, whether attached or not. */
+  publish(frame: SharedFrame): void {
+    if (this.board.vga.publish(frame)) this.cpu.flushTracked();
+  }
+
+  /**
+   * Runs the guest for about `sliceMs` of host time.
+   * @returns milliseconds for which nothing will happen unless the host calls; 0: go on at once; Infinity: off, paused, or
+   * asleep for good
+   */
+  advance(sliceMs: number): number {
+    const until = this.#host.nowMs() + sliceMs;
+    let sleepMs = 0;
+    while (this.#state === 'running') {
+      this.#host.poll?.();
+      this.#queue.runExpired();
+      this.#carryOutReset();
+      if (this.#state !== 'running') break;
+      sleepMs = this.#runSlice();
+      const now = this.#host.nowMs();
+      if (this.#frame && now - this.#publishedMs >= FRAME_MS) {
+        this.#publishedMs = now;
+        this.publish(this.#frame);
+      }
+      if (sleepMs > 0 || now >= until) break;
+    }
+    this.board.flushOutput();
+    if (this.#state !== 'running') return Number.POSITIVE_INFINITY;
+    if (!this.#frame || sleepMs === 0) return sleepMs;
+    // Blinking text changes the picture while the guest sleeps.
+    return Math.min(sleepMs, Math.max(1, this.#publishedMs + FRAME_MS - this.#host.nowMs()));
+  }
+
+  /** No device waits for a medium: `save` may be called. */
+  get idle(): boolean {
+    return this.board.idle;
+  }
+
+  /**
+   * The machine's record, to be stored beside `ram`; not while `advance` runs.
+   * @throws CodedError<'busy'> unless `idle`
+   */
+  save(): PcRecord {
+    return {
+      config: this.config,
+      guestNs: this.#clock.now(),
+      devices: saveDevices(this.board),
+      cpu: this.cpu.save(),
+    };
+  }
+
+  /**
+   * Puts a saved machine in place of this one, which was made from the record's configuration; it is paused afterwards.
+   * @param fillRam writes guest memory
+   * @throws CodedError<'damaged-state'> when the record is not one of this machine's; it is good for nothing then
+   */
+  restore(record: PcRecord, fillRam: (ram: Uint8Array) => void): void {
+    this.board.reset();
+    this.keys.reset();
+    this.#resetWanted = undefined;
+    try {
+      this.#clock.setTime(record.guestNs);
+      fillRam(this.ram);
+      restoreDevices(this.board, record.devices);
+      this.cpu.restore(record.cpu);
+    } catch (cause) {
+      if (cause instanceof CodedError) throw cause;
+      throw new CodedError(
+        'damaged-state',
+        'the saved machine lacks a part of this one; restore it with the program that saved it',
+        {},
+        cause,
+      );
+    }
+    // A device may have driven the wire before the interrupt controller was restored.
+    this.cpu.setInterruptRequest(this.board.pic.output);
+    this.#setState('paused');
+  }
+
+  #setState(state: PcState): void {
+    this.#state = state;
+    this.#clock.setRunning(state === 'running');
+  }
+
+  #mapRam(): void {
+    const { ramAt, ramBytes } = this.#layout;
+    this.memory.mapBacked(0, CONVENTIONAL_BYTES, ramAt, 'ram');
+    if (ramBytes > MIB) this.memory.mapBacked(MIB, ramBytes - MIB, ramAt + MIB, 'ram');
+  }
+
+  /** @returns milliseconds to sleep */
+  #runSlice(): number {
+    const { cpu } = this;
+    const start = this.#clock.now();
+    const next = this.#queue.nextDeadline;
+    const retired = cpu.retired;
+    this.#timers.sliceEnd = start + this.#planner.sliceNs;
+    const exit = cpu.run(this.#planner.budget(next - start));
+    this.#timers.sliceEnd = -1;
+    const now = this.#clock.now();
+    if (exit === 'budget') this.#planner.measured(cpu.retired - retired, now - start);
+    if (exit === 'shutdown') this.#resetWanted ??= 'triple-fault';
+    if (exit !== 'halt' || this.#resetWanted || this.#state !== 'running') return 0;
+    const deadline = this.#queue.nextDeadline;
+    if (deadline <= now) return 0;
+    if (deadline !== Number.POSITIVE_INFINITY && this.#clock.skipTo(deadline)) return 0;
+    return (deadline - now) / 1e6;
+  }
+
+  #carryOutReset(): void {
+    const source = this.#resetWanted;
+    if (!source) return;
+    this.#resetWanted = undefined;
+    this.#reset();
+    this.#host.onReset?.(source);
+  }
+
+  #reset(): void {
+    this.board.reset();
+    this.keys.reset();
+    this.cpu.reset();
+    this.cpu.setA20(this.board.systemControl.a20);
+    this.cpu.setInterruptRequest(this.board.pic.output);
+    const { kernel } = this.config;
+    if (!kernel) return;
+    const entry = prepareDirectBoot(this.board, this.config, kernel, this.#layout.ramBytes, this.#tables);
+    this.cpu.enter(entry);
+  }
+
+  #events(cpu: () => CpuPort | undefined): BoardEvents {
+    const host = this.#host;
+    return {
+      onSerialOutput: (port, bytes) => host.onSerialOutput?.(port, bytes),
+      onDebugOutput: (bytes) => host.onDebugOutput?.(bytes),
+      onFirmwareLog: (bytes) => host.onFirmwareLog?.(bytes),
+      onPostCode: (code) => host.onPostCode?.(code),
+      onTone: (hz, at) => host.onTone?.(hz, at),
+      onLeds: (leds) => host.onLeds?.(leds),
+      onDriveActivity: (drive, kind) => host.onDriveActivity?.(drive, kind),
+      onEjected: (drive) => host.onEjected?.(drive),
+      onDebugExit: (value) => {
+        this.powerOff();
+        host.onDebugExit?.(value);
+      },
+      onPowerOff: () => {
+        this.powerOff();
+        host.onPowerOff?.();
+      },
+      onReset: (source) => {
+        this.#resetWanted ??= source;
+        cpu()?.requestYield();
+      },
+      onA20: (open) => cpu()?.setA20(open),
+      onInterruptRequest: (asserted) => cpu()?.setInterruptRequest(asserted),
+    };
+  }
+}
