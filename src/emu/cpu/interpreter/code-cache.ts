@@ -244,15 +244,12 @@ export class CodeCache implements CodeWatch {
         }
         at += d.length;
         count = 1;
-        if (whole === DECODE.ok && !(d.row?.options.ends && !d.row.mnemonic.startsWith('j'))) writer.micro(MICRO.end, d.length, 0, d.length, 0, code32 ? -1 : 0xffff);
-        open = false;
         break;
       }
       if (result !== DECODE.ok) {
         writer.micro(MICRO.raise, from, 0, result === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp, result === DECODE.undefined ? 0 : 1);
         at = Math.min(at + MAX_LENGTH, end);
         count++;
-        open = false;
         break;
       }
       writer.instruction(d, from, mode, false);
@@ -269,7 +266,8 @@ export class CodeCache implements CodeWatch {
       if (left <= 0) break;
       if (at >= end) break;
     }
-    if (open) writer.micro(MICRO.end, at - host - offset, 0, at - host - offset, 0, code32 ? -1 : 0xffff);
+    // Also after what ends a block: a system call may say that the next instruction follows.
+    writer.micro(MICRO.end, at - host - offset, 0, at - host - offset, 0, code32 ? -1 : 0xffff);
     for (let i = 0; i < branches.length; i += 2) writer.setRemaining(branches[i], count - branches[i + 1]);
     writer.setCount(header, count);
     // In the header `mask` tells that the block may not be chained to.
