@@ -1,0 +1,158 @@
+/**
+ * The decoder and the disassembler against iced-x86, on random bytes in 16- and 32-bit code.
+ *
+ * What iced-x86 calls valid and of a feature set we announce must be valid, of the same length, with the same operands
+ * (compared as text); everything else must be undefined. TABBOX_DECODE_CASES: how many strings; TABBOX_DECODE_SEED: which.
+ *
+ * Differences that are meant:
+ * - 0F 0D and 0F 18 to 0F 1F: what processors without the prefetches, MPX and CET do: NOP with a ModRM byte (SDM Vol. 2D,
+ *   table A-3, reserved NOP). iced-x86 knows some of them by newer names.
+ * - D9 D8+i: iced-x86 says FSTPNCE, an unofficial name of an alias that processors execute as FSTP.
+ * - F3 0F BC, F3 0F BD, F3 0F 09: TZCNT, LZCNT, WBNOINVD are BSF, BSR, WBINVD where CPUID does not announce them; iced-x86
+ *   has options for that.
+ * Ways of writing that differ: WRITTEN_OTHERWISE below; the 16-bit register that LAR, LSL and MOV Sreg read (iced-x86
+ * names its 32 bits); string instructions, whose operands we do not write.
+ */
+import {
+  Code,
+  CpuidFeature,
+  DecoderOptions,
+  Formatter,
+  FormatterSyntax,
+  Instruction,
+  MemorySizeOptions,
+  Mnemonic,
+  Decoder as Oracle,
+  Register,
+} from 'iced-x86';
+import { expect, it } from 'vitest';
+import type { Decoded } from '../../src/emu/cpu/decoder/decoded.ts';
+import { Decoder, newDecoded } from '../../src/emu/cpu/decoder/decoder.ts';
+import { operandsText } from '../../src/emu/cpu/decoder/disassembler.ts';
+import type { Row } from '../../src/emu/cpu/isa/row.ts';
+import { instructionTable } from '../../src/emu/cpu/isa/table.ts';
+
+const CASES = Number(process.env['TABBOX_DECODE_CASES'] ?? 200_000);
+const SEED = Number(process.env['TABBOX_DECODE_SEED'] ?? Date.now() % 2 ** 31);
+
+const ANNOUNCED: ReadonlySet<number> = new Set([
+  ...[CpuidFeature.INTEL8086, CpuidFeature.INTEL186, CpuidFeature.INTEL286, CpuidFeature.INTEL386],
+  ...[CpuidFeature.INTEL486, CpuidFeature.CPUID, CpuidFeature.MSR, CpuidFeature.TSC, CpuidFeature.CX8],
+  ...[CpuidFeature.CMOV, CpuidFeature.RDPMC, CpuidFeature.SEP, CpuidFeature.CLFSH, CpuidFeature.PAUSE],
+  ...[CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.FXSR, CpuidFeature.MMX],
+  ...[CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.SSE3, CpuidFeature.MULTIBYTENOP, CpuidFeature.MONITOR],
+]);
+
+const OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd;
+const PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65] as const;
+const STRING_BYTES = 16;
+const ROUND = 4096;
+
+/** xorshift32: a number below `below` at each call. */
+const random = (seed: number): ((below: number) => number) => {
+  let x = seed | 1;
+  return (below) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % below;
+  };
+};
+
+/** One string in eight is left random; the others get few or many prefixes and often an escape. */
+const fill = (bytes: Uint8Array, next: (below: number) => number): void => {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = next(256);
+  for (let at = 0; at < bytes.length; at += STRING_BYTES) {
+    if (next(8) === 0) continue;
+    let p = at;
+    const prefixes = next(2) === 0 ? 0 : next(16) === 0 ? next(14) : next(3);
+    for (let n = 0; n < prefixes; n++) bytes[p++] = PREFIXES[next(PREFIXES.length)];
+    const map = next(16);
+    if (map >= 8) bytes[p++] = 0x0f;
+    if (map === 14) bytes[p++] = 0x38;
+    if (map === 15) bytes[p++] = 0x3a;
+  }
+};
+
+/** Order (XCHG), implicit operands, a prefix without effect (LEA), a base of 10 (AAM), images without a size's name. */
+const WRITTEN_OTHERWISE: ReadonlySet<string> = new Set([
+  ...['aad', 'aam', 'fcom', 'fcomp', 'fldenv', 'fnsave', 'fnstenv', 'frstor', 'fucom', 'fucomp', 'fxch', 'fxrstor'],
+  ...['fxsave', 'int3', 'lea', 'maskmovdqu', 'maskmovq', 'monitor', 'mwait', 'nop', 'xchg', 'xlatb'],
+]);
+const writtenOtherwise = ({ mnemonic, operands }: Row, memory: boolean): boolean =>
+  WRITTEN_OTHERWISE.has(mnemonic) ||
+  /[XY]/.test(operands) ||
+  (!memory && (/^[C-GS]S,Ew$/.test(operands) || mnemonic === 'lar' || mnemonic === 'lsl'));
+
+/** Our way of writing what iced-x86 wrote. */
+const written = (operands: string): string => operands.replace(/\bmmword/, 'qword').replace(/\*1(?=[-+\]])/, '');
+
+const repeat = (row: Row, theirs: Instruction): Decoded['rep'] => {
+  if (theirs.hasRepnePrefix) return row.options.rep === 'rep' ? 'rep' : 'repne';
+  return theirs.hasRepPrefix ? 'rep' : 'none';
+};
+
+const decoder = new Decoder(instructionTable);
+
+const isHint = (opcode: string): boolean => /^0F (0D|18|19|1A|1B|1C|1D|1E|1F)\b/.test(opcode);
+
+it(`agrees with iced-x86 on ${CASES} strings`, { timeout: 3_600_000 }, () => {
+  const bytes = new Uint8Array(ROUND * STRING_BYTES);
+  const next = random(SEED);
+  const ours = newDecoded();
+  const theirs = new Instruction();
+  const formatter = new Formatter(FormatterSyntax.Masm);
+  formatter.spaceAfterOperandSeparator = true;
+  formatter.memorySizeOptions = MemorySizeOptions.Always;
+  formatter.usePseudoOps = false;
+  formatter.showBranchSize = false;
+  const features = new Map<number, boolean>();
+  const differences = new Map<string, string>();
+  let valid = 0;
+
+  /** What differs, without operand values; undefined when all agrees. */
+  const compare = (at: number, code32: boolean): string | undefined => {
+    const status = decoder.decode(bytes, at, at + STRING_BYTES, code32, ours);
+    const row = ours.row;
+    const code = theirs.code;
+    const text = `${Code[code]}, ours: ${row?.opcode} ${row?.mnemonic} ${row?.operands}, status ${status}`;
+    if (row && isHint(row.opcode)) return ours.length === theirs.length ? undefined : `length of ${text}`;
+    let announced = features.get(code);
+    if (announced === undefined) {
+      announced = code !== Code.INVALID && theirs.cpuidFeatures().every((f) => ANNOUNCED.has(f));
+      features.set(code, announced);
+    }
+    if (announced !== (row !== undefined)) return `validity of ${text}`;
+    if (!row) return undefined;
+    valid++;
+    if (ours.length !== theirs.length) return `length of ${text}`;
+    const name = Mnemonic[theirs.mnemonic].toLowerCase();
+    if (!row.mnemonic.split('|').includes(name === 'fstpnce' ? 'fstp' : name)) return `name of ${text}`;
+    if (ours.lock !== theirs.hasLockPrefix) return `lock of ${text}`;
+    if (/X/.test(row.operands) && ours.segment !== theirs.memorySegment - Register.ES) return `segment of ${text}`;
+    if (row.options.rep && ours.rep !== repeat(row, theirs)) return `repeat of ${text}`;
+    if (writtenOtherwise(row, ours.memory)) return undefined;
+    const [here, there] = [operandsText(ours, 0x1000), written(formatter.formatAllOperands(theirs))];
+    return here === there ? undefined : `operands of ${text}: ${here} | ${there}`;
+  };
+
+  for (let done = 0; done < CASES; done += ROUND) {
+    fill(bytes, next);
+    const code32 = (done / ROUND) % 2 === 0;
+    const oracle = new Oracle(code32 ? 32 : 16, bytes, OPTIONS);
+    for (let at = 0; at < bytes.length; at += STRING_BYTES) {
+      oracle.position = at;
+      oracle.ip = 0x1000n;
+      oracle.decodeOut(theirs);
+      const difference = compare(at, code32);
+      if (difference === undefined) continue;
+      const key = difference.replace(/: .*/, '');
+      if (differences.has(key)) continue;
+      const text = Array.from(bytes.subarray(at, at + STRING_BYTES), (b) => b.toString(16).padStart(2, '0')).join(' ');
+      differences.set(key, `${difference} (${code32 ? 32 : 16} bits: ${text})`);
+    }
+    oracle.free();
+  }
+  expect([...differences.values()].slice(0, 40), `TABBOX_DECODE_SEED=${SEED}`).toEqual([]);
+  expect(valid / CASES).toBeGreaterThan(0.3);
+});
