@@ -44,6 +44,14 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
   // The page's composition root, where the sides meet.
   ['src/display/main.ts', ['src']],
   ['src/display/main.tsx', ['src']],
+  // The shell of the page: machines as a person sees them, from settings and disks to screen and console.
+  [
+    'src/display/session',
+    ['src/display', 'src/storage', 'src/emu/host', 'src/emu/machine', 'src/emu/workers', 'src/emu/devices/input'],
+  ],
+  ['src/display/ui', ['src/display', 'src/storage', 'src/emu/host', 'src/emu/workers', 'src/emu/devices/input']],
+  // The tables of keys, which touch no device.
+  ['src/display/input', ['src/emu/host', 'src/emu/devices/input']],
   ['src/display', ['src/emu/host', 'src/emu/machine', 'src/emu/workers']],
   ['src/app', ['src']],
   ['server', ['src']],

@@ -36,6 +36,19 @@ const drive = v.strictObject({
   hasChanges: v.boolean(),
 });
 
+/** A file of the direct boot: on a web server, or kept in this browser by `FileStore`. */
+const bootFile = v.variant('kind', [
+  v.strictObject({ kind: v.literal('url'), url: text }),
+  v.strictObject({ kind: v.literal('kept'), key: text, name: text, sizeBytes: count }),
+]);
+
+/** A kernel started without a BIOS boot. */
+const directBoot = v.strictObject({
+  kernel: bootFile,
+  initrd: v.nullable(bootFile),
+  commandLine: v.pipe(v.string(), v.maxLength(2047)),
+});
+
 const networkCard = v.strictObject({
   model: v.picklist(['e1000', 'pcnet', 'virtio']),
   attachment: v.picklist(['none', 'nat', 'intnet']),
@@ -53,6 +66,8 @@ const machine = v.strictObject({
   cpus: between(1, 32),
   bootOrder: v.array(v.picklist(['floppy', 'optical', 'hard-disk', 'network'])),
   drives: v.array(drive),
+  /** Null: the BIOS boots from `bootOrder`. */
+  directBoot: v.optional(v.nullable(directBoot), null),
   networkCards: v.array(networkCard),
   audio: v.picklist(['none', 'sb16', 'ac97']),
   /** Host clock as local time instead of UTC, as DOS and Windows expect. */
@@ -61,6 +76,8 @@ const machine = v.strictObject({
 
 export type ImageSettings = v.InferOutput<typeof image>;
 export type DriveSettings = v.InferOutput<typeof drive>;
+export type BootFileSettings = v.InferOutput<typeof bootFile>;
+export type DirectBootSettings = v.InferOutput<typeof directBoot>;
 export type NetworkCardSettings = v.InferOutput<typeof networkCard>;
 export type MachineSettings = v.InferOutput<typeof machine>;
 /** What a person may set; the rest is kept by the store. */
@@ -73,6 +90,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   cpus: 1,
   bootOrder: ['floppy', 'optical', 'hard-disk'],
   drives: [],
+  directBoot: null,
   networkCards: [],
   audio: 'none',
   localTimeClock: false,

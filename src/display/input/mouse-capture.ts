@@ -1,0 +1,127 @@
+/**
+ * The person's mouse as the guest's wheel mouse.
+ * Source: W3C Pointer Lock 2.0; UI Events (`buttons`, `WheelEvent`).
+ * Not modelled: touch, pens, horizontal wheels, buttons beyond three.
+ */
+import type { MouseInput } from '#emu/host/input.ts';
+
+export interface MouseCaptureParts {
+  /** Clicking it captures the pointer. */
+  readonly target: HTMLElement;
+  readonly mouse: MouseInput;
+  /** The pointer was captured or given back. */
+  readonly onCapture: (captured: boolean) => void;
+  /** The browser refused to capture. */
+  readonly onRefused?: () => void;
+}
+
+/** One notch of a wheel in pixels, as browsers report it. */
+const NOTCH_PIXELS = 100;
+const NOTCH_LINES = 3;
+
+/** DOM order (left, right, middle in bits 0, 1, 2 of `buttons`) is the guest's order too. */
+const BUTTON_MASK = 7;
+
+/** Movement is added up and reported once an animation frame; buttons at once. */
+export class MouseCapture {
+  readonly #parts: MouseCaptureParts;
+  readonly #listening = new AbortController();
+  #dx = 0;
+  #dy = 0;
+  #wheel = 0;
+  #buttons = 0;
+  #request: number | undefined;
+
+  constructor(parts: MouseCaptureParts) {
+    this.#parts = parts;
+    const { signal } = this.#listening;
+    const { target } = parts;
+    const view = target.ownerDocument;
+    target.addEventListener('mousedown', (event) => this.#onDown(event), { signal });
+    target.addEventListener('mouseup', (event) => this.#onButtons(event), { signal });
+    target.addEventListener('mousemove', (event) => this.#onMove(event), { signal });
+    target.addEventListener('wheel', (event) => this.#onWheel(event), { signal, passive: false });
+    target.addEventListener('contextmenu', (event) => event.preventDefault(), { signal });
+    view.addEventListener('pointerlockchange', () => this.#onLockChange(), { signal });
+    view.addEventListener('pointerlockerror', () => parts.onRefused?.(), { signal });
+  }
+
+  get captured(): boolean {
+    return this.#parts.target.ownerDocument.pointerLockElement === this.#parts.target;
+  }
+
+  /** Must be called from a person's click or key. */
+  capture(): void {
+    if (this.captured) return;
+    // Older browsers return nothing and report failure by the event alone.
+    const request = this.#parts.target.requestPointerLock() as Promise<void> | undefined;
+    request?.catch(() => this.#parts.onRefused?.());
+  }
+
+  release(): void {
+    if (this.captured) this.#parts.target.ownerDocument.exitPointerLock();
+  }
+
+  stop(): void {
+    this.release();
+    this.#letGo();
+    this.#listening.abort();
+    if (this.#request !== undefined) cancelAnimationFrame(this.#request);
+  }
+
+  #onDown(event: MouseEvent): void {
+    if (!this.captured) {
+      this.capture();
+      return;
+    }
+    event.preventDefault();
+    this.#onButtons(event);
+  }
+
+  #onButtons(event: MouseEvent): void {
+    if (!this.captured) return;
+    this.#buttons = event.buttons & BUTTON_MASK;
+    this.#send();
+  }
+
+  #onMove(event: MouseEvent): void {
+    if (!this.captured) return;
+    this.#dx += event.movementX;
+    this.#dy += event.movementY;
+    this.#request ??= requestAnimationFrame(() => {
+      this.#request = undefined;
+      this.#send();
+    });
+  }
+
+  #onWheel(event: WheelEvent): void {
+    if (!this.captured) return;
+    event.preventDefault();
+    const notch = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? NOTCH_PIXELS : NOTCH_LINES;
+    this.#wheel += event.deltaY / notch;
+    if (Math.abs(this.#wheel) >= 1) this.#send();
+  }
+
+  #onLockChange(): void {
+    if (!this.captured) this.#letGo();
+    this.#parts.onCapture(this.captured);
+  }
+
+  #letGo(): void {
+    this.#dx = this.#dy = this.#wheel = 0;
+    if (this.#buttons === 0) return;
+    this.#buttons = 0;
+    this.#send();
+  }
+
+  /** Fractions of a count wait for the next report. */
+  #send(): void {
+    const dx = Math.trunc(this.#dx);
+    const dy = Math.trunc(this.#dy);
+    const dz = Math.trunc(this.#wheel);
+    this.#dx -= dx;
+    this.#dy -= dy;
+    this.#wheel -= dz;
+    this.#parts.mouse.move(dx, dy, dz, this.#buttons);
+  }
+}

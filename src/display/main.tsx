@@ -1,0 +1,43 @@
+/** The page's composition root: starts the storage worker, knows how to start machine workers, draws the shell. */
+import * as Comlink from 'comlink';
+import { render } from 'preact';
+import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
+import type { StorageService } from '#storage/worker/storage-service.ts';
+import { missingFrom, thisEnvironment } from './session/environment.ts';
+import { MachineLibrary } from './session/machine-library.ts';
+import { explain } from './session/problems.ts';
+import { App } from './ui/app.tsx';
+import { installDebugHandle } from './ui/debug-handle.ts';
+import { ProblemPage } from './ui/problem-panel.tsx';
+import { Shell } from './ui/shell.ts';
+import './ui/style.css';
+import './ui/run.css';
+
+const newMachineWorker = (): Worker =>
+  new Worker(new URL('../emu/workers/machine-worker.ts', import.meta.url), { type: 'module', name: 'machine' });
+
+const newStorageWorker = (): Worker =>
+  new Worker(new URL('../storage/worker/storage-worker.ts', import.meta.url), { type: 'module', name: 'storage' });
+
+async function start(root: HTMLElement): Promise<void> {
+  const missing = missingFrom(thisEnvironment());
+  if (missing) {
+    render(<ProblemPage problem={missing} onRemedy={() => location.reload()} />, root);
+    return;
+  }
+  carryCodedErrors();
+  const storage = Comlink.wrap<StorageService>(newStorageWorker());
+  const library = new MachineLibrary({ storage, newMachineWorker, base: document.baseURI });
+  const shell = new Shell(library);
+  installDebugHandle(shell);
+  render(<App shell={shell} />, root);
+  await shell.open(new URL(location.href));
+}
+
+const root = document.getElementById('app');
+if (root) {
+  root.textContent = '';
+  start(root).catch((error: unknown) => {
+    render(<ProblemPage problem={explain(error)} onRemedy={() => location.reload()} />, root);
+  });
+}

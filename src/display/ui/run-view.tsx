@@ -1,0 +1,146 @@
+/** One machine: its screen, its console and what can be done to it. */
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useRef } from 'preact/hooks';
+import type { DriveSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
+import type { MachineSession } from '../session/machine-session.ts';
+import type { Remedy } from '../session/problems.ts';
+import { ConsolePanel } from './console-panel.tsx';
+import { stateText } from './machine-card.tsx';
+import { ProblemPanel } from './problem-panel.tsx';
+import { Screen } from './screen.tsx';
+import type { Shell } from './shell.ts';
+import { StatusStrip } from './status-strip.tsx';
+import { Toolbar, type View } from './toolbar.tsx';
+
+export interface RunViewProps {
+  readonly shell: Shell;
+  readonly settings: MachineSettings;
+}
+
+/** What a browser keeps for itself unless a page in full screen asks for it. */
+const LOCKED_KEYS = ['Escape', 'AltLeft', 'AltRight', 'MetaLeft', 'MetaRight', 'Tab', 'F11'];
+
+interface KeyboardLock {
+  lock(codes: readonly string[]): Promise<void>;
+}
+
+export function RunView({ shell, settings }: RunViewProps): JSX.Element {
+  const session = shell.session.value;
+  const state = stateText(session, shell.library.saved.value.has(settings.id));
+  const view = useSignal<View>({ console: true, crisp: false });
+  const stage = useRef<HTMLDivElement>(null);
+  const outputs = session?.outputs.value;
+  const focusScreen = (): void => stage.current?.querySelector<HTMLElement>('.screen')?.focus();
+  const typeText = (text: string): void => {
+    if (session && text !== '') void shell.attempt(() => session.typeText(text));
+    focusScreen();
+  };
+  const paste = (): void => void shell.attempt(async () => typeText(await navigator.clipboard.readText()));
+  const fullscreen = (): void => void shell.attempt(() => toggleFullscreen(stage.current, focusScreen));
+  const onHostCombination = (code: string): void => {
+    if (!session) return;
+    if (code === 'KeyF') fullscreen();
+    else if (code === 'KeyV') paste();
+    else if (code === 'Delete') void shell.attempt(() => session.pressKeys('Ctrl-Alt-Del'));
+    else if (code === 'KeyP')
+      void shell.attempt(() => (session.state.value === 'paused' ? session.resume() : session.pause()));
+    else if (code === 'KeyH') void shell.attempt(() => session.acpiPowerButton());
+    else if (code === 'KeyR') void shell.attempt(() => session.reset());
+  };
+  return (
+    <div class="run" data-testid="run-view" data-state={state} data-machine={settings.id}>
+      <header class="bar">
+        <button type="button" class="back" data-testid="back" onClick={() => shell.home()}>
+          ← Machines
+        </button>
+        <h1>{settings.name}</h1>
+        {session && (
+          <Toolbar
+            {...{ shell, session, onPaste: paste, onFullscreen: fullscreen, onDone: focusScreen }}
+            view={view.value}
+            onView={(changes) => {
+              view.value = { ...view.value, ...changes };
+            }}
+          />
+        )}
+      </header>
+      {session?.problem.value && <SessionProblem shell={shell} session={session} settings={settings} />}
+      <div class={view.value.console ? 'stage' : 'stage no-console'} ref={stage}>
+        {session && outputs ? (
+          <>
+            <Screen {...{ session, outputs, onHostCombination, onPaste: typeText }} crisp={view.value.crisp} />
+            {view.value.console && <ConsolePanel outputs={outputs} />}
+          </>
+        ) : (
+          <Off shell={shell} settings={settings} state={state} />
+        )}
+      </div>
+      {session && <StatusStrip session={session} library={shell.library} />}
+    </div>
+  );
+}
+
+function Off({ shell, settings, state }: RunViewProps & { readonly state: string }): JSX.Element {
+  const isOff = ['off', 'saved', 'failed'].includes(state);
+  const label = state === 'saved' ? 'Resume' : 'Start';
+  return (
+    <div class="off" data-testid="off">
+      <p role="status">{isOff ? `This machine is ${state}.` : `${state[0].toUpperCase()}${state.slice(1)} …`}</p>
+      {isOff && (
+        <button type="button" class="primary big" data-testid="start" onClick={() => void shell.run(settings)}>
+          {label}
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface SessionProblemProps extends RunViewProps {
+  readonly session: MachineSession;
+}
+
+function SessionProblem({ shell, session, settings }: SessionProblemProps): JSX.Element | null {
+  const chooser = useRef<HTMLInputElement>(null);
+  const problem = session.problem.value;
+  if (!problem) return null;
+  const missing: DriveSettings | undefined = settings.drives.find(({ image }) => image?.kind === 'file');
+  const onRemedy = (remedy: Remedy): void => {
+    if (remedy === 'choose-file') chooser.current?.click();
+    else void shell.remedy(remedy, settings.id);
+  };
+  return (
+    <>
+      <ProblemPanel
+        problem={problem}
+        onRemedy={onRemedy}
+        onDismiss={() => {
+          session.problem.value = undefined;
+        }}
+      />
+      <input
+        ref={chooser}
+        type="file"
+        class="hidden"
+        tabIndex={-1}
+        aria-label="Image file"
+        data-testid="supply-file"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          if (file && missing) void shell.supplyFile(settings, missing, file);
+        }}
+      />
+    </>
+  );
+}
+
+async function toggleFullscreen(element: HTMLElement | null, then: () => void): Promise<void> {
+  if (document.fullscreenElement) await document.exitFullscreen();
+  else {
+    await element?.requestFullscreen();
+    // Chromium only: keys such as Esc and Alt-Tab then reach the guest.
+    const { keyboard } = navigator as { readonly keyboard?: KeyboardLock };
+    await keyboard?.lock(LOCKED_KEYS).catch(() => {});
+  }
+  then();
+}

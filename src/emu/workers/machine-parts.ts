@@ -1,0 +1,79 @@
+/** From what the page sends to what a `Pc` is made of. */
+import { RingBlockPort } from '#emu/host/block-ring.ts';
+import {
+  DEFAULT_CONFIG,
+  type FloppyDriveConfig,
+  type IdeDriveConfig,
+  type IdePosition,
+  type MachineConfig,
+  type MachineMedia,
+} from '#emu/machine/config.ts';
+import type { DriveName } from '#emu/machine/drives.ts';
+import { CountingPort } from './counting-port.ts';
+import type { DriveSlot, MachineSpec } from './machine-protocol.ts';
+
+export const IDE_POSITION: Readonly<Record<Exclude<DriveSlot, 'fda' | 'fdb'>, IdePosition>> = {
+  hda: 'primaryMaster',
+  hdb: 'primarySlave',
+  hdc: 'secondaryMaster',
+  hdd: 'secondarySlave',
+};
+const BOOT_DEVICE = { floppy: 'floppy', optical: 'cdrom', 'hard-disk': 'disk', network: 'network' } as const;
+const MINUTE_MS = 60_000;
+
+/** One medium in a drive: the ring to poll and the port the drive uses. */
+export interface Attached {
+  readonly ring: RingBlockPort;
+  readonly port: CountingPort;
+}
+
+export function attach(ring: SharedArrayBuffer): Attached {
+  const end = new RingBlockPort(ring);
+  return { ring: end, port: new CountingPort(end) };
+}
+
+const SLOT_OF: Readonly<Record<DriveName, DriveSlot>> = {
+  primaryMaster: 'hda',
+  primarySlave: 'hdb',
+  secondaryMaster: 'hdc',
+  secondarySlave: 'hdd',
+  floppyA: 'fda',
+  floppyB: 'fdb',
+};
+
+export const slotOf = (drive: DriveName): DriveSlot => SLOT_OF[drive];
+
+/** @param nowUnixMs the host's time of day */
+export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
+  const ide: Partial<Record<IdePosition, IdeDriveConfig>> = {};
+  const floppies: [FloppyDriveConfig | null, FloppyDriveConfig | null] = [null, null];
+  for (const { slot, medium } of spec.drives) {
+    if (slot === 'fda' || slot === 'fdb') floppies[slot === 'fda' ? 0 : 1] = { type: '1.44M', label: '' };
+    else ide[IDE_POSITION[slot]] = { kind: medium === 'optical' ? 'cdrom' : 'disk', label: '' };
+  }
+  const { directBoot } = spec;
+  const initrd = directBoot?.initrd;
+  return {
+    ...DEFAULT_CONFIG,
+    memoryMb: spec.memoryMb,
+    bootOrder: spec.bootOrder.map((device) => BOOT_DEVICE[device]),
+    ide,
+    floppies,
+    rtcStartUnixMs: nowUnixMs + spec.clockOffsetMinutes * MINUTE_MS,
+    uuid: spec.uuid,
+    firmware: { system: spec.bios, video: spec.vgaBios },
+    kernel: directBoot
+      ? {
+          image: directBoot.kernel,
+          modules: initrd ? [{ bytes: initrd, commandLine: '' }] : [],
+          commandLine: directBoot.commandLine,
+        }
+      : null,
+  };
+}
+
+export function mediaOf(attached: ReadonlyMap<DriveSlot, Attached>): MachineMedia {
+  const ide: Partial<Record<IdePosition, CountingPort>> = {};
+  for (const [slot, { port }] of attached) if (slot !== 'fda' && slot !== 'fdb') ide[IDE_POSITION[slot]] = port;
+  return { ide, floppies: [attached.get('fda')?.port, attached.get('fdb')?.port] };
+}

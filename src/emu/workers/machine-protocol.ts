@@ -1,0 +1,81 @@
+/** What the page and its machine worker say to each other, as plain data. */
+
+/** Where a drive is attached: IDE primary and secondary, master and slave; floppy A and B. */
+export const DRIVE_SLOTS = ['hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'] as const;
+export type DriveSlot = (typeof DRIVE_SLOTS)[number];
+
+export interface DriveSpec {
+  readonly slot: DriveSlot;
+  readonly medium: 'hard-disk' | 'optical' | 'floppy';
+  /** The medium's block ring; undefined for an empty CD or floppy drive. */
+  readonly ring: SharedArrayBuffer | undefined;
+}
+
+export interface DirectBootSpec {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array | undefined;
+  readonly commandLine: string;
+}
+
+/** A machine to switch on. */
+export interface MachineSpec {
+  readonly memoryMb: number;
+  /** 16 bytes. */
+  readonly uuid: Uint8Array;
+  readonly bootOrder: readonly ('floppy' | 'optical' | 'hard-disk' | 'network')[];
+  /** Minutes that the machine's clock is ahead of UTC. */
+  readonly clockOffsetMinutes: number;
+  readonly bios: Uint8Array;
+  readonly vgaBios: Uint8Array;
+  readonly directBoot: DirectBootSpec | undefined;
+  readonly drives: readonly DriveSpec[];
+  /** 4 bytes; whatever has something for the machine counts the word up and notifies. */
+  readonly doorbell: SharedArrayBuffer;
+  /** Goes on where this was saved; what it was made of is in it, and only `drives` and `doorbell` count beside it. */
+  readonly savedState: Uint8Array | undefined;
+}
+
+/** Shared memory that a machine and the page use from power-on to power-off. */
+export interface MachineLinks {
+  /** Video memory, over shared memory. */
+  readonly vram: Uint8Array;
+  /** For `new SharedFrame(frameBuffer, frameOffset, vram.length)`. */
+  readonly frameBuffer: SharedArrayBuffer;
+  readonly frameOffset: number;
+  /** First serial port: byte rings. */
+  readonly serialFromGuest: SharedArrayBuffer;
+  readonly serialToGuest: SharedArrayBuffer;
+  /** PC speaker: see `tone-ring.ts`. */
+  readonly tones: SharedArrayBuffer;
+}
+
+export interface DriveActivity {
+  readonly slot: DriveSlot;
+  /** Sectors since power-on. */
+  readonly sectorsRead: number;
+  readonly sectorsWritten: number;
+  /** Requests that have not been answered. */
+  readonly pending: number;
+}
+
+export interface MachineStats {
+  readonly state: RunState;
+  /** Instructions the guest has executed since power-on. */
+  readonly instructions: number;
+  /** Millions of instructions a second while the guest was not halted, since the last call. */
+  readonly mips: number;
+  /** Share of real time since the last call in which the guest was halted or the machine paused, 0 to 1. */
+  readonly haltedShare: number;
+  /** Guest time since power-on in seconds. */
+  readonly guestSeconds: number;
+  readonly drives: readonly DriveActivity[];
+}
+
+/** `off`: powered off by the guest or the person; `failed`: a bug or a broken CPU state ended the machine. */
+export type RunState = 'off' | 'running' | 'paused' | 'failed';
+
+export type MachineEvent =
+  /** @property message why, for `failed`; otherwise '' */
+  | { readonly kind: 'state'; readonly state: RunState; readonly message: string }
+  /** The guest opened a CD drive: its medium is out. */
+  | { readonly kind: 'ejected'; readonly slot: DriveSlot };

@@ -1,0 +1,311 @@
+/**
+ * A machine on its worker's thread: the loop that runs it, and the whole surface the page has to it. Control goes through
+ * here, a few calls a second; pixels, tones, disk blocks and console bytes go through shared memory.
+ */
+import { CodedError } from '#base/errors.ts';
+import { combinationScancodes, textScancodes } from '#emu/devices/input/keystrokes.ts';
+import { ByteRingReader, ByteRingWriter, createByteRing } from '#emu/host/byte-ring.ts';
+import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
+import { createPc, openSavedMachine, saveMachine } from '#emu/machine/create-pc.ts';
+import type { Pc, PcHost } from '#emu/machine/pc.ts';
+import { type Attached, attach, configOf, mediaOf, slotOf } from './machine-parts.ts';
+import type { DriveSlot, MachineEvent, MachineLinks, MachineSpec, MachineStats, RunState } from './machine-protocol.ts';
+import { TONE_RING_BYTES, ToneWriter } from './tone-ring.ts';
+
+/** What the thread can do. */
+export interface ThreadParts {
+  /** Monotonic, in milliseconds with fractions. */
+  readonly nowMs: () => number;
+  readonly unixMs: () => number;
+  /** Lets messages in and goes on at once. */
+  readonly yieldNow: () => Promise<void>;
+  /** Sleeps until the word differs from `value`, or so many milliseconds (may be Infinity), or a little longer. */
+  readonly sleep: (words: Int32Array, index: number, value: number, ms: number) => Promise<void>;
+}
+
+/** Messages of the page wait at most this long while the guest is busy. */
+const SLICE_MS = 5;
+const SERIAL_RING_BYTES = 65_536;
+/** Bytes the machine holds for a guest that does not read its port. */
+const SERIAL_AHEAD_BYTES = 4096;
+const SAVE_PATIENCE_MS = 10_000;
+const POLL_MS = 5;
+
+interface On {
+  readonly pc: Pc;
+  readonly media: Map<DriveSlot, Attached>;
+  readonly doorbell: Int32Array;
+  readonly output: ByteRingWriter;
+  readonly input: ByteRingReader;
+  readonly tones: ToneWriter;
+  /** What the output ring had no room for. */
+  readonly unsent: Uint8Array[];
+  readonly inputBuffer: Uint8Array;
+}
+
+export class MachineService {
+  readonly #thread: ThreadParts;
+  readonly #listeners: ((event: MachineEvent) => void)[] = [];
+  #on: On | undefined;
+  #state: RunState = 'off';
+  /** Milliseconds spent inside the machine, and the last readings of `stats`. */
+  #busyMs = 0;
+  #lastRead = { atMs: 0, busyMs: 0, instructions: 0 };
+
+  constructor(thread: ThreadParts) {
+    this.#thread = thread;
+  }
+
+  /**
+   * Makes a machine and switches it on, or goes on with a saved one. Once.
+   * @throws CodedError<'bad-config' | 'memory-refused' | 'bad-state'> and what kernels and ROMs are refused with
+   */
+  start(spec: MachineSpec): MachineLinks {
+    if (this.#on) throw new CodedError('bad-config', 'this worker has a machine already');
+    const media = new Map<DriveSlot, Attached>();
+    for (const { slot, ring } of spec.drives) if (ring) media.set(slot, attach(ring));
+    const doorbell = new Int32Array(spec.doorbell);
+    const serialFromGuest = createByteRing(SERIAL_RING_BYTES);
+    const serialToGuest = createByteRing(SERIAL_RING_BYTES);
+    const tones = createByteRing(TONE_RING_BYTES);
+    const outside = {
+      ...{ media, doorbell, unsent: [], inputBuffer: new Uint8Array(SERIAL_AHEAD_BYTES) },
+      output: new ByteRingWriter(serialFromGuest),
+      input: new ByteRingReader(serialToGuest),
+      tones: new ToneWriter(tones),
+    };
+    const pc = this.#makePc(spec, outside);
+    this.#on = { ...outside, pc };
+    const { vram } = pc;
+    const frameBuffer = new SharedArrayBuffer(sharedFrameBytes(vram.length));
+    pc.attachFrame(new SharedFrame(frameBuffer, 0, vram.length));
+    if (pc.state === 'paused') pc.resume();
+    else pc.powerOn();
+    this.#lastRead = { atMs: this.#thread.nowMs(), busyMs: 0, instructions: pc.cpu.retired };
+    this.#setState('running');
+    void this.#loop(this.#on);
+    return { vram, frameBuffer, frameOffset: 0, serialFromGuest, serialToGuest, tones };
+  }
+
+  /** @param listener from another thread, through `Comlink.proxy` */
+  subscribe(listener: (event: MachineEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  pause(): void {
+    this.#pc().pause();
+    this.#afterCall();
+  }
+
+  resume(): void {
+    this.#pc().resume();
+    this.#afterCall();
+  }
+
+  reset(): void {
+    this.#pc().reset();
+    this.#afterCall();
+  }
+
+  /** @returns whether the guest listens to its power button */
+  acpiPowerButton(): boolean {
+    const heard = this.#pc().pressPowerButton();
+    this.#afterCall();
+    return heard;
+  }
+
+  /** Pulls the plug. */
+  powerOff(): void {
+    this.#on?.pc.powerOff();
+    this.#afterCall();
+  }
+
+  /** Scan code set 1 bytes. */
+  putScancodes(set1: readonly number[]): void {
+    this.#pc().board.keyboard.putScancodes(set1);
+    this.#afterCall();
+  }
+
+  /** See `MouseInput.move`. */
+  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
+    this.#pc().board.mouse.move(dx, dy, dz, buttons);
+    this.#afterCall();
+  }
+
+  /** Types text at a pace a guest can follow. @throws CodedError<'no-key'> and types nothing */
+  typeText(text: string): void {
+    this.#pc().keys.type(textScancodes(text));
+    this.#afterCall();
+  }
+
+  /** Presses keys together, as `Ctrl-Alt-Del`. @throws CodedError<'unknown-key'> */
+  pressKeys(combination: string): void {
+    this.#pc().board.keyboard.putScancodes(combinationScancodes(combination));
+    this.#afterCall();
+  }
+
+  /**
+   * Puts a CD or a diskette into the machine's first such drive, or takes it out.
+   * @param ring of the new medium; undefined: none
+   * @throws CodedError<'no-drive' | 'bad-image'>
+   */
+  changeMedium(slot: DriveSlot, ring: SharedArrayBuffer | undefined): void {
+    const { pc, media } = this.#running();
+    const attached = ring && attach(ring);
+    // The person's hand is stronger than the guest's lock: a paper clip opens every drive.
+    pc.changeMedium(slot === 'fda' || slot === 'fdb' ? 'floppy' : 'cdrom', attached?.port, true);
+    if (attached) media.set(slot, attached);
+    else media.delete(slot);
+    this.#afterCall();
+  }
+
+  /**
+   * The whole machine as a file; it must be paused.
+   * @throws CodedError<'busy'> when a disk does not answer
+   */
+  async saveState(): Promise<Blob> {
+    const on = this.#running();
+    if (on.pc.state === 'running') throw new CodedError('busy', 'a running machine cannot be saved: pause it first');
+    const until = this.#thread.nowMs() + SAVE_PATIENCE_MS;
+    while (!on.pc.idle && this.#thread.nowMs() < until) {
+      const bell = Atomics.load(on.doorbell, 0);
+      pollMedia(on);
+      if (!on.pc.idle) await this.#thread.sleep(on.doorbell, 0, bell, POLL_MS);
+    }
+    // A saved state is a copy in memory of its own; a blob crosses to the page without another.
+    return new Blob([saveMachine(on.pc) as Uint8Array<ArrayBuffer>]);
+  }
+
+  stats(): MachineStats {
+    const on = this.#on;
+    const atMs = this.#thread.nowMs();
+    const instructions = on?.pc.cpu.retired ?? 0;
+    const passed = Math.max(1, atMs - this.#lastRead.atMs);
+    const busy = this.#busyMs - this.#lastRead.busyMs;
+    const executed = instructions - this.#lastRead.instructions;
+    this.#lastRead = { atMs, busyMs: this.#busyMs, instructions };
+    return {
+      state: this.#state,
+      instructions,
+      mips: busy > 0 ? executed / busy / 1000 : 0,
+      haltedShare: Math.min(1, Math.max(0, 1 - busy / passed)),
+      guestSeconds: (on?.pc.guestNs ?? 0) / 1e9,
+      drives: [...(on?.media ?? [])].map(([slot, { port }]) => ({
+        slot,
+        sectorsRead: port.sectorsRead,
+        sectorsWritten: port.sectorsWritten,
+        pending: port.pending,
+      })),
+    };
+  }
+
+  #makePc(spec: MachineSpec, outside: Omit<On, 'pc'>): Pc {
+    const { media, output, unsent, tones } = outside;
+    const host: PcHost = {
+      nowMs: this.#thread.nowMs,
+      poll: () => {
+        if (this.#on) pollMedia(this.#on);
+      },
+      onSerialOutput: (port, bytes) => {
+        if (port !== 0) return;
+        const taken = unsent.length === 0 ? output.write(bytes) : 0;
+        if (taken < bytes.length) unsent.push(bytes.subarray(taken));
+      },
+      onTone: (hz, at) => tones.write(hz, at),
+      onEjected: (drive) => {
+        const slot = slotOf(drive);
+        media.delete(slot);
+        this.#tell({ kind: 'ejected', slot });
+      },
+    };
+    if (!spec.savedState) return createPc(configOf(spec, this.#thread.unixMs()), mediaOf(media), host);
+    try {
+      return openSavedMachine(spec.savedState).createPc(mediaOf(media), host);
+    } catch (cause) {
+      const refused = cause instanceof CodedError && cause.code === 'memory-refused';
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw refused ? cause : new CodedError('bad-state', why, {}, cause);
+    }
+  }
+
+  async #loop(on: On): Promise<void> {
+    const { pc, doorbell, output } = on;
+    const { nowMs, sleep, yieldNow } = this.#thread;
+    try {
+      while (pc.state !== 'off') {
+        // Loaded before anything is looked at: whatever rings from here on ends the sleep below.
+        const bell = Atomics.load(doorbell, 0);
+        const readCount = output.readCount;
+        const blocked = !sendOutput(on);
+        takeInput(on);
+        if (blocked) {
+          // The console is full: the guest waits for its reader, and loses nothing.
+          await sleep(output.bell.words, output.bell.index, readCount, POLL_MS);
+          continue;
+        }
+        const before = nowMs();
+        const idleMs = pc.advance(SLICE_MS);
+        this.#busyMs += nowMs() - before;
+        on.tones.flush();
+        if (idleMs > 0) await sleep(doorbell, 0, bell, on.unsent.length > 0 ? 0 : idleMs);
+        else await yieldNow();
+      }
+      sendOutput(on);
+      this.#setState('off');
+    } catch (error) {
+      // A bug of ours, or the host's memory: the machine is no more, but its worker can say so.
+      pc.powerOff();
+      this.#setState('failed', error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #pc(): Pc {
+    return this.#running().pc;
+  }
+
+  #running(): On {
+    if (!this.#on || this.#on.pc.state === 'off') throw new CodedError('off', 'the machine is off: start it first');
+    return this.#on;
+  }
+
+  /** Wakes the loop, and says what the call has changed. */
+  #afterCall(): void {
+    if (!this.#on) return;
+    const { pc, doorbell } = this.#on;
+    Atomics.add(doorbell, 0, 1);
+    Atomics.notify(doorbell, 0);
+    if (pc.state !== 'off') this.#setState(pc.state);
+  }
+
+  #setState(state: RunState, message = ''): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell({ kind: 'state', state, message });
+  }
+
+  #tell(event: MachineEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function pollMedia({ media }: On): void {
+  for (const { ring } of media.values()) if (ring.pending > 0) ring.poll();
+}
+
+/** @returns false while the ring has no room for everything */
+function sendOutput({ unsent, output }: On): boolean {
+  for (let first = unsent[0]; first; first = unsent[0]) {
+    const taken = output.write(first);
+    if (taken < first.length) {
+      unsent[0] = first.subarray(taken);
+      return false;
+    }
+    unsent.shift();
+  }
+  return true;
+}
+
+function takeInput({ pc, input, inputBuffer }: On): void {
+  if (input.available === 0 || pc.board.serial[0].waitingBytes > 0) return;
+  pc.sendSerial(0, inputBuffer.subarray(0, input.read(inputBuffer)));
+}
