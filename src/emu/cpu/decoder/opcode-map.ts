@@ -120,6 +120,7 @@ export class OpcodeMap {
     });
     this.opcodes = new Int32Array(MAPS * PREFIX_NAMES.length * OPCODES).fill(NO_ROW);
     const tables: Int16Array[] = [];
+    /** Most opcodes have the same rows with every prefix. */
     const known = new Map<string, number>();
     for (const [key, bucket] of buckets) {
       for (let prefix = 0; prefix < PREFIX_NAMES.length; prefix++) {
@@ -132,15 +133,12 @@ export class OpcodeMap {
         }
         const odd = bucket.find(({ spec }) => !spec.modrm);
         if (odd) fail(rows[odd.index], 'has no ModRM byte, other rows of its opcode do');
-        const table = Int16Array.from({ length: 256 }, (_, modrm) =>
-          choose(
-            rows,
-            fitting.filter(({ spec }) => matchesModrm(spec, modrm)),
-          ),
-        );
-        const text = table.join();
-        const offset = known.get(text) ?? tables.push(table) * 256 - 256;
-        known.set(text, offset);
+        const same = fitting.map(({ index }) => index).join();
+        let offset = known.get(same);
+        if (offset === undefined) {
+          offset = tables.push(tableOf(rows, fitting)) * 256 - 256;
+          known.set(same, offset);
+        }
         this.opcodes[at] = BY_MODRM + offset;
       }
     }
@@ -150,6 +148,14 @@ export class OpcodeMap {
     });
   }
 }
+
+const tableOf = (rows: readonly Row[], entries: readonly Entry[]): Int16Array =>
+  Int16Array.from({ length: 256 }, (_, modrm) =>
+    choose(
+      rows,
+      entries.filter(({ spec }) => matchesModrm(spec, modrm)),
+    ),
+  );
 
 function choose(rows: readonly Row[], entries: readonly Entry[]): number {
   let best: Entry | undefined;
