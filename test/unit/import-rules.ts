@@ -62,7 +62,7 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
 const PACKAGES: readonly (readonly [folder: string, allowed: readonly string[]])[] = [
   ['src/emu/workers', ['comlink']],
   ['src/emu', []],
-  ['src/storage', ['comlink', 'idb', 'idb-keyval']],
+  ['src/storage', ['comlink', 'idb', 'idb-keyval', 'valibot']],
   [
     'src/display',
     ['comlink', 'fast-png', 'idb', 'idb-keyval', 'preact', '@preact', '@xterm', 'valibot', 'simple-peer'],
@@ -110,7 +110,7 @@ function resolveImport(from: string, specifier: string): string | undefined {
 const FORMS: readonly RegExp[] = [
   /^[ \t]*(?:import|export)\b(?<clause>[^'";]*?)\bfrom\s+['"](?<specifier>[^'"]+)['"]/gm,
   /^[ \t]*import\s+['"](?<specifier>[^'"]+)['"]/gm,
-  /\bimport\(\s*['"](?<specifier>[^'"]+)['"]/g,
+  /(?<![.\w])import\(\s*['"](?<specifier>[^'"]+)['"]/g,
   /\bnew URL\(\s*['"](?<specifier>\.[^'"]+\.\w+)['"]\s*,\s*import\.meta\.url/g,
 ];
 
