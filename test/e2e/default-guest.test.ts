@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ANSWER_MS, BOOT_MS, prepare, state, type, untilScreen, untilSerial } from './support/machine-page.ts';
+import { type Lab, openLab, type Visit } from './support/page-test.ts';
+
+let lab: Lab;
+let visit: Visit;
+
+beforeAll(async () => {
+  lab = await openLab();
+  visit = await lab.visit();
+  await prepare(visit.page);
+});
+
+afterAll(() => lab.close());
+
+describe('the default guest', () => {
+  it('boots to a shell with one click', async () => {
+    const { page } = visit;
+    await page.getByTestId('run-default').click();
+    await untilSerial(page, /BOOT-OK \S+ \S+/, BOOT_MS);
+    await untilScreen(page, /BOOT-OK[\s\S]*root@/, BOOT_MS);
+    expect(await state(page)).toBe('running');
+  });
+
+  it('runs what is typed on its screen', async () => {
+    const { page } = visit;
+    await page.getByTestId('screen').focus();
+    await type(page, 'echo "Typed: $((6*7))" | tr a-z A-Z\n');
+    await untilScreen(page, /^TYPED: 42$/m, ANSWER_MS);
+  });
+
+  it('runs what is typed into the serial terminal', async () => {
+    const { page } = visit;
+    await page.getByTestId('terminal').click();
+    await type(page, 'echo serial-$((40+2)); uname -m\n');
+    await untilSerial(page, /\nserial-42\r\ni686/, ANSWER_MS);
+    const rows = page.locator('.xterm-rows');
+    await expect.poll(() => rows.innerText(), { timeout: ANSWER_MS }).toContain('serial-42');
+  });
+});

@@ -1,0 +1,68 @@
+/** What a person does with a machine, and what they see. */
+import type { Page } from 'playwright';
+import { US_LAYOUT } from '#emu/devices/input/key-codes.ts';
+import type { DebugHandle } from '../../../src/display/ui/debug-handle.ts';
+
+/** A boot may take this long where two cores are shared with a browser. */
+export const BOOT_MS = 240_000;
+export const ANSWER_MS = 30_000;
+
+export const state = (page: Page): Promise<string> => page.evaluate(() => handle().state());
+export const serialText = (page: Page): Promise<string> => page.evaluate(() => handle().serialText());
+export const screen = async (page: Page): Promise<string> =>
+  (await page.evaluate(() => handle().screenText())).join('\n');
+
+/** Inside the page: the function body is sent there. */
+declare function handle(): DebugHandle;
+
+/** Makes `handle` known to the page; once after every navigation. */
+export async function prepare(page: Page): Promise<void> {
+  await page.addScriptTag({ content: 'globalThis.handle = () => globalThis.tabbox' });
+}
+
+/** Waits until `look` gives a text that matches. @throws with the last text */
+export async function until(
+  look: () => Promise<string>,
+  pattern: RegExp,
+  timeoutMs: number,
+  stop: () => Promise<string> = async () => '',
+): Promise<string> {
+  const end = Date.now() + timeoutMs;
+  let text = '';
+  while (Date.now() < end) {
+    text = await look();
+    if (pattern.test(text)) return text;
+    const why = await stop();
+    if (why) throw new Error(`${why} while waiting for ${pattern}; last seen:\n${text.slice(-2000)}`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  throw new Error(`no ${pattern} within ${timeoutMs / 1000} s; last seen:\n${text.slice(-2000)}`);
+}
+
+/** Why there is no sense in waiting: the page says that something went wrong. */
+export const problemOf = (page: Page) => async (): Promise<string> => {
+  const problem = page.getByTestId('problem').first();
+  return (await problem.isVisible()) ? (await problem.innerText()).replaceAll('\n', ' ') : '';
+};
+
+export const untilScreen = (page: Page, pattern: RegExp, timeoutMs: number): Promise<string> =>
+  until(() => screen(page), pattern, timeoutMs, problemOf(page));
+export const untilSerial = (page: Page, pattern: RegExp, timeoutMs: number): Promise<string> =>
+  until(() => serialText(page), pattern, timeoutMs, problemOf(page));
+
+/** Presses and lets go of the keys of a US keyboard that a person would for `text`, Shift included. */
+export async function type(page: Page, text: string): Promise<void> {
+  for (const character of text) {
+    const { code, shift } = keyOf(character);
+    if (shift) await page.keyboard.down('ShiftLeft');
+    await page.keyboard.press(code, { delay: 5 });
+    if (shift) await page.keyboard.up('ShiftLeft');
+  }
+}
+
+function keyOf(character: string): { code: string; shift: boolean } {
+  if (/[a-z]/i.test(character)) return { code: `Key${character.toUpperCase()}`, shift: /[A-Z]/.test(character) };
+  const key = US_LAYOUT.find(([, plain, shifted]) => plain === character || shifted === character);
+  if (!key) throw new Error(`no key for ${character}`);
+  return { code: key[0], shift: key[1] !== character };
+}

@@ -1,0 +1,88 @@
+/**
+ * The built page on a real server in a real browser: what every test of this folder starts from.
+ * Needs `npm run build` and the guests; `npm test` makes both.
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type BrowserContext, chromium, type Page } from 'playwright';
+import { type RunningServer, startServer } from '../../../server/http/serve.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+export const PAGE_DIRECTORY: string = join(ROOT, 'dist', 'page');
+/** As server/bin/prepare.mjs has it. */
+export const GUESTS_DIRECTORY: string = join(
+  process.env['TABBOX_CACHE'] || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tabbox'),
+  'guests',
+);
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const VIEWPORT = { width: 1280, height: 960 };
+
+/** A person's browser profile with a page of it. */
+export interface Visit {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** What the page logged as errors. */
+  readonly errors: readonly string[];
+}
+
+export interface Lab {
+  readonly server: RunningServer;
+  /** Opens `path` in the profile `name`, which lasts until the lab closes: IndexedDB and all. */
+  visit(path?: string, name?: string): Promise<Visit>;
+  close(): Promise<void>;
+}
+
+/** @param guests default: the real ones */
+export async function openLab(guests: string = GUESTS_DIRECTORY): Promise<Lab> {
+  if (!existsSync(join(PAGE_DIRECTORY, 'index.html'))) throw new Error('dist/page is missing: npm run build');
+  const server = await startServer({
+    pageDirectory: PAGE_DIRECTORY,
+    guestsDirectory: guests,
+    host: '127.0.0.1',
+    ports: [0],
+  });
+  const profiles = await mkdtemp(join(tmpdir(), 'tabbox-e2e-'));
+  const contexts = new Set<BrowserContext>();
+  return {
+    server,
+    async visit(path = '', name = 'person') {
+      const context = await openProfile(join(profiles, name));
+      contexts.add(context);
+      context.once('close', () => contexts.delete(context));
+      const page = context.pages()[0] ?? (await context.newPage());
+      const errors = watch(page);
+      await page.goto(new URL(path, server.url).href);
+      return { context, page, errors };
+    },
+    async close() {
+      for (const context of contexts) await context.close();
+      await server.close();
+      await rm(profiles, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+export async function openProfile(directory: string): Promise<BrowserContext> {
+  const executablePath = CHROMIUM.find((path) => existsSync(path));
+  return chromium.launchPersistentContext(directory, {
+    ...(executablePath ? { executablePath } : {}),
+    args: ['--no-sandbox', '--autoplay-policy=user-gesture-required'],
+    viewport: VIEWPORT,
+    permissions: ['clipboard-read', 'clipboard-write'],
+  });
+}
+
+/** Collects what goes wrong inside a page. */
+export function watch(page: Page): string[] {
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  // Leaving a page with a machine on asks first.
+  page.on('dialog', (dialog) => void dialog.accept().catch(() => {}));
+  return errors;
+}
