@@ -35,7 +35,7 @@ import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import type { MachineConfig, MachineMedia } from './config.ts';
 import { type DriveName, Drives } from './drives.ts';
 import { FloatError } from './float-error.ts';
-import { type LinearLayout, VRAM_BYTES } from './linear-layout.ts';
+import type { LinearLayout } from './linear-layout.ts';
 import { ByteBatch, SerialLine } from './serial-line.ts';
 
 /** Device and function numbers on PCI bus 0. */
@@ -204,8 +204,8 @@ export class Board {
     });
     let mapWindow: (mapping: WindowMapping) => void = () => {};
     this.vga = new StdVga({
-      vram: memory.bytes.subarray(layout.vramAt, layout.vramAt + VRAM_BYTES),
-      dirtyMap: memory.dirtyMap.subarray(layout.vramAt / PAGE_BYTES, (layout.vramAt + VRAM_BYTES) / PAGE_BYTES),
+      vram: memory.bytes.subarray(layout.vramAt, layout.vramAt + layout.vramBytes),
+      dirtyMap: memory.dirtyMap.subarray(layout.vramAt / PAGE_BYTES, (layout.vramAt + layout.vramBytes) / PAGE_BYTES),
       clock: timers,
       windows,
       onWindowMapping: (mapping) => mapWindow(mapping),

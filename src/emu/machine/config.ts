@@ -37,6 +37,8 @@ export interface DirectKernelConfig {
 export interface MachineConfig {
   /** Whole megabytes, `MEMORY_MB.least` to `MEMORY_MB.most`. */
   readonly memoryMb: number;
+  /** A power of two, 1 to 256; 16 is enough for 1920x1200 with 32 bits a pixel. */
+  readonly videoMemoryMb: number;
   /** Tried in order; empty leaves it to the firmware. */
   readonly bootOrder: readonly BootDevice[];
   readonly ide: Readonly<Partial<Record<IdePosition, IdeDriveConfig>>>;
@@ -68,6 +70,7 @@ export const MEMORY_MB = { least: 1, most: 3072 } as const;
 
 export const DEFAULT_CONFIG: MachineConfig = {
   memoryMb: 128,
+  videoMemoryMb: 16,
   bootOrder: [],
   ide: {},
   floppies: [null, null],
@@ -84,6 +87,17 @@ export function pciHoleOf(memoryMb: number): { readonly first: number; readonly 
   return { first: memoryMb * MIB <= 0x8000_0000 ? 0x8000_0000 : 0xc000_0000, last: 0xfebf_ffff };
 }
 
+/** The configuration once the first drive of a kind holds another medium. */
+export function relabelled(config: MachineConfig, kind: 'cdrom' | 'floppy', label: string): MachineConfig {
+  if (kind === 'cdrom') {
+    const position = IDE_POSITIONS.find((p) => config.ide[p]?.kind === 'cdrom');
+    return position ? { ...config, ide: { ...config.ide, [position]: { kind, label } } } : config;
+  }
+  const [a, b] = config.floppies;
+  if (a) return { ...config, floppies: [{ ...a, label }, b] };
+  return { ...config, floppies: [a, b ? { ...b, label } : b] };
+}
+
 const bad = (field: string, message: string): CodedError<'bad-config'> =>
   new CodedError('bad-config', message, { field });
 
@@ -95,6 +109,10 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   const { memoryMb, kernel, firmware } = config;
   if (!Number.isInteger(memoryMb) || memoryMb < MEMORY_MB.least || memoryMb > MEMORY_MB.most) {
     throw bad('memoryMb', `memory is ${MEMORY_MB.least} to ${MEMORY_MB.most} MB in whole megabytes, not ${memoryMb}`);
+  }
+  const { videoMemoryMb } = config;
+  if (!Number.isInteger(Math.log2(videoMemoryMb)) || videoMemoryMb < 1 || videoMemoryMb > 256) {
+    throw bad('videoMemoryMb', `video memory is a power of two from 1 to 256 MB, not ${videoMemoryMb}`);
   }
   if (!kernel && !firmware.system) {
     throw bad('firmware', 'a machine starts from firmware or from a kernel, and there is neither; give it one');

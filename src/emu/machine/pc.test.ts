@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { MemoryBlockPort } from '#emu/host/block.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import { bench, biosImage } from './fake-cpu.suite.ts';
-import { VRAM_BYTES } from './linear-layout.ts';
 
 const disk = (sectors = 2048): MemoryBlockPort => new MemoryBlockPort(new Uint8Array(sectors * 512).fill(0x5a));
 const text = (chunks: readonly Uint8Array[]): string => Buffer.concat(chunks).toString('latin1');
@@ -150,7 +149,7 @@ describe('the board as a driver finds it', () => {
     }
     b.pc.memory.writeSized(0xa_1234, 1, 0x99);
     expect(b.pc.vram[0x1234]).toBe(0x99);
-    const frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(VRAM_BYTES)), 0, VRAM_BYTES);
+    const frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(b.pc.vram.length)), 0, b.pc.vram.length);
     b.pc.publish(frame);
     expect([frame.generation, b.cpu.trackedFlushes]).toEqual([1, 1]);
   });

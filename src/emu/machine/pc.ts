@@ -13,13 +13,13 @@ import type { SharedFrame } from '#emu/host/frame.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Board, type BoardEvents, type ResetSource } from './board.ts';
 import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
-import { checkConfig, type MachineConfig, type MachineMedia } from './config.ts';
+import { checkConfig, type MachineConfig, type MachineMedia, relabelled } from './config.ts';
 import type { CpuParts, CpuPort } from './cpu-port.ts';
 import { prepareDirectBoot } from './direct-boot.ts';
 import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
 import { type GuestClock, HostClock, InstructionClock, SliceTimers } from './guest-clock.ts';
 import { KeyFeeder } from './key-feeder.ts';
-import { type LinearLayout, linearLayout, VRAM_BYTES } from './linear-layout.ts';
+import { type LinearLayout, linearLayout } from './linear-layout.ts';
 import { SlicePlanner } from './slice-planner.ts';
 
 export type PcState = 'off' | 'running' | 'paused';
@@ -51,22 +51,29 @@ export interface PcRecord {
   readonly cpu: unknown;
 }
 
+export interface ChangeOptions {
+  /** Also when the guest has locked the door. */
+  readonly force?: boolean;
+  /** What the host calls the medium. */
+  readonly label?: string;
+}
+
 const FRAME_MS = 1000 / 60;
 const CONVENTIONAL_BYTES = 0xa_0000;
 
 /** Linear memory that a machine needs. @throws CodedError<'bad-config'> */
 export function linearBytesOf(config: MachineConfig, media: MachineMedia): number {
   checkConfig(config, media);
-  return linearLayout(config.memoryMb, config.firmware.system?.length ?? 0).byteCount;
+  return linearLayout(config).byteCount;
 }
 
 export class Pc {
-  readonly config: MachineConfig;
   readonly board: Board;
   readonly cpu: CpuPort;
   readonly memory: PhysicalMemory;
   /** Keys that wait for the guest to take them. */
   readonly keys: KeyFeeder;
+  #config: MachineConfig;
   readonly #host: PcHost;
   readonly #layout: LinearLayout;
   readonly #tables: MachineTables;
@@ -83,9 +90,9 @@ export class Pc {
   constructor(parts: PcParts) {
     const { config, media, host, linear } = parts;
     checkConfig(config, media);
-    this.config = config;
+    this.#config = config;
     this.#host = host;
-    this.#layout = linearLayout(config.memoryMb, config.firmware.system?.length ?? 0);
+    this.#layout = linearLayout(config);
     this.memory = new PhysicalMemory({
       buffer: linear.buffer,
       pageMapAt: LINEAR.pageMap,
@@ -125,6 +132,11 @@ export class Pc {
     provideFirmwareItems(this.board.fwCfg, config, this.#layout.ramBytes, this.#tables);
   }
 
+  /** With the labels of the media that are in the drives now. */
+  get config(): MachineConfig {
+    return this.#config;
+  }
+
   get state(): PcState {
     return this.#state;
   }
@@ -136,7 +148,7 @@ export class Pc {
 
   /** Video memory, for a rasteriser. */
   get vram(): Uint8Array {
-    return this.memory.bytes.subarray(this.#layout.vramAt, this.#layout.vramAt + VRAM_BYTES);
+    return this.memory.bytes.subarray(this.#layout.vramAt, this.#layout.vramAt + this.#layout.vramBytes);
   }
 
   get ram(): Uint8Array {
@@ -190,9 +202,13 @@ export class Pc {
     this.board.serial[port]?.send(bytes);
   }
 
-  /** See `Drives.change`. */
-  changeMedium(kind: 'cdrom' | 'floppy', medium: BlockPort | undefined, force = false): void {
-    this.board.drives.change(kind, medium, force);
+  /**
+   * Puts a disc or a diskette into the first drive of its kind, or takes it out with undefined; see `Drives.change`.
+   * @throws CodedError<'no-drive' | 'locked'>, and what the drive says of the medium
+   */
+  changeMedium(kind: 'cdrom' | 'floppy', medium: BlockPort | undefined, options: ChangeOptions = {}): void {
+    this.board.drives.change(kind, medium, options.force ?? false);
+    this.#config = relabelled(this.#config, kind, medium ? (options.label ?? '') : '');
   }
 
   /** Frames go here about 60 times a second from now on; undefined: no more. */
@@ -245,7 +261,7 @@ export class Pc {
    */
   save(): PcRecord {
     return {
-      config: this.config,
+      config: this.#config,
       guestNs: this.#clock.now(),
       devices: saveDevices(this.board),
       cpu: this.cpu.save(),
@@ -324,9 +340,9 @@ export class Pc {
     this.cpu.reset();
     this.cpu.setA20(this.board.systemControl.a20);
     this.cpu.setInterruptRequest(this.board.pic.output);
-    const { kernel } = this.config;
+    const { kernel } = this.#config;
     if (!kernel) return;
-    const entry = prepareDirectBoot(this.board, this.config, kernel, this.#layout.ramBytes, this.#tables);
+    const entry = prepareDirectBoot(this.board, this.#config, kernel, this.#layout.ramBytes, this.#tables);
     this.cpu.enter(entry);
   }
 

@@ -1,0 +1,48 @@
+// What the command line's main thread and its machine worker say to each other. A machine worker hardly ever returns to
+// its event loop, so messages to it are followed by a ring of the doorbell.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { MonitorCommand } from './monitor-commands.ts';
+import type { RunOptions } from './run-options.ts';
+
+export interface MachineWorkerData {
+  readonly options: RunOptions;
+  /** See SHARED. */
+  readonly shared: SharedArrayBuffer;
+  readonly port: MessagePort;
+}
+
+/** 32-bit words in shared memory. */
+export const SHARED = {
+  /** Goes up when a message was sent to the machine. */
+  doorbell: 0,
+  /** Bytes of output that the machine has sent and the main thread has not written. */
+  unwritten: 1,
+} as const;
+export const SHARED_BYTES = 8;
+/** The machine waits while more than so much output is unwritten. */
+export const UNWRITTEN_LIMIT: number = 4 * 1024 * 1024;
+
+export type ToMachine =
+  | { readonly kind: 'command'; readonly id: number; readonly command: MonitorCommand }
+  | { readonly kind: 'serial'; readonly port: number; readonly bytes: Uint8Array }
+  /** A signal asks the run to end. */
+  | { readonly kind: 'end'; readonly status: number };
+
+export type FromMachine =
+  /** The machine is switched on. */
+  | { readonly kind: 'started' }
+  /** Something a person should know. */
+  | { readonly kind: 'note'; readonly text: string }
+  /** Bytes for the terminal. */
+  | { readonly kind: 'output'; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'reply';
+      readonly id: number;
+      readonly lines: readonly string[];
+      readonly error: string | undefined;
+    }
+  | { readonly kind: 'ended'; readonly status: number; readonly message: string | undefined };
+
+/** Exit statuses of `tabbox run`. */
+export const STATUS = { ok: 0, usage: 1, broken: 2, reset: 3 } as const;

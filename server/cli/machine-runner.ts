@@ -1,0 +1,273 @@
+// The machine on its own thread: runs it, sleeps while it has nothing to do, carries out what the main thread asks.
+
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { CodedError } from '#base/errors.ts';
+import { toPng } from '#display/png.ts';
+import { Rasteriser } from '#display/raster/rasteriser.ts';
+import { screenText } from '#display/raster/screen-text.ts';
+import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
+import { saveMachine } from '#emu/machine/create-pc.ts';
+import type { Pc, PcHost } from '#emu/machine/pc.ts';
+import { loadMachine, openMedium } from './load-machine.ts';
+import {
+  type FromMachine,
+  type MachineWorkerData,
+  SHARED,
+  STATUS,
+  type ToMachine,
+  UNWRITTEN_LIMIT,
+} from './machine-messages.ts';
+import type { MonitorCommand } from './monitor-commands.ts';
+import type { RunOptions, Sink } from './run-options.ts';
+
+/** Host time between two looks at messages while the guest is busy. */
+const SLICE_MS = 10;
+const OUTPUT_WAIT_MS = 100;
+
+export class MachineRunner {
+  readonly #options: RunOptions;
+  readonly #port: MessagePort;
+  readonly #words: Int32Array;
+  readonly #descriptors: number[] = [];
+  readonly #pc: Pc;
+  readonly #frame: SharedFrame;
+  #rasteriser: Rasteriser | undefined;
+  /** Exit status, once the run is over. */
+  #status: number | undefined;
+  #busyMs = 0;
+  #message: string | undefined;
+
+  /** @throws CodedError when the machine cannot be made */
+  constructor(data: MachineWorkerData) {
+    this.#options = data.options;
+    this.#port = data.port;
+    this.#words = new Int32Array(data.shared);
+    const { pc, restored, notes } = loadMachine(data.options, this.#host(), Date.now());
+    for (const text of notes) this.#send({ kind: 'note', text });
+    this.#pc = pc;
+    this.#frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(pc.vram.length)), 0, pc.vram.length);
+    if (restored) pc.resume();
+    else pc.powerOn();
+    this.#send({ kind: 'started' });
+  }
+
+  /** Runs to the end of the machine. */
+  run(): void {
+    while (this.#status === undefined) {
+      const seen = Atomics.load(this.#words, SHARED.doorbell);
+      this.#takeMessages();
+      if (this.#status !== undefined) break;
+      const began = performance.now();
+      const sleepMs = this.#pc.advance(SLICE_MS);
+      this.#busyMs += performance.now() - began;
+      if (this.#status === undefined && sleepMs > 0) Atomics.wait(this.#words, SHARED.doorbell, seen, sleepMs);
+    }
+    this.#pc.board.flushOutput();
+    for (const descriptor of this.#descriptors) closeSync(descriptor);
+    this.#send({ kind: 'ended', status: this.#status, message: this.#message });
+  }
+
+  #host(): PcHost {
+    const serial = this.#options.serial.map((sink) => this.#sink(sink));
+    const debug = this.#sink(this.#options.debugcon);
+    const firmware = this.#sink(this.#options.firmwareLog);
+    return {
+      nowMs: () => performance.now(),
+      onSerialOutput: (port, bytes) => serial[port]?.(bytes),
+      onDebugOutput: debug,
+      onFirmwareLog: firmware,
+      onPowerOff: () => this.#end(STATUS.ok),
+      onDebugExit: (value) => this.#end(((value << 1) | 1) & 0xff),
+      onReset: (source) => {
+        if (this.#options.noReboot) this.#end(STATUS.reset, `the guest reset the machine (${source})`);
+      },
+    };
+  }
+
+  #sink(sink: Sink): (bytes: Uint8Array) => void {
+    if (sink.kind === 'none') return () => {};
+    if (sink.kind === 'stdio') return (bytes) => this.#print(bytes);
+    let descriptor: number;
+    try {
+      descriptor = openSync(sink.path, 'w');
+    } catch (cause) {
+      throw new CodedError(
+        'unwritable',
+        `${sink.path} cannot be written; check its folder`,
+        { path: sink.path },
+        cause,
+      );
+    }
+    this.#descriptors.push(descriptor);
+    return (bytes) => {
+      for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+    };
+  }
+
+  /** A terminal that is slower than the guest slows the guest down. */
+  #print(bytes: Uint8Array): void {
+    Atomics.add(this.#words, SHARED.unwritten, bytes.length);
+    this.#send({ kind: 'output', bytes });
+    for (;;) {
+      const unwritten = Atomics.load(this.#words, SHARED.unwritten);
+      if (unwritten <= UNWRITTEN_LIMIT) return;
+      Atomics.wait(this.#words, SHARED.unwritten, unwritten, OUTPUT_WAIT_MS);
+    }
+  }
+
+  #send(message: FromMachine): void {
+    this.#port.postMessage(message);
+  }
+
+  #end(status: number, message?: string): void {
+    this.#status ??= status;
+    this.#message ??= message;
+  }
+
+  #takeMessages(): void {
+    for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
+      this.#take(got.message as ToMachine);
+    }
+  }
+
+  #take(message: ToMachine): void {
+    if (message.kind === 'serial') this.#pc.sendSerial(message.port, message.bytes);
+    else if (message.kind === 'end') this.#interrupted(message.status);
+    else {
+      let lines: readonly string[] = [];
+      let error: string | undefined;
+      try {
+        lines = this.#carryOut(message.command);
+      } catch (cause) {
+        if (!(cause instanceof CodedError)) throw cause;
+        error = cause.message;
+      }
+      this.#send({ kind: 'reply', id: message.id, lines, error });
+    }
+  }
+
+  /** A signal: the machine is saved if there is a place for it. */
+  #interrupted(status: number): void {
+    if (this.#options.saveState === undefined) {
+      this.#end(status);
+      return;
+    }
+    try {
+      this.#save(this.#options.saveState);
+    } catch (cause) {
+      if (!(cause instanceof CodedError)) throw cause;
+      this.#end(STATUS.usage, cause.message);
+    }
+  }
+
+  #carryOut(command: MonitorCommand): readonly string[] {
+    const pc = this.#pc;
+    switch (command.verb) {
+      case 'pause':
+        pc.pause();
+        return [];
+      case 'resume':
+        pc.resume();
+        return [];
+      case 'reset':
+        pc.reset();
+        return [];
+      case 'poweroff':
+        pc.powerOff();
+        this.#end(STATUS.ok);
+        return [];
+      case 'quit':
+        this.#end(STATUS.ok);
+        return [];
+      case 'acpipowerbutton':
+        return pc.pressPowerButton() ? [] : ['no operating system listens to the power button yet'];
+      case 'nmi':
+        return pc.raiseNmi() ? [] : ['the guest has masked it'];
+      case 'savestate':
+        this.#save(command.path ?? this.#options.saveState);
+        return [];
+      case 'keyboardputscancode':
+        pc.board.keyboard.putScancodes(command.codes);
+        return [];
+      case 'keyboardputstring':
+        pc.keys.type(command.keys);
+        return [];
+      case 'screenshotpng':
+        this.#screenshot(command.path);
+        return [];
+      case 'screentext':
+        pc.publish(this.#frame);
+        return screenText(this.#frame, pc.vram);
+      case 'mouse':
+        pc.board.mouse.move(command.dx, command.dy, command.dz, command.buttons);
+        return [];
+      case 'eject':
+        pc.changeMedium(command.drive, undefined, { force: command.force });
+        return [];
+      case 'insert':
+        pc.changeMedium(command.drive, openMedium(command.drive, command.path), { label: command.path });
+        return [];
+      case 'info':
+        return this.#info();
+      case 'help':
+        return [];
+    }
+  }
+
+  /** A half-written file must not take the place of a good one. */
+  #save(path: string | undefined): void {
+    if (path === undefined) {
+      throw new CodedError('bad-command', 'savestate needs the name of a file, here or with --save-state');
+    }
+    this.#pc.pause();
+    const file = saveMachine(this.#pc);
+    const unfinished = `${path}.unfinished`;
+    try {
+      const descriptor = openSync(unfinished, 'w');
+      try {
+        writeFileSync(descriptor, file);
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
+      renameSync(unfinished, path);
+    } catch (cause) {
+      rmSync(unfinished, { force: true });
+      this.#pc.resume();
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new CodedError('unwritable', `the machine could not be saved: ${why}; it goes on running`, { path }, cause);
+    }
+    this.#end(STATUS.ok);
+  }
+
+  #screenshot(path: string): void {
+    this.#pc.publish(this.#frame);
+    this.#rasteriser ??= new Rasteriser(this.#pc.vram, this.#frame);
+    this.#rasteriser.render();
+    try {
+      writeFileSync(path, toPng(this.#rasteriser));
+    } catch (cause) {
+      throw new CodedError('unwritable', `${path} cannot be written; check its folder`, { path }, cause);
+    }
+  }
+
+  #info(): string[] {
+    const pc = this.#pc;
+    const { ide, floppies, memoryMb } = pc.config;
+    const seconds = pc.guestNs / 1e9;
+    const drive = (name: string, label: string | undefined): string[] =>
+      label === undefined ? [] : [`${name}: ${label === '' ? 'empty' : label}`];
+    return [
+      `state: ${pc.state}`,
+      `memory: ${memoryMb} MB`,
+      `guest time: ${seconds.toFixed(3)} s`,
+      `busy: ${(this.#busyMs / 1000).toFixed(3)} s`,
+      `instructions: ${pc.cpu.retired}`,
+      ...drive('hda', ide.primaryMaster?.label),
+      ...drive('hdb', ide.primarySlave?.label),
+      ...drive('cdrom', ide.secondaryMaster?.label),
+      ...drive('floppy', floppies[0]?.label),
+    ];
+  }
+}

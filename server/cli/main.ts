@@ -1,0 +1,34 @@
+// The command `tabbox`.
+
+import { STATUS } from './machine-messages.ts';
+import { runCommand } from './run.ts';
+
+const HELP = `usage: tabbox COMMAND [options]
+
+  run     runs a machine without a page; see tabbox run --help
+  help    this text
+`;
+
+/** Built beside this file. */
+const MACHINE_WORKER = new URL('./machine-worker.js', import.meta.url);
+
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'run':
+      return runCommand(args, MACHINE_WORKER);
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(HELP);
+      return STATUS.ok;
+    default:
+      process.stderr.write(command === undefined ? HELP : `tabbox: there is no command '${command}'\n${HELP}`);
+      return STATUS.usage;
+  }
+}
+
+// A reader that goes away (tabbox run | head) is no error.
+process.stdout.on('error', () => process.exit(STATUS.ok));
+const status = await main(process.argv.slice(2));
+// The terminal or a pipe may still take what was written; open handles of stdin must not keep the process.
+process.stdout.write('', () => process.exit(status));

@@ -1,0 +1,129 @@
+// The monitor's language: one command a line, VBoxManage controlvm's verbs and a few of ours.
+
+import { CodedError } from '#base/errors.ts';
+import { parseScancodeHex, textScancodes } from '#emu/devices/input/keystrokes.ts';
+
+export type MonitorCommand =
+  | { readonly verb: 'pause' | 'resume' | 'reset' | 'poweroff' | 'acpipowerbutton' | 'nmi' }
+  | { readonly verb: 'screentext' | 'info' | 'quit' | 'help' }
+  | { readonly verb: 'savestate'; readonly path: string | undefined }
+  | { readonly verb: 'keyboardputscancode'; readonly codes: readonly number[] }
+  | { readonly verb: 'keyboardputstring'; readonly keys: readonly (readonly number[])[] }
+  | { readonly verb: 'screenshotpng'; readonly path: string }
+  | { readonly verb: 'mouse'; readonly dx: number; readonly dy: number; readonly dz: number; readonly buttons: number }
+  | { readonly verb: 'eject'; readonly drive: MediaDrive; readonly force: boolean }
+  | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string };
+
+export type MediaDrive = 'cdrom' | 'floppy';
+
+export const MONITOR_HELP: readonly string[] = [
+  'pause, resume                     stop guest time, go on',
+  'reset                             the reset button',
+  'poweroff                          pull the plug; ends the run',
+  'acpipowerbutton                   ask the guest to shut down',
+  'nmi                               raise a non-maskable interrupt',
+  'savestate [FILE]                  save the machine and end the run',
+  'keyboardputscancode HEX...        scan codes of set 1, such as 1c 9c',
+  'keyboardputstring TEXT            type; \\n is Enter, \\t Tab, \\e Escape, \\\\ a backslash',
+  'screenshotpng FILE                the screen as a picture',
+  'screentext                        the text on the screen',
+  'mouse DX DY [DZ] [BUTTONS]        move; buttons: 1 left, 2 right, 4 middle',
+  'eject cdrom|floppy [force]        take the medium out',
+  'insert cdrom|floppy FILE          put a medium in',
+  'info                              state and counters',
+  'quit                              end the run at once',
+];
+
+const bad = (message: string): CodedError<'bad-command'> => new CodedError('bad-command', message);
+
+/**
+ * @returns undefined for an empty line
+ * @throws CodedError<'bad-command' | 'no-key' | 'bad-scancode'>
+ */
+export function parseMonitorLine(line: string): MonitorCommand | undefined {
+  const text = line.trim();
+  if (text === '') return undefined;
+  const space = text.search(/\s/);
+  const verb = space < 0 ? text : text.slice(0, space);
+  const rest = space < 0 ? '' : text.slice(space).trim();
+  const words = rest === '' ? [] : rest.split(/\s+/);
+  switch (verb) {
+    case 'pause':
+    case 'resume':
+    case 'reset':
+    case 'poweroff':
+    case 'acpipowerbutton':
+    case 'nmi':
+    case 'screentext':
+    case 'info':
+    case 'quit':
+    case 'help':
+      if (rest !== '') throw bad(`${verb} takes no arguments`);
+      return { verb };
+    case 'savestate':
+      return { verb, path: rest === '' ? undefined : unquoted(rest) };
+    case 'keyboardputscancode':
+      return { verb, codes: parseScancodeHex(words) };
+    case 'keyboardputstring':
+      // The text begins after one space, so that it may begin with a space itself.
+      return { verb, keys: textKeys(line.trimStart().slice(verb.length + 1)) };
+    case 'screenshotpng':
+      if (rest === '') throw bad('screenshotpng takes the name of a file');
+      return { verb, path: unquoted(rest) };
+    case 'mouse':
+      return parseMouse(words);
+    case 'eject':
+      if (words.length > 2 || (words[1] ?? 'force') !== 'force') throw bad('eject takes cdrom or floppy, then force');
+      return { verb, drive: parseDrive(verb, words[0]), force: words[1] === 'force' };
+    case 'insert': {
+      const drive = parseDrive(verb, words[0]);
+      const path = rest.slice(drive.length).trim();
+      if (path === '') throw bad(`insert ${drive} takes the name of a file`);
+      return { verb, drive, path: unquoted(path) };
+    }
+    default:
+      throw bad(`there is no command '${verb}'; help lists them`);
+  }
+}
+
+function parseDrive(verb: string, word: string | undefined): MediaDrive {
+  if (word === 'cdrom' || word === 'floppy') return word;
+  throw bad(`${verb} takes cdrom or floppy`);
+}
+
+function parseMouse(words: readonly string[]): MonitorCommand {
+  const numbers = words.map((word) => (/^-?\d{1,6}$/.test(word) ? Number(word) : Number.NaN));
+  if (words.length < 2 || words.length > 4 || numbers.some(Number.isNaN)) {
+    throw bad('mouse takes DX DY, then DZ and buttons; whole numbers');
+  }
+  const [dx, dy, dz = 0, buttons = 0] = numbers;
+  if (buttons < 0 || buttons > 7) throw bad('mouse buttons are a sum of 1 left, 2 right, 4 middle');
+  return { verb: 'mouse', dx, dy, dz, buttons };
+}
+
+/** Quotation marks around a whole name are not part of it. */
+function unquoted(text: string): string {
+  const quote = text[0];
+  const isQuoted = text.length >= 2 && (quote === '"' || quote === "'") && text.endsWith(quote);
+  return isQuoted ? text.slice(1, -1) : text;
+}
+
+const ESCAPE_KEY = [0x01, 0x81];
+
+function textKeys(text: string): number[][] {
+  if (text === '') throw bad('keyboardputstring takes a text');
+  return text.split(/(\\.)/).flatMap((part) => {
+    switch (part) {
+      case '\\n':
+        return textScancodes('\n');
+      case '\\t':
+        return textScancodes('\t');
+      case '\\e':
+        return [ESCAPE_KEY];
+      case '\\\\':
+        return textScancodes('\\');
+      default:
+        return textScancodes(part);
+    }
+  });
+}

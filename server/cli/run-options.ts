@@ -1,0 +1,260 @@
+// The arguments of `tabbox run`, as data. Files are opened later, on the machine's own thread.
+
+import { parseArgs } from 'node:util';
+import { CodedError } from '#base/errors.ts';
+import { type BootDevice, MEMORY_MB } from '#emu/machine/config.ts';
+
+/** Where a stream of bytes goes. */
+export type Sink =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'stdio' }
+  | { readonly kind: 'file'; readonly path: string };
+
+export type MonitorPlace =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'stdio' }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface DiskOption {
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface RunOptions {
+  readonly kernel: string | undefined;
+  /** Linux: initial RAM disks. Multiboot: a path and the module's arguments. */
+  readonly initrds: readonly string[];
+  readonly append: string;
+  readonly hda: DiskOption | undefined;
+  readonly hdb: DiskOption | undefined;
+  readonly cdrom: string | undefined;
+  readonly floppy: string | undefined;
+  /** Undefined: 128, or what the saved machine has. */
+  readonly memoryMb: number | undefined;
+  /** Undefined: none was named. */
+  readonly bootOrder: readonly BootDevice[] | undefined;
+  /** COM1 to COM4. */
+  readonly serial: readonly Sink[];
+  readonly monitor: MonitorPlace;
+  readonly debugcon: Sink;
+  readonly firmwareLog: Sink;
+  readonly debugExitPort: number | undefined;
+  /** Where `savestate` and an interrupt save the machine. */
+  readonly saveState: string | undefined;
+  readonly restoreState: string | undefined;
+  readonly bios: string | undefined;
+  readonly videoBios: string | undefined;
+  /** A reset ends the run. */
+  readonly noReboot: boolean;
+  /** Unix milliseconds that the machine's clock shows at power-on; undefined: now, in UTC. */
+  readonly rtcStartUnixMs: number | undefined;
+  /** The machine's clock shows local time. */
+  readonly localTime: boolean;
+  /** Guest time is counted, so many nanoseconds an instruction. */
+  readonly nsPerInstruction: number | undefined;
+}
+
+export const RUN_HELP = `usage: tabbox run [options]
+
+Runs a PC without a screen and ends when it is switched off.
+
+  Booting
+    --kernel FILE            start a Linux bzImage or a Multiboot 1 image without firmware
+    --initrd FILE            its initial RAM disk; may be repeated. For Multiboot: a module, as "FILE ARGUMENTS"
+    --append TEXT            its command line
+    --boot1 .. --boot4 WHAT  disk, dvd, floppy, net or none (default: floppy, dvd, disk)
+    --bios FILE              system firmware (default: SeaBIOS, from npm run guests)
+    --vga-bios FILE          video BIOS (default: SeaVGABIOS, from npm run guests)
+  Hardware
+    --memory MB              ${MEMORY_MB.least} to ${MEMORY_MB.most} (default: 128)
+    --hda FILE[,ro]          first disk; with ,ro the file is never written
+    --hdb FILE[,ro]          second disk
+    --cdrom FILE             disc in the CD drive
+    --floppy FILE            diskette in drive A
+    --rtc WHEN               what the clock shows at power-on: utc, local, or a time such as 2024-02-29T12:00:00Z
+  Talking to it
+    --serial WHERE           stdio, file:PATH or none; repeated for COM2 to COM4. On a terminal Ctrl-A x quits
+    --monitor WHERE          stdio or unix:PATH: commands, one a line (see help there)
+    --debugcon WHERE         stdio or file:PATH: what the guest writes to port E9h
+    --firmware-log WHERE     stdio or file:PATH: what SeaBIOS writes to port 402h
+  Ending
+    --debug-exit PORT        a write of N to the port ends the run with exit status (N << 1) | 1
+    --save-state FILE        where savestate, Ctrl-C and a termination signal save the machine
+    --restore-state FILE     go on with a saved machine
+    --no-reboot              a reset ends the run with exit status 3
+  Testing
+    --clock-ns NS            count guest time, NS nanoseconds an instruction, instead of taking the host's
+
+Exit status: 0 switched off, saved or quit; 1 something is wrong with the arguments or files; 2 the machine broke;
+3 reset under --no-reboot; with --debug-exit what the guest says.
+`;
+
+const usage = (message: string): CodedError<'usage'> => new CodedError('usage', message);
+
+/** @throws CodedError<'usage'>; `help` when that was asked for */
+export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
+  const values = parsed(args);
+  if (values.help) return 'help';
+  const serial = values.serial.map((text, n) => parseSink(n === 0 ? '--serial' : `--serial (COM${n + 1})`, text));
+  if (serial.length > 4) throw usage('a PC has four serial ports; give --serial at most four times');
+  const options: RunOptions = {
+    kernel: values.kernel,
+    initrds: values.initrd,
+    append: values.append ?? '',
+    hda: parseDisk(values.hda),
+    hdb: parseDisk(values.hdb),
+    cdrom: values.cdrom,
+    floppy: values.floppy,
+    memoryMb: parseMemory(values.memory),
+    bootOrder: parseBootOrder([values.boot1, values.boot2, values.boot3, values.boot4]),
+    serial,
+    monitor: parseMonitor(values.monitor),
+    debugcon: parseSink('--debugcon', values.debugcon),
+    firmwareLog: parseSink('--firmware-log', values['firmware-log']),
+    debugExitPort: parsePort(values['debug-exit']),
+    saveState: values['save-state'],
+    restoreState: values['restore-state'],
+    bios: values.bios,
+    videoBios: values['vga-bios'],
+    noReboot: values['no-reboot'],
+    ...parseRtc(values.rtc),
+    nsPerInstruction: parseClock(values['clock-ns']),
+  };
+  checkTogether(options);
+  return options;
+}
+
+function parsed(args: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        help: { ...flag, short: 'h' },
+        kernel: text,
+        initrd: { type: 'string', multiple: true, default: [] },
+        append: text,
+        hda: text,
+        hdb: text,
+        cdrom: text,
+        floppy: text,
+        memory: text,
+        boot1: text,
+        boot2: text,
+        boot3: text,
+        boot4: text,
+        serial: { type: 'string', multiple: true, default: [] },
+        monitor: text,
+        debugcon: text,
+        'firmware-log': text,
+        'debug-exit': text,
+        'save-state': text,
+        'restore-state': text,
+        bios: text,
+        'vga-bios': text,
+        'no-reboot': flag,
+        rtc: text,
+        'clock-ns': text,
+      },
+    });
+    return values;
+  } catch (cause) {
+    throw usage(cause instanceof Error ? firstSentence(cause.message) : String(cause));
+  }
+}
+
+/** Node adds advice about `--` that does not fit here. */
+const firstSentence = (message: string): string => message.split('. ')[0].replace(/^./, (c) => c.toLowerCase());
+
+function parseDisk(text: string | undefined): DiskOption | undefined {
+  if (text === undefined) return undefined;
+  const readOnly = text.endsWith(',ro');
+  return { path: readOnly ? text.slice(0, -3) : text, readOnly };
+}
+
+function parseMemory(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const megabytes = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (megabytes >= MEMORY_MB.least && megabytes <= MEMORY_MB.most) return megabytes;
+  throw usage(`--memory takes ${MEMORY_MB.least} to ${MEMORY_MB.most} megabytes, not '${text}'`);
+}
+
+const BOOT: Readonly<Record<string, BootDevice | 'none'>> = {
+  disk: 'disk',
+  dvd: 'cdrom',
+  floppy: 'floppy',
+  net: 'network',
+  none: 'none',
+};
+
+function parseBootOrder(texts: readonly (string | undefined)[]): BootDevice[] | undefined {
+  if (texts.every((text) => text === undefined)) return undefined;
+  return texts.flatMap((text, n) => {
+    const device = text === undefined ? 'none' : Object.hasOwn(BOOT, text) ? BOOT[text] : undefined;
+    if (!device) throw usage(`--boot${n + 1} takes disk, dvd, floppy, net or none, not '${text}'`);
+    return device === 'none' ? [] : [device];
+  });
+}
+
+function parseSink(option: string, text: string | undefined): Sink {
+  if (text === undefined || text === 'none') return { kind: 'none' };
+  if (text === 'stdio') return { kind: 'stdio' };
+  if (text.startsWith('file:') && text.length > 5) return { kind: 'file', path: text.slice(5) };
+  throw usage(`${option} takes stdio, file:PATH or none, not '${text}'`);
+}
+
+function parseMonitor(text: string | undefined): MonitorPlace {
+  if (text === undefined || text === 'none') return { kind: 'none' };
+  if (text === 'stdio') return { kind: 'stdio' };
+  if (text.startsWith('unix:') && text.length > 5) return { kind: 'unix', path: text.slice(5) };
+  throw usage(`--monitor takes stdio or unix:PATH, not '${text}'`);
+}
+
+function parsePort(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const port = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
+  if (port >= 0 && port <= 0xfffc) return port;
+  throw usage(`--debug-exit takes a port from 0 to 0xfffc, not '${text}'`);
+}
+
+function parseRtc(text: string | undefined): Pick<RunOptions, 'rtcStartUnixMs' | 'localTime'> {
+  if (text === undefined || text === 'utc') return { rtcStartUnixMs: undefined, localTime: false };
+  if (text === 'local') return { rtcStartUnixMs: undefined, localTime: true };
+  const at = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isFinite(at) && at >= 0) return { rtcStartUnixMs: at, localTime: false };
+  throw usage(`--rtc takes utc, local or a time since 1970 such as 2024-02-29T12:00:00Z, not '${text}'`);
+}
+
+function parseClock(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ns = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (ns > 0 && ns <= 1e6) return ns;
+  throw usage(`--clock-ns takes more than 0 and at most 1000000 nanoseconds, not '${text}'`);
+}
+
+function checkTogether(options: RunOptions): void {
+  const { kernel, initrds, append, restoreState } = options;
+  if (kernel === undefined && initrds.length > 0) throw usage('--initrd needs --kernel; give both');
+  if (kernel === undefined && append !== '') throw usage('--append needs --kernel; give both');
+  if (restoreState !== undefined) refuseWithRestore(options);
+  const inputs = [...options.serial, options.monitor].filter((place) => place.kind === 'stdio').length;
+  if (inputs > 1)
+    throw usage('only one serial port or the monitor can have the terminal; use file: or unix: for others');
+}
+
+/** The hardware of a saved machine is what it was; only the files behind its drives may have moved. */
+function refuseWithRestore(options: RunOptions): void {
+  const given: readonly (readonly [string, boolean])[] = [
+    ['--kernel', options.kernel !== undefined],
+    ['--memory', options.memoryMb !== undefined],
+    ['--boot1 to --boot4', options.bootOrder !== undefined],
+    ['--bios', options.bios !== undefined],
+    ['--vga-bios', options.videoBios !== undefined],
+    ['--debug-exit', options.debugExitPort !== undefined],
+    ['--rtc', options.rtcStartUnixMs !== undefined || options.localTime],
+    ['--clock-ns', options.nsPerInstruction !== undefined],
+  ];
+  const wrong = given.find(([, is]) => is);
+  if (wrong) throw usage(`${wrong[0]} cannot change a saved machine; leave it out with --restore-state`);
+}

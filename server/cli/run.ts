@@ -1,0 +1,160 @@
+// `tabbox run` on the main thread: the terminal, the monitor and signals. The machine has a thread of its own, so this one
+// always answers.
+
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { CodedError } from '#base/errors.ts';
+import {
+  type FromMachine,
+  type MachineWorkerData,
+  SHARED,
+  SHARED_BYTES,
+  STATUS,
+  type ToMachine,
+} from './machine-messages.ts';
+import type { MonitorCommand } from './monitor-commands.ts';
+import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
+import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
+import { TERMINAL_HELP, useTerminal } from './terminal.ts';
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const say = (text: string): void => {
+  process.stderr.write(`tabbox: ${text}\n`);
+};
+
+/**
+ * @param args behind `run`
+ * @param workerUrl the built machine worker
+ * @returns the exit status
+ */
+export async function runCommand(args: readonly string[], workerUrl: URL): Promise<number> {
+  let options: RunOptions;
+  try {
+    const parsed = parseRunOptions(args);
+    if (parsed === 'help') {
+      process.stdout.write(RUN_HELP);
+      return STATUS.ok;
+    }
+    options = parsed;
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    say(`${cause.message}\ntry 'tabbox run --help'`);
+    return STATUS.usage;
+  }
+  const run = new Run(options, workerUrl);
+  try {
+    return await run.toItsEnd();
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    say(cause.message);
+    return STATUS.usage;
+  } finally {
+    await run.close();
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #worker: Worker;
+  readonly #channel = new MessageChannel();
+  readonly #words: Int32Array;
+  readonly #replies = new Map<number, (reply: Reply) => void>();
+  readonly #closers: (() => void)[] = [];
+  readonly #ended: Promise<number>;
+  #resolveEnded: (status: number) => void = () => {};
+  #nextId = 1;
+  #over = false;
+
+  constructor(options: RunOptions, workerUrl: URL) {
+    this.#options = options;
+    const shared = new SharedArrayBuffer(SHARED_BYTES);
+    this.#words = new Int32Array(shared);
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const { port1, port2 } = this.#channel;
+    const workerData: MachineWorkerData = { options, shared, port: port2 };
+    port1.on('message', (message: FromMachine) => this.#take(message));
+    this.#worker = new Worker(workerUrl, { workerData, transferList: [port2], name: 'machine' });
+    this.#worker.on('error', (error) => this.#end(STATUS.broken, `the machine broke: ${error.stack ?? error.message}`));
+    // A worker that ended has said why; its message comes first.
+    this.#worker.on('exit', () => setImmediate(() => this.#end(STATUS.broken, 'the machine ended without a word')));
+  }
+
+  async toItsEnd(): Promise<number> {
+    for (const [signal, status] of Object.entries(SIGNALS)) {
+      const handler = (): void => this.#send({ kind: 'end', status });
+      process.on(signal, handler);
+      this.#closers.push(() => process.off(signal, handler));
+    }
+    const execute = (command: MonitorCommand): Promise<Reply> => this.#execute(command);
+    const { monitor, serial } = this.#options;
+    if (monitor.kind === 'unix') this.#closers.push(await serveSocket(monitor.path, execute));
+    if (monitor.kind === 'stdio') this.#closers.push(serveLines(process.stdin, process.stdout, execute));
+    const port = serial.findIndex((sink) => sink.kind === 'stdio');
+    if (port >= 0) this.#closers.push(this.#openTerminal(port));
+    return this.#ended;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) close();
+    this.#channel.port1.close();
+    await this.#worker.terminate();
+  }
+
+  #openTerminal(port: number): () => void {
+    return useTerminal(
+      process.stdin,
+      (bytes) => this.#send({ kind: 'serial', port, bytes }),
+      (key) => {
+        if (key === 'quit') this.#send({ kind: 'end', status: STATUS.ok });
+        else process.stderr.write(`\r\n${TERMINAL_HELP}\r\n`);
+      },
+    );
+  }
+
+  #send(message: ToMachine): void {
+    this.#channel.port1.postMessage(message);
+    Atomics.add(this.#words, SHARED.doorbell, 1);
+    Atomics.notify(this.#words, SHARED.doorbell);
+  }
+
+  #execute(command: MonitorCommand): Promise<Reply> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#replies.set(id, resolve);
+      this.#send({ kind: 'command', id, command });
+    });
+  }
+
+  #take(message: FromMachine): void {
+    switch (message.kind) {
+      case 'started':
+        return;
+      case 'note':
+        say(message.text);
+        return;
+      case 'output':
+        process.stdout.write(message.bytes, () => {
+          Atomics.sub(this.#words, SHARED.unwritten, message.bytes.length);
+          Atomics.notify(this.#words, SHARED.unwritten);
+        });
+        return;
+      case 'reply':
+        this.#replies.get(message.id)?.({ lines: message.lines, error: message.error });
+        this.#replies.delete(message.id);
+        return;
+      case 'ended':
+        this.#end(message.status, message.message);
+    }
+  }
+
+  #end(status: number, message?: string): void {
+    if (message !== undefined && !this.#over) say(message);
+    this.#over = true;
+    for (const resolve of this.#replies.values()) resolve({ lines: [], error: 'the machine has ended' });
+    this.#replies.clear();
+    // Replies that just arrived are written before the process ends.
+    setImmediate(() => this.#resolveEnded(status));
+  }
+}
