@@ -370,7 +370,8 @@ export class Cpu {
     const linkFrom = state.get(STATE.linkFrom);
     state.set(STATE.linkFrom, 0);
     if (header <= 0) return header;
-    const entry = state.get(STATE.jumpCacheBase) + ((eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1)) * JUMP_CACHE.entryBytes;
+    const entry =
+      state.get(STATE.jumpCacheBase) + ((eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1)) * JUMP_CACHE.entryBytes;
     this.#words[(entry + JUMP_CACHE.tag) >> 2] = eip;
     this.#words[(entry + JUMP_CACHE.record) >> 2] = header;
     if (linkFrom !== 0) this.#code.link(linkFrom, from, header, eip);

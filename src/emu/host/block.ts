@@ -35,12 +35,16 @@ export class MemoryBlockPort implements BlockPort {
   }
 
   submit(request: BlockRequest): void {
+    request.done(this.#carryOut(request));
+  }
+
+  #carryOut(request: BlockRequest): BlockStatus {
+    if (request.kind === 'flush') return 'ok';
     const at = request.sector * 512;
-    if (request.kind === 'flush') return request.done('ok');
-    if (at + request.bytes.length > this.sectorCount * 512) return request.done('io');
+    if (at + request.bytes.length > this.sectorCount * 512) return 'io';
     if (request.kind === 'read') request.bytes.set(this.image.subarray(at, at + request.bytes.length));
-    else if (!this.writable) return request.done('read-only');
+    else if (!this.writable) return 'read-only';
     else this.image.set(request.bytes, at);
-    request.done('ok');
+    return 'ok';
   }
 }

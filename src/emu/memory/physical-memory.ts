@@ -68,8 +68,7 @@ export class PhysicalMemory implements DmaMemory {
    */
   mapBacked(base: number, byteCount: number, offset: number, kind: 'ram' | 'rom' | 'tracked'): void {
     this.#checkRange(base, byteCount);
-    const flags =
-      PAGE.backed | (kind === 'rom' ? 0 : PAGE.writable) | (kind === 'tracked' ? PAGE.tracked : 0);
+    const flags = PAGE.backed | (kind === 'rom' ? 0 : PAGE.writable) | (kind === 'tracked' ? PAGE.tracked : 0);
     for (let at = 0; at < byteCount; at += PAGE_BYTES) {
       const page = (base + at) / PAGE_BYTES;
       this.#dropCode(page);

@@ -22,11 +22,7 @@ export interface InterpreterModule {
 
 const zero = k32(0);
 
-export function buildInterpreter(
-  table: CaseTable,
-  stateAt: number,
-  memoryPages: number,
-): InterpreterModule {
+export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages: number): InterpreterModule {
   const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
   const host: HostCallees = {
     readSlow: module.import('readSlow', ['i32', 'i32'], 'i32'),
@@ -89,10 +85,7 @@ function defineCheck(module: ModuleBuilder, stateAt: number, system: Callee<'i32
     const limit = f.let(i32.load(segment, SEGMENT.limit));
     // `writable` follows `readable`.
     const allowed = i32.load(i32.add(segment, i32.shl(write, k32(2))), SEGMENT.readable);
-    const inside = i32.and(
-      i32.leU(offset, limit),
-      i32.geU(i32.sub(limit, offset), i32.sub(bytes, k32(1))),
-    );
+    const inside = i32.and(i32.leU(offset, limit), i32.geU(i32.sub(limit, offset), i32.sub(bytes, k32(1))));
     f.if(i32.and(allowed, inside), () => f.return(k32(EXIT.next)));
     const eip = f.let(i32.add(i32.load(zero, stateAt + STATE.blockEip), i32.load16U(record, RECORD.offset)));
     f.store32(zero, eip, stateAt + STATE.eip);

@@ -82,14 +82,28 @@ export class CaseTable {
         for (const form of formsOf(row, operands))
           for (const stack32 of stack === undefined ? [true] : [false, true])
             for (const address32 of address || rep ? [false, true] : [true])
-              for (const r of rep === undefined ? (['none'] as const) : rep === 'rep' ? (['none', 'rep'] as const) : REPEATS) {
-                const slot = combination(SIZES.indexOf(size), form, Number(stack32), Number(address32), REPEATS.indexOf(r));
+              for (const r of rep === undefined
+                ? (['none'] as const)
+                : rep === 'rep'
+                  ? (['none', 'rep'] as const)
+                  : REPEATS) {
+                const slot = combination(
+                  SIZES.indexOf(size),
+                  form,
+                  Number(stack32),
+                  Number(address32),
+                  REPEATS.indexOf(r),
+                );
                 all.push({ row, operands, size, form, stack32, address32, rep: r, rowIndex, slot });
               }
     });
-    // Inlining pays where code is 32-bit: 16-bit variants of hot rows stay functions.
+    // Inlining pays where code is 32-bit: 16-bit variants of hot rows stay functions, except MOV.
     const isHot = (c: Omit<Case, 'number'>): boolean =>
-      c.row.options.hot === true && c.size !== 16 && c.stack32 && c.address32 && c.rep === 'none';
+      c.row.options.hot === true &&
+      (c.size !== 16 || c.row.mnemonic === 'mov') &&
+      c.stack32 &&
+      c.address32 &&
+      c.rep === 'none';
     const ordered = [...all.filter(isHot), ...all.filter((c) => !isHot(c))];
     this.firstCold = MICRO_COUNT + all.filter(isHot).length;
     this.#numbers = new Uint16Array(rows.length * COMBINATIONS);
@@ -100,7 +114,15 @@ export class CaseTable {
   }
 
   /** Number of the case; what the row does not fix is ignored. 0 = there is none, which is a bug of the table. */
-  find(rowIndex: number, row: Row, size: Width32, form: Form, stack32: boolean, address32: boolean, rep: string): number {
+  find(
+    rowIndex: number,
+    row: Row,
+    size: Width32,
+    form: Form,
+    stack32: boolean,
+    address32: boolean,
+    rep: string,
+  ): number {
     const { options } = row;
     const slot = combination(
       size === 8 ? 0 : size === 16 ? 1 : 2,

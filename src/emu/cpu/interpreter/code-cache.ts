@@ -8,7 +8,7 @@
  */
 import { PAGE, type PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { DECODE, type Decoded } from '../decoder/decoded.ts';
-import type { Decoder } from '../decoder/decoder.ts';
+import { type Decoder, newDecoded } from '../decoder/decoder.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
@@ -237,7 +237,13 @@ export class CodeCache implements CodeWatch {
         if (next < 0) return -1;
         nextPage = Math.floor(next / PAGE_BYTES);
         if (whole !== DECODE.ok) {
-          writer.micro(MICRO.raise, 0, 0, whole === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp, whole === DECODE.undefined ? 0 : 1);
+          writer.micro(
+            MICRO.raise,
+            0,
+            0,
+            whole === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp,
+            whole === DECODE.undefined ? 0 : 1,
+          );
           d.length = Math.min(available, MAX_LENGTH);
         } else {
           writer.instruction(d, 0, mode, false);
@@ -247,7 +253,13 @@ export class CodeCache implements CodeWatch {
         break;
       }
       if (result !== DECODE.ok) {
-        writer.micro(MICRO.raise, from, 0, result === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp, result === DECODE.undefined ? 0 : 1);
+        writer.micro(
+          MICRO.raise,
+          from,
+          0,
+          result === DECODE.undefined ? EXCEPTION.ud : EXCEPTION.gp,
+          result === DECODE.undefined ? 0 : 1,
+        );
         at = Math.min(at + MAX_LENGTH, end);
         count++;
         break;
@@ -259,7 +271,8 @@ export class CodeCache implements CodeWatch {
       const options = d.row?.options;
       if (options?.ends) {
         // A conditional branch that is not taken goes on in this block.
-        if (d.row !== undefined && isConditional(d.row.operands, d.row.mnemonic)) branches.push(writer.at - RECORD.bytes, count);
+        if (d.row !== undefined && isConditional(d.row.operands, d.row.mnemonic))
+          branches.push(writer.at - RECORD.bytes, count);
         else open = false;
       }
       if (options?.shadow) left = Math.min(left, 1);
@@ -357,7 +370,8 @@ export class CodeCache implements CodeWatch {
   }
 }
 
-const isConditional = (operands: string, mnemonic: string): boolean => operands.startsWith('J') && mnemonic !== 'jmp' && mnemonic !== 'call';
+const isConditional = (operands: string, mnemonic: string): boolean =>
+  operands.startsWith('J') && mnemonic !== 'jmp' && mnemonic !== 'call';
 
 function mark(bits: Uint8Array, from: number, to: number): void {
   for (let i = from; i < to; i++) bits[i >> 3] |= 1 << (i & 7);
@@ -366,23 +380,3 @@ function anyMarked(bits: Uint8Array, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if (bits[i >> 3] & (1 << (i & 7))) return true;
   return false;
 }
-
-export const newDecoded = (): Decoded => ({
-  row: undefined,
-  rowIndex: -1,
-  length: 0,
-  size: 32,
-  address32: true,
-  rep: 'none',
-  lock: false,
-  segment: 3,
-  memory: false,
-  base: -1,
-  index: -1,
-  scale: 0,
-  disp: 0,
-  reg: 0,
-  rm: 0,
-  imm: 0,
-  imm2: 0,
-});

@@ -5,8 +5,8 @@ import { type OperandSpec, parseOperands } from '../decoder/operands.ts';
 import type { Row } from '../isa/row.ts';
 import { GPR, MODE, RECORD, SEG, STATE } from '../state/layout.ts';
 import { type CaseTable, CHECK, FORM, MICRO } from './cases.ts';
-import { registerSlots } from './tier0-ops.ts';
 import type { MemoryUse } from './tier0-ops.ts';
+import { registerSlots } from './tier0-ops.ts';
 
 /** What is needed to fill records of a row, worked out once. */
 interface Shape {

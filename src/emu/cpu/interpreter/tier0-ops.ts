@@ -193,7 +193,13 @@ export class Tier0Ops implements Ops {
       case 'N':
         return i32.load16U(this.#record, RECORD.rm);
       case 'fixed': {
-        const register = ['AL', 'AX', 'eAX'].includes(o.fixed ?? '') ? 0 : o.fixed === 'CL' ? 1 : o.fixed === 'DX' ? 2 : -1;
+        const register = ['AL', 'AX', 'eAX'].includes(o.fixed ?? '')
+          ? 0
+          : o.fixed === 'CL'
+            ? 1
+            : o.fixed === 'DX'
+              ? 2
+              : -1;
         if (register >= 0) return k32(this.#state + STATE.gpr + register * 8);
         return unreachable(`operand ${o.fixed} of ${this.#case.row.mnemonic} has no slot`);
       }
@@ -358,10 +364,7 @@ export class Tier0Ops implements Ops {
     const disp = i32.load(this.#record, RECORD.disp);
     const base = i32.load(i32.load16U(this.#record, RECORD.base));
     if (this.#case.form === FORM.base) return i32.add(base, disp);
-    const index = i32.shl(
-      i32.load(i32.load16U(this.#record, RECORD.index)),
-      i32.load8U(this.#record, RECORD.shift),
-    );
+    const index = i32.shl(i32.load(i32.load16U(this.#record, RECORD.index)), i32.load8U(this.#record, RECORD.shift));
     return i32.and(i32.add(i32.add(base, index), disp), i32.load(this.#record, RECORD.mask));
   }
 
