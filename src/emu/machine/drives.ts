@@ -13,6 +13,7 @@ import { IdeChannel } from '#emu/devices/storage/ide/ide-channel.ts';
 import type { IdeDrive } from '#emu/devices/storage/ide/ide-drive.ts';
 import type { BlockPort } from '#emu/host/block.ts';
 import { IDE_POSITIONS, type IdePosition, type MachineConfig, type MachineMedia } from './config.ts';
+import { wholeDiskette } from './short-diskette.ts';
 
 export type DriveName = IdePosition | 'floppyA' | 'floppyB';
 
@@ -61,7 +62,7 @@ export class Drives {
     if (kind === 'floppy') {
       const drive = this.floppies[0] ?? this.floppies[1];
       if (!drive) throw noDrive('floppy drive');
-      drive.insert(medium);
+      drive.insert(medium && wholeDiskette(medium, drive.type));
       return;
     }
     const cdrom = this.firstCdrom;
@@ -109,6 +110,6 @@ function makeFloppyDrive(parts: DrivesParts, index: 0 | 1): FloppyDrive | undefi
   return new FloppyDrive({
     type: drive.type,
     activity: (kind) => parts.onActivity(name, kind),
-    ...(medium ? { medium } : {}),
+    ...(medium ? { medium: wholeDiskette(medium, drive.type) } : {}),
   });
 }
