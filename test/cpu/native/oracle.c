@@ -1,0 +1,226 @@
+/*
+ * Executes single instructions on the host CPU, in 32-bit user mode, with every register and the memory given.
+ * Build: gcc -m32 -O1 -static -no-pie -fno-pic -fno-stack-protector oracle.c
+ *
+ * Standard input: the data window's contents (DATA_BYTES), the number of cases, the cases. Standard output: the results.
+ * Layouts: test/cpu/oracle/layout.ts. Little-endian, packed.
+ *
+ * A signal handler does the work: it changes the context that it returns to, TF included, so the kernel loads all
+ * registers, the case's instruction runs, and the trap after it (or its fault) brings the next signal with the result.
+ * Sources: SDM Vol. 3B, 17.3.1.4 (single-step); Linux, arch/x86/include/uapi/asm/sigcontext.h (32-bit frame: an FSAVE
+ * image of 112 bytes, from which the x87 part is loaded, then the FXSAVE image).
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum {
+  RESERVED_BASE = 0x10000000,
+  RESERVED_BYTES = 0x20000000,
+  CODE_BASE = 0x10000000,
+  CODE_BYTES = 0x2000,
+  DATA_BASE = 0x20000000,
+  DATA_BYTES = 0x4000,
+  READ_ONLY_FROM = 0x3000,
+  FX_BYTES = 288,
+  FILL = 0xf4,
+  MAX_CHANGES = 2048,
+  MAX_STEPS = 5000,
+  TF = 0x100,
+  TRAP_DEBUG = 1
+};
+
+struct __attribute__((packed)) given {
+  uint8_t code[16];
+  uint32_t eip;
+  uint32_t gpr[8];
+  uint32_t eflags;
+  uint8_t fx[FX_BYTES];
+  uint8_t code_bytes, repeats;
+  uint16_t patches; /* each: uint16 offset, uint16 bytes, the bytes */
+};
+
+struct __attribute__((packed)) result {
+  int32_t trap; /* 1: completed */
+  uint32_t error, cr2, eip, steps;
+  uint32_t gpr[8];
+  uint32_t eflags;
+  uint8_t fx[FX_BYTES];
+  uint32_t changes; /* each: uint16 offset, uint16 value */
+};
+
+static const int ORDER[8] = {REG_EAX, REG_ECX, REG_EDX, REG_EBX, REG_ESP, REG_EBP, REG_ESI, REG_EDI};
+static uint8_t *data = (uint8_t *)DATA_BASE;
+static uint8_t *code = (uint8_t *)CODE_BASE;
+static uint8_t original[DATA_BYTES];
+static const uint8_t *next;
+static uint8_t *out;
+static uint32_t left;
+static struct given current;
+static int active;
+static uint32_t steps;
+static uint8_t *output;
+
+static void write_all(const uint8_t *from, size_t count) {
+  while (count > 0) {
+    ssize_t n = write(1, from, count);
+    if (n <= 0) _exit(3);
+    from += n;
+    count -= n;
+  }
+}
+
+static void protect(int writable) {
+  if (mprotect(data + READ_ONLY_FROM, DATA_BYTES - READ_ONLY_FROM, writable ? PROT_READ | PROT_WRITE : PROT_READ)) _exit(4);
+}
+
+/* Reports what changed in the window and undoes it. */
+static uint32_t collect_changes(void) {
+  uint32_t count = 0;
+  /* What is patched may be read-only, and cannot have changed there. */
+  for (uint32_t at = 0; at < READ_ONLY_FROM; at += 64) {
+    if (memcmp(data + at, original + at, 64) == 0) continue;
+    for (uint32_t i = at; i < at + 64; i++) {
+      if (data[i] == original[i]) continue;
+      if (count < MAX_CHANGES) {
+        uint16_t pair[2] = {(uint16_t)i, data[i]};
+        memcpy(out, pair, 4);
+        out += 4;
+        count++;
+      }
+      data[i] = original[i];
+    }
+  }
+  return count;
+}
+
+static void record_result(const ucontext_t *uc) {
+  const greg_t *g = uc->uc_mcontext.gregs;
+  struct result r;
+  r.trap = g[REG_TRAPNO];
+  r.error = g[REG_ERR];
+  r.cr2 = uc->uc_mcontext.cr2;
+  r.eip = g[REG_EIP];
+  r.steps = steps;
+  for (int i = 0; i < 8; i++) r.gpr[i] = g[ORDER[i]];
+  r.eflags = g[REG_EFL];
+  memcpy(r.fx, (const uint8_t *)uc->uc_mcontext.fpregs + 112, FX_BYTES);
+  uint8_t *header = out;
+  out += sizeof r;
+  r.changes = collect_changes();
+  memcpy(header, &r, sizeof r);
+  memset(code + (current.eip - CODE_BASE), FILL, current.code_bytes);
+}
+
+static void load_case(ucontext_t *uc) {
+  memcpy(&current, next, sizeof current);
+  next += sizeof current;
+  int touches_read_only = 0;
+  const uint8_t *patch = next;
+  for (int i = 0; i < current.patches; i++) {
+    uint16_t head[2];
+    memcpy(head, patch, 4);
+    if (head[0] + head[1] > READ_ONLY_FROM) touches_read_only = 1;
+    patch += 4 + head[1];
+  }
+  if (touches_read_only) _exit(5);
+  for (int i = 0; i < current.patches; i++) {
+    uint16_t head[2];
+    memcpy(head, next, 4);
+    memcpy(data + head[0], next + 4, head[1]);
+    next += 4 + head[1];
+  }
+  memcpy(code + (current.eip - CODE_BASE), current.code, current.code_bytes);
+  greg_t *g = uc->uc_mcontext.gregs;
+  for (int i = 0; i < 8; i++) g[ORDER[i]] = current.gpr[i];
+  g[REG_EIP] = current.eip;
+  g[REG_EFL] = current.eflags | TF;
+  uint8_t *fsave = (uint8_t *)uc->uc_mcontext.fpregs;
+  const uint8_t *fx = current.fx;
+  uint16_t control, status;
+  memcpy(&control, fx, 2);
+  memcpy(&status, fx + 2, 2);
+  uint32_t tags = 0;
+  for (int i = 0; i < 8; i++)
+    if (!(fx[4] >> i & 1)) tags |= 3u << 2 * i;
+  uint32_t environment[7] = {control | 0xffff0000u, status | 0xffff0000u, tags | 0xffff0000u, 0, 0, 0, 0};
+  memcpy(fsave, environment, sizeof environment);
+  for (int i = 0; i < 8; i++) memcpy(fsave + 28 + 10 * i, fx + 32 + 16 * i, 10);
+  memcpy(fsave + 112, fx, 28);
+  memcpy(fsave + 112 + 32, fx + 32, FX_BYTES - 32);
+  steps = 0;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context) {
+  (void)number;
+  (void)info;
+  /* What POPF may have left and the kernel passes on from here to the next case: AC, NT, ID. */
+  __asm__ volatile("pushfl\n\tandl $0xffdbbfff, (%%esp)\n\tpopfl" : : : "cc", "memory");
+  ucontext_t *uc = context;
+  if (active) {
+    greg_t *g = uc->uc_mcontext.gregs;
+    steps++;
+    /* A repeated string instruction traps after each iteration. */
+    if (current.repeats && g[REG_TRAPNO] == TRAP_DEBUG && (uint32_t)g[REG_EIP] == current.eip && steps < MAX_STEPS) return;
+    record_result(uc);
+  }
+  active = 1;
+  if (left == 0) {
+    write_all(output, out - output);
+    _exit(0);
+  }
+  left--;
+  load_case(uc);
+}
+
+static size_t read_all(uint8_t **bytes) {
+  size_t size = 0, room = 1 << 24;
+  uint8_t *at = malloc(room);
+  for (;;) {
+    if (size == room) at = realloc(at, room *= 2);
+    if (!at) _exit(6);
+    ssize_t n = read(0, at + size, room - size);
+    if (n < 0) _exit(7);
+    if (n == 0) break;
+    size += n;
+  }
+  *bytes = at;
+  return size;
+}
+
+int main(void) {
+  /* Nothing else may come to lie where addresses of cases point to. */
+  void *reserved = mmap((void *)RESERVED_BASE, RESERVED_BYTES, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+  if (reserved != (void *)RESERVED_BASE) return 2;
+  int fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  if (mmap(code, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, fixed, -1, 0) != code) return 2;
+  if (mmap(data, DATA_BYTES, PROT_READ | PROT_WRITE, fixed, -1, 0) != data) return 2;
+  memset(code, FILL, CODE_BYTES);
+  uint8_t *input;
+  size_t size = read_all(&input);
+  if (size < DATA_BYTES + 4) return 2;
+  memcpy(original, input, DATA_BYTES);
+  memcpy(data, original, DATA_BYTES);
+  memcpy(&left, input + DATA_BYTES, 4);
+  next = input + DATA_BYTES + 4;
+  protect(0);
+  output = out = malloc((size_t)left * (sizeof(struct result) + 64) + (1 << 24) + (size_t)left * 512);
+  if (!output) return 2;
+  size_t stack_bytes = 1 << 18;
+  stack_t stack = {.ss_sp = malloc(stack_bytes), .ss_size = stack_bytes};
+  if (sigaltstack(&stack, 0)) return 2;
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  static const int signals[] = {SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP};
+  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
+    for (unsigned j = 0; j < sizeof signals / sizeof *signals; j++) sigaddset(&action.sa_mask, signals[j]);
+    if (sigaction(signals[i], &action, 0)) return 2;
+  }
+  __asm__ volatile("int3");
+  return 2;
+}

@@ -1,0 +1,133 @@
+/**
+ * What may differ between the host and the virtual CPU, and why. Nothing that is not listed here may.
+ *
+ * Flags: SDM Vol. 2, "Flags Affected" of each instruction; Vol. 1, appendix A. Condition codes of the x87: "FPU Flags
+ * Affected". What a manual calls undefined differs between processors, so it is not compared.
+ */
+import { EFLAGS } from '#emu/cpu/state/flags.ts';
+import type { Case } from './generator.ts';
+import { FX, GIVEN } from './layout.ts';
+
+const { cf, pf, af, zf, sf, of } = EFLAGS;
+const ALL = cf | pf | af | zf | sf | of;
+
+const UNDEFINED_FLAGS: Readonly<Record<string, number>> = {
+  and: af,
+  or: af,
+  xor: af,
+  test: af,
+  aaa: of | sf | zf | pf,
+  aas: of | sf | zf | pf,
+  aam: of | af | cf,
+  aad: of | af | cf,
+  daa: of,
+  das: of,
+  bsf: ALL & ~zf,
+  bsr: ALL & ~zf,
+  bt: of | sf | af | pf,
+  bts: of | sf | af | pf,
+  btr: of | sf | af | pf,
+  btc: of | sf | af | pf,
+  div: ALL,
+  idiv: ALL,
+  mul: sf | zf | af | pf,
+  imul: sf | zf | af | pf,
+};
+
+/** @returns EFLAGS bits that the instruction leaves undefined */
+export function undefinedFlags(c: Case): number {
+  const name = c.row.mnemonic;
+  if (c.count < 0) return UNDEFINED_FLAGS[name] ?? 0;
+  if (c.count === 0) return 0;
+  const overflow = c.count === 1 ? 0 : of;
+  if (/^(rol|ror|rcl|rcr)$/.test(name)) return overflow;
+  // CF of SHL and SHR by the operand size or more; SHLD and SHRD beyond it are left out altogether.
+  const carry = /^(shl|sal|shr)$/.test(name) && c.count >= c.size ? cf : 0;
+  return overflow | carry | af;
+}
+
+/** Results, not only flags, are undefined: only completion is compared. */
+export function isResultUndefined(c: Case): boolean {
+  const name = c.row.mnemonic;
+  if (name === 'shld' || name === 'shrd') return c.count > c.size;
+  if (name === 'bswap') return c.size === 16;
+  // Outside the range that the manual gives for ST(0).
+  if (name === 'f2xm1') return !(Math.abs(topOf(c)) <= 1);
+  if (name === 'fyl2xp1') return !(Math.abs(topOf(c)) < 1 - Math.SQRT1_2);
+  return false;
+}
+
+/** ST(0) of the case, roughly; NaN for what is no number. */
+function topOf(c: Case): number {
+  const view = new DataView(c.given.buffer, c.given.byteOffset + GIVEN.fx + FX.st, 10);
+  const high = view.getUint16(8, true);
+  const significand = Number(view.getBigUint64(0, true)) / 2 ** 63;
+  if ((high & 0x7fff) === 0x7fff) return significand === 1 ? Number.POSITIVE_INFINITY : Number.NaN;
+  return significand * 2 ** ((high & 0x7fff) - 16383);
+}
+
+/** After a fault: registers that the instruction may have changed before it. */
+export const mayHalfWork = (c: Case): { readonly gpr: boolean; readonly x87: boolean } => ({
+  // POPA is a series of POPs to AMD's processors. ESP stays.
+  gpr: c.row.mnemonic.startsWith('popa'),
+  // AMD's set TOP to 0, as MMX instructions do, before MASKMOVQ faults.
+  x87: c.row.mnemonic === 'maskmovq',
+});
+
+/** Images of the x87 and SSE state: the manual does not say in which order their bytes are accessed. */
+export const isImage = (c: Case): boolean => /(^|,)Mn/.test(c.row.operands);
+
+/** CMPS with two operands that fault: the manual does not say which comes first. */
+export const mayFaultAtOther = (c: Case, cr2: number, esi: number, edi: number): boolean =>
+  c.row.mnemonic.startsWith('cmps') && [esi, edi, esi & 0xffff, edi & 0xffff].some((at) => cr2 >= at && cr2 < at + 4);
+
+const CONDITIONS = { c0: 0x100, c1: 0x200, c2: 0x400, c3: 0x4000 } as const;
+const C023 = CONDITIONS.c0 | CONDITIONS.c2 | CONDITIONS.c3;
+
+/** x87 instructions that say something with all condition codes, or load or keep them. */
+const DEFINES_CONDITIONS = /^(fcom|fucom|ficom|ftst|fxam|fprem|fldenv|frstor|fxrstor|fxsave|fninit|fnop|ffree)/;
+
+/** @returns x87 status bits that the instruction leaves undefined */
+export function undefinedStatus(c: Case): number {
+  const name = c.row.mnemonic;
+  // The manual's C1 = 0; AMD processors keep it.
+  if (/^(fcmov|fu?comi)/.test(name)) return CONDITIONS.c1;
+  if (!isFloat(c) || DEFINES_CONDITIONS.test(name)) return 0;
+  if (isTranscendental(name)) return CONDITIONS.c0 | CONDITIONS.c1 | CONDITIONS.c3;
+  if (/^(fnclex|fldcw|fnstcw|fnstsw|fnstenv|fnsave)$/.test(name)) return C023 | CONDITIONS.c1;
+  return C023;
+}
+
+export const isFloat = (c: Case): boolean => /^(D[89A-F]|9B|NP 0F AE \/[01])/.test(c.row.opcode);
+
+const TRANSCENDENTAL = ['f2xm1', 'fyl2x', 'fyl2xp1', 'fptan', 'fpatan', 'fsin', 'fcos', 'fsincos'];
+/** Within one unit in the last place, on real processors too (SDM Vol. 1, 8.3.10). */
+export const isTranscendental = (name: string): boolean => TRANSCENDENTAL.includes(name);
+
+/** Approximations: the largest relative error (SDM Vol. 2, RCPPS and RSQRTPS) of each side. */
+export const APPROXIMATIONS: Readonly<Record<string, number>> = {
+  rcpps: 1.5 * 2 ** -12,
+  rcpss: 1.5 * 2 ** -12,
+  rsqrtps: 1.5 * 2 ** -12,
+  rsqrtss: 1.5 * 2 ** -12,
+};
+
+/** Bytes of a stored image, relative to its start, that are not compared: `from` inclusive, `to` exclusive. */
+export function ignoredBytes(c: Case): readonly (readonly [from: number, to: number])[] {
+  switch (c.row.mnemonic) {
+    // Pointers to the last instruction and operand: AMD processors keep them only while an exception is pending, and the
+    // host's kernel reloads them between cases.
+    case 'fnstenv':
+    case 'fnsave':
+      return c.size === 16 ? [[6, 14]] : [[12, 28]];
+    case 'fxsave':
+      // Likewise; MXCSR_MASK, which has a bit for AMD's misaligned mode; and what is reserved in 32-bit mode.
+      return [
+        [6, 24],
+        [28, 32],
+        [288, 512],
+      ];
+    default:
+      return [];
+  }
+}

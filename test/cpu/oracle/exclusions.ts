@@ -1,0 +1,33 @@
+/** Rows that are not run natively, each group with its reason. */
+import type { Row } from '#emu/cpu/isa/row.ts';
+
+const EXCLUDED: readonly { readonly mnemonics: readonly string[]; readonly reason: string }[] = [
+  {
+    mnemonics: ['int', 'int3', 'into', 'int1', 'iret|iretd', 'sysenter', 'sysexit'],
+    reason: "enters or leaves the host's kernel; system/events.test.ts has them",
+  },
+  { mnemonics: ['retf'], reason: "loads CS from the host's GDT; system/transfers.test.ts has it" },
+  { mnemonics: ['les', 'lds', 'lss', 'lfs', 'lgs'], reason: "loads selectors of the host's GDT" },
+  { mnemonics: ['lar', 'lsl', 'verr', 'verw'], reason: "depends on the host's GDT" },
+  { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], reason: 'UMIP hosts fault, and Linux makes values up' },
+  { mnemonics: ['cpuid', 'rdtsc', 'rdpmc'], reason: 'answers with properties of the host' },
+];
+
+/** With an operand that is a segment register or far pointer. */
+const loadsSegment = (row: Row): boolean =>
+  (row.mnemonic === 'mov' && /^[ECSDFG]S,/.test(row.operands)) ||
+  (row.mnemonic === 'pop' && /^[ECSDFG]S$/.test(row.operands)) ||
+  /^(Ap|Mp)$/.test(row.operands);
+
+/** Faults in user mode whatever its operands say: only that is compared. */
+const PRIVILEGED = [
+  ...['in', 'out', 'insb', 'insw|insd', 'outsb', 'outsw|outsd', 'hlt', 'cli', 'sti', 'lldt', 'ltr', 'lgdt', 'lidt'],
+  ...['lmsw', 'invlpg', 'clts', 'invd', 'wbinvd', 'wrmsr', 'rdmsr', 'monitor', 'mwait'],
+];
+export const isPrivileged = (row: Row): boolean => PRIVILEGED.includes(row.mnemonic) || /(^|,)[CD]d/.test(row.operands);
+
+/** Why a row has no cases; undefined when it has. */
+export const exclusionOf = (row: Row): string | undefined =>
+  loadsSegment(row)
+    ? "loads selectors of the host's GDT; system/ has tests of it"
+    : EXCLUDED.find(({ mnemonics }) => mnemonics.includes(row.mnemonic))?.reason;

@@ -1,0 +1,515 @@
+/** Makes random cases: an encoding of a row of the instruction table, and a machine state in which it does something. */
+import { DECODE } from '#emu/cpu/decoder/decoded.ts';
+import { Decoder, newDecoded } from '#emu/cpu/decoder/decoder.ts';
+import { type OpcodeSpec, parseOpcode } from '#emu/cpu/decoder/opcode-map.ts';
+import { fixedOperandSize, type OperandSpec, parseOperands } from '#emu/cpu/decoder/operands.ts';
+import type { Row } from '#emu/cpu/isa/row.ts';
+import { EFLAGS } from '#emu/cpu/state/flags.ts';
+import { GPR } from '#emu/cpu/state/layout.ts';
+import { exclusionOf, isPrivileged } from './exclusions.ts';
+import { FX, GIVEN, WINDOW } from './layout.ts';
+import { Random } from './random.ts';
+
+export interface Case {
+  readonly number: number;
+  readonly row: Row;
+  /** Operand size in bits, as decoded. */
+  readonly size: 8 | 16 | 32;
+  readonly code: Uint8Array;
+  readonly eip: number;
+  /** As oracle.c wants it. */
+  readonly given: Uint8Array;
+  /** Runs on the virtual CPU as part of a block; else single-stepped. */
+  readonly block: boolean;
+  /** The memory operand's place, where ModRM, a string or the stack names one. */
+  readonly memory: { readonly at: number; readonly bytes: number } | undefined;
+  /** The masked shift count, for undefined flags; -1 where there is none. */
+  readonly count: number;
+}
+
+interface Plan {
+  readonly row: Row;
+  readonly index: number;
+  readonly spec: OpcodeSpec;
+  readonly operands: readonly OperandSpec[];
+  readonly privileged: boolean;
+}
+
+interface Patch {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+const MANDATORY = [[], [0x66], [0xf3], [0xf2]] as const;
+const MAP_BYTES = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]] as const;
+const SHIFTS = ['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'sal', 'sar', 'shld', 'shrd'];
+const ARITHMETIC = EFLAGS.cf | EFLAGS.pf | EFLAGS.af | EFLAGS.zf | EFLAGS.sf | EFLAGS.of;
+/** MXCSR.MM exists on AMD processors only. */
+const MXCSR_MISALIGNED = 1 << 17;
+const LINE = 64;
+
+/** Outside the reserved range lies the native program. */
+const harmless = (at: number, bytes: number): boolean =>
+  at + bytes <= 0x1_0000 || (at >= 0x1100_0000 && at + bytes <= 0x2fff_0000);
+
+export class Generator {
+  readonly #seed: number;
+  readonly #plans: readonly Plan[];
+  readonly #decoder: Decoder;
+  readonly #decoded = newDecoded();
+
+  // Of the case being made.
+  #r = new Random(0, 0);
+  readonly #gpr = new Uint32Array(8);
+  #patches: Patch[] = [];
+  #memory: Case['memory'];
+  #eip = 0;
+
+  /** @param only rows whose mnemonic or opcode is this text; all when empty */
+  constructor(rows: readonly Row[], seed: number, only = '') {
+    this.#seed = seed;
+    this.#decoder = new Decoder(rows);
+    this.#plans = rows.flatMap((row, index) =>
+      exclusionOf(row) !== undefined || (only !== '' && row.mnemonic !== only && row.opcode !== only)
+        ? []
+        : [{ row, index, spec: parseOpcode(row), operands: parseOperands(row), privileged: isPrivileged(row) }],
+    );
+    if (this.#plans.length === 0) throw new Error(`no row is called ${JSON.stringify(only)}`);
+  }
+
+  /** Rows that have cases. */
+  get rowCount(): number {
+    return this.#plans.length;
+  }
+
+  /** What the data window holds before each case. */
+  window(): Uint8Array {
+    const random = new Random(this.#seed, -1);
+    const bytes = new Uint8Array(WINDOW.dataBytes);
+    for (let at = 0; at < bytes.length; at += 64) random.fill(bytes, at, 64);
+    // Equal bytes in a row, for repeated comparisons.
+    for (let at = 0x400; at < bytes.length; at += 0x800) bytes.fill(at >> 8, at, at + 0xc0);
+    return bytes;
+  }
+
+  make(number: number): Case {
+    const plan = this.#plans[number % this.#plans.length];
+    for (let attempt = 0; ; attempt++) {
+      this.#r = new Random(this.#seed ^ Math.imul(attempt, 0x2545_f491), number);
+      const made = this.#attempt(number, plan);
+      if (made) return made;
+      if (attempt > 1000) throw new Error(`no case of ${plan.row.opcode} ${plan.row.mnemonic} could be made`);
+    }
+  }
+
+  #attempt(number: number, plan: Plan): Case | undefined {
+    const r = this.#r;
+    const { row, spec, operands } = plan;
+    this.#patches = [];
+    this.#memory = undefined;
+    for (let i = 0; i < 8; i++) this.#gpr[i] = r.word();
+    this.#eip = WINDOW.code + this.#codeOffset();
+    this.#gpr[GPR.esp] = this.#stackPointer(row);
+
+    const operandPrefix = spec.prefix === undefined && r.oneIn(4);
+    const address16 = r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
+    const size = fixedOperandSize(row) ?? (operandPrefix ? 16 : 32);
+    const repeat = row.options.rep !== undefined && r.below(5) < 3;
+    const lockable = row.options.lock === true && spec.mod !== 'register';
+    const lock = (lockable && r.oneIn(5)) || (!plan.privileged && r.oneIn(100));
+
+    const prefixes: number[] = [...(spec.prefix === undefined ? [] : MANDATORY[spec.prefix])];
+    if (operandPrefix) prefixes.push(0x66);
+    if (address16) prefixes.push(0x67);
+    if (repeat) prefixes.push(r.oneIn(2) ? 0xf3 : 0xf2);
+    if (lock) prefixes.push(0xf0);
+    if (r.oneIn(2)) prefixes.reverse();
+
+    const register = r.below(8);
+    const code: number[] = [...prefixes, ...MAP_BYTES[spec.map], spec.opcode + (spec.register ? register : 0)];
+    const memoryOperand = operands.find((o) => 'EMWQ'.includes(o.kind));
+    const bytes = memoryOperand ? operandBytes(memoryOperand, size) : 0;
+    let reg = spec.register ? register : r.below(8);
+    let rm = -1;
+    if (spec.exact !== undefined) code.push(spec.exact);
+    else if (spec.modrm) {
+      reg = spec.extension ?? reg;
+      const control = operands.some((o) => o.kind === 'C' || o.kind === 'D');
+      const toMemory =
+        !control && (spec.mod === 'memory' || (spec.mod === undefined && (r.below(5) < 3 || isPrefetchGroup(row))));
+      if (toMemory) {
+        // Locked accesses that cross a cache line make Linux slow the program down.
+        const atomic = lock || row.mnemonic === 'xchg';
+        if (!this.#memoryForm(code, reg, row, address16, bytes, atomic, operands)) return undefined;
+      } else {
+        rm = r.below(8);
+        code.push(0xc0 | (reg << 3) | rm);
+      }
+    }
+    this.#implicitMemory(plan, address16, size, repeat, code, reg);
+    this.#immediates(code, plan, size, address16);
+    this.#operandValues(plan, size, reg, rm);
+    if (code.length > 15) return undefined;
+
+    if (!lock || (lockable && rm < 0)) {
+      const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, true, this.#decoded);
+      // Another row's encoding, by a prefix.
+      if (status !== DECODE.ok || this.#decoded.rowIndex !== plan.index) return undefined;
+    }
+    const block = r.oneIn(2) && this.#mayRunOn(plan, code.length, size, rm);
+    const given = this.#encode(plan, code, repeat);
+    const count = this.#count(row, code);
+    const at = this.#eip;
+    return { number, row, size, code: Uint8Array.from(code), eip: at, given, block, memory: this.#memory, count };
+  }
+
+  /** Mostly in the middle; else across or near the page's or the window's end. */
+  #codeOffset(): number {
+    const r = this.#r;
+    if (!r.oneIn(10)) return r.between(0x200, 0xe00) + (r.oneIn(2) ? 0x1000 : 0);
+    return (r.oneIn(3) ? WINDOW.codeBytes : 0x1000) - r.between(1, 14);
+  }
+
+  #stackPointer(row: Row): number {
+    const r = this.#r;
+    const usesStack = row.options.stack !== undefined || row.mnemonic.startsWith('popf');
+    if (usesStack && r.oneIn(8)) {
+      const edge = r.pick([0, 0x1000, WINDOW.readOnlyFrom, WINDOW.dataBytes]);
+      return WINDOW.data + edge + r.between(-40, 40);
+    }
+    const offset = r.between(0x200, WINDOW.readOnlyFrom - 0x200);
+    return WINDOW.data + (r.oneIn(8) ? offset : offset & ~3);
+  }
+
+  /** Where an operand of so many bytes shall lie. */
+  #target(bytes: number, atomic: boolean): number {
+    const r = this.#r;
+    const size = Math.max(bytes, 1);
+    const aligned = 2 ** Math.min(Math.floor(Math.log2(size)), 4);
+    const inside = WINDOW.data + r.between(0x10, WINDOW.readOnlyFrom - size - 0x10);
+    if (atomic) {
+      if (r.oneIn(10)) return WINDOW.data + r.pick([-8, WINDOW.readOnlyFrom, WINDOW.dataBytes]);
+      const offset = inside & ~(LINE - 1);
+      return offset + r.below(LINE - size + 1);
+    }
+    switch (r.below(16)) {
+      case 0:
+        return WINDOW.data + 0x1000 * r.between(1, 2) - r.below(size + 1);
+      case 1:
+        return WINDOW.data + r.pick([WINDOW.readOnlyFrom, WINDOW.dataBytes]) - r.below(size + 1);
+      case 2:
+        return WINDOW.data + r.pick([0, WINDOW.readOnlyFrom + 0x800, 0x80_0000, -0x8000]) - r.below(size + 1);
+      case 3:
+      case 4:
+      case 5:
+        return inside;
+      default:
+        return inside & ~(aligned - 1);
+    }
+  }
+
+  /** ModRM, SIB and displacement, and register values that make the address. */
+  #memoryForm(
+    code: number[],
+    reg: number,
+    row: Row,
+    address16: boolean,
+    bytes: number,
+    atomic: boolean,
+    operands: readonly OperandSpec[],
+  ): boolean {
+    const r = this.#r;
+    const gpr = this.#gpr;
+    const accessed = row.options.access !== 'none' && row.mnemonic !== 'lea';
+    if (address16) {
+      const mod = r.below(3);
+      const rm = r.below(8);
+      const disp = r.u32();
+      code.push((mod << 6) | (reg << 3) | rm);
+      const dispBytes = mod === 2 || (mod === 0 && rm === 6) ? 2 : mod;
+      for (let i = 0; i < dispBytes; i++) code.push((disp >>> (i * 8)) & 0xff);
+      const base = mod === 0 && rm === 6 ? 0 : gpr[[3, 3, 5, 5, 6, 7, 5, 3][rm]] + (rm < 4 ? gpr[rm & 1 ? 7 : 6] : 0);
+      const signed = dispBytes === 1 ? (disp << 24) >> 24 : dispBytes === 2 ? disp : 0;
+      const at = (base + signed) & 0xffff;
+      // A bit offset may lead anywhere; and what crosses 64 KB is not the same everywhere.
+      if (accessed && (at + bytes > 0x1_0000 || isBitTest(row, operands))) return false;
+      return true;
+    }
+    const target = this.#target(bytes, atomic);
+    const usesStack = row.options.stack !== undefined;
+    const sib = r.oneIn(2);
+    const mod = r.below(3);
+    const scale = r.below(4);
+    const index = sib && !r.oneIn(4) ? r.below(8) : GPR.esp;
+    const base = sib ? r.below(8) : r.pick([0, 1, 2, 3, 5, 6, 7]);
+    const absolute = base === GPR.ebp && mod === 0;
+    if (r.oneIn(3) && index !== GPR.esp) gpr[index] = r.between(-64, 64);
+    const indexed = index === GPR.esp ? 0 : Math.imul(gpr[index], 1 << scale);
+    const dispBytes = absolute || mod === 2 ? 4 : mod;
+    let disp =
+      dispBytes === 4 ? (r.oneIn(2) ? r.word() : r.between(-300, 300)) | 0 : dispBytes === 1 ? r.between(-128, 127) : 0;
+    if (absolute) disp = (target - indexed) | 0;
+    else if (base === GPR.esp && usesStack) {
+      if (mod === 2) disp = (target - gpr[GPR.esp] - indexed) | 0;
+      else if (index !== GPR.esp && Math.abs(indexed | 0) > 256) return false;
+    } else if (base === index) {
+      if (mod === 2) disp = (target - gpr[base] - indexed) | 0;
+      else {
+        const share = 1 + (1 << scale);
+        gpr[base] = Math.floor(((target - disp) >>> 0) / share);
+      }
+    } else gpr[base] = target - disp - indexed;
+    code.push((mod << 6) | (reg << 3) | (sib ? 4 : base));
+    if (sib) code.push((scale << 6) | (index << 3) | base);
+    for (let i = 0; i < dispBytes; i++) code.push((disp >>> (i * 8)) & 0xff);
+    const scaled = index === GPR.esp ? 0 : Math.imul(gpr[index], 1 << scale);
+    let at = ((absolute ? 0 : gpr[base]) + scaled + disp) >>> 0;
+    if (row.options.popAddress && base === GPR.esp) at += 4;
+    if (isBitTest(row, operands)) {
+      // Bit numbers reach beyond the operand, in either direction.
+      if (reg !== base && reg !== index && !r.oneIn(20)) gpr[reg] = r.between(-4000, 4000);
+      const bits = gpr[reg] | 0;
+      const near = at + (bits >> 5) * 4;
+      const nearWord = at + (((bits << 16) >> 16) >> 4) * 2;
+      if (!harmless(near - 4, 12) || !harmless(nearWord - 4, 12)) return false;
+      if (atomic && ((near & 63) > 60 || (nearWord & 63) > 60)) return false;
+    } else if (accessed && !harmless(at, bytes)) return false;
+    if (atomic && (at & (LINE - 1)) + bytes > LINE) return false;
+    this.#memory = { at, bytes };
+    return true;
+  }
+
+  /** Strings, XLAT, MASKMOV and moffs; the stack's contents. */
+  #implicitMemory(plan: Plan, address16: boolean, size: number, repeat: boolean, code: number[], reg: number): void {
+    const r = this.#r;
+    const { row, operands } = plan;
+    const gpr = this.#gpr;
+    const bytes = size / 8;
+    if (operands.some((o) => o.kind === 'O')) {
+      const at = address16 ? r.below(0xfff0) : this.#target(bytes, false);
+      for (let i = 0; i < (address16 ? 2 : 4); i++) code.push((at >>> (i * 8)) & 0xff);
+      if (!address16) this.#memory = { at, bytes };
+    }
+    if (operands.some((o) => o.kind === 'X' || o.kind === 'Y')) {
+      gpr[GPR.esi] = this.#stringAddress();
+      gpr[GPR.edi] = r.oneIn(4) ? gpr[GPR.esi] + r.between(-20, 20) : this.#stringAddress();
+      if (repeat) {
+        gpr[GPR.ecx] = r.oneIn(12) ? r.between(41, 200) : r.below(12);
+        if (address16) gpr[GPR.ecx] += r.below(0x1_0000) * 0x1_0000;
+      }
+      if (address16) {
+        gpr[GPR.esi] = (gpr[GPR.esi] & 0xffff_0000) | r.between(0x100, 0xf000);
+        gpr[GPR.edi] = (gpr[GPR.edi] & 0xffff_0000) | r.between(0x100, 0xf000);
+      }
+    }
+    if (row.mnemonic === 'xlatb') gpr[GPR.ebx] = this.#target(1, false) - (gpr[GPR.eax] & 0xff);
+    if (row.mnemonic.startsWith('maskmov')) gpr[GPR.edi] = this.#target(reg < 0 ? 8 : 16, false);
+    if (row.mnemonic === 'leave') gpr[GPR.ebp] = this.#stackPointer(row);
+    if (row.mnemonic === 'enter') gpr[GPR.ebp] = this.#stackPointer(row);
+    if (row.mnemonic === 'clflush' && this.#memory === undefined && address16) return;
+  }
+
+  #stringAddress(): number {
+    const r = this.#r;
+    if (r.oneIn(6))
+      return WINDOW.data + r.pick([0, 0x1000, WINDOW.readOnlyFrom, WINDOW.dataBytes]) + r.between(-40, 40);
+    return WINDOW.data + r.between(0x400, WINDOW.readOnlyFrom - 0x400);
+  }
+
+  #immediates(code: number[], plan: Plan, size: number, address16: boolean): void {
+    const r = this.#r;
+    const put = (value: number, bytes: number): void => {
+      for (let i = 0; i < bytes; i++) code.push((value >>> (i * 8)) & 0xff);
+    };
+    const wide = size === 16 ? 2 : 4;
+    for (const o of plan.operands) {
+      if (o.kind === 'J') {
+        const bytes = o.type === 'b' ? 1 : wide;
+        put(this.#codeAddress() - this.#eip - code.length - bytes, bytes);
+      } else if (o.kind === 'I') {
+        if (plan.row.mnemonic === 'enter')
+          put(
+            o.type === 'w' ? (r.oneIn(8) ? r.word() : r.below(0x100)) : r.oneIn(2) ? 0 : r.below(64),
+            o.type === 'w' ? 2 : 1,
+          );
+        else if (plan.row.mnemonic === 'ret') put(r.oneIn(3) ? r.word() : r.below(64), 2);
+        else {
+          const value = r.word();
+          put(value, o.type === 'b' || o.type === 'bs' ? 1 : o.type === 'w' ? 2 : o.type === 'd' ? 4 : wide);
+        }
+      }
+    }
+    if (address16 && code.length > 15) code.length = 16;
+  }
+
+  #codeAddress(): number {
+    const r = this.#r;
+    const near = this.#eip + r.between(-120, 120);
+    const target = r.oneIn(3) ? WINDOW.code + r.below(WINDOW.codeBytes) : near;
+    return r.oneIn(20) ? r.word() : target;
+  }
+
+  /** Contents of the operand, and relations between operands that random ones seldom have. */
+  #operandValues(plan: Plan, size: number, reg: number, rm: number): void {
+    const r = this.#r;
+    const { row } = plan;
+    const gpr = this.#gpr;
+    const name = row.mnemonic;
+    const accumulatorBytes = size / 8;
+    const transfer = name === 'ret' || ((name === 'call' || name === 'jmp') && row.opcode.startsWith('FF'));
+    if (/^(div|idiv)$/.test(name) && r.below(4) !== 0) {
+      gpr[GPR.edx] = r.oneIn(2) ? (gpr[GPR.eax] & 0x8000_0000 ? 0xffff_ffff : 0) : r.between(-3, 300);
+      if (size === 8) gpr[GPR.eax] = r.between(-3000, 3000);
+    }
+    if (/^(popf|popfd|pop|ret|popa|leave)/.test(name)) {
+      const at = name === 'leave' ? gpr[GPR.ebp] : gpr[GPR.esp];
+      const bytes = new Uint8Array(name.startsWith('popa') ? 32 : 4);
+      r.fill(bytes, 0, bytes.length);
+      const view = new DataView(bytes.buffer);
+      if (name === 'ret') view.setUint32(0, this.#codeAddress() >>> 0, true);
+      if (name.startsWith('popf')) view.setUint32(0, r.u32(), true);
+      this.#patch(at, bytes);
+    }
+    if (this.#memory) {
+      const bytes = new Uint8Array(Math.max(this.#memory.bytes, 1));
+      const view = new DataView(bytes.buffer);
+      r.fill(bytes, 0, bytes.length);
+      if (name === 'fbld') for (let i = 0; i < 9; i++) bytes[i] = r.below(10) * 16 + r.below(10);
+      if (name === 'ldmxcsr') view.setUint32(0, this.#mxcsrImage(), true);
+      if (name === 'fxrstor') view.setUint32(FX.mxcsr, this.#mxcsrImage(), true);
+      if (transfer) {
+        const target = this.#codeAddress();
+        for (let i = 0; i < bytes.length; i++) bytes[i] = target >>> (i * 8);
+      }
+      if (name.startsWith('cmpxchg') && r.below(5) < 2) {
+        for (let i = 0; i < bytes.length; i++) bytes[i] = gpr[i < 4 ? GPR.eax : GPR.edx] >>> ((i & 3) * 8);
+      }
+      this.#patch(this.#memory.at, bytes);
+    } else if (rm >= 0) {
+      if (transfer && rm !== GPR.esp) gpr[rm] = this.#codeAddress();
+      if (name === 'cmpxchg' && r.below(5) < 2 && accumulatorBytes === 4 && rm !== GPR.esp) gpr[rm] = gpr[GPR.eax];
+    }
+    if (reg === GPR.ecx && rm === GPR.ecx) return;
+    if (SHIFTS.includes(name) && row.operands.includes('CL') && this.#memory === undefined && r.oneIn(2))
+      gpr[GPR.ecx] = (gpr[GPR.ecx] & ~0xff) | r.below(34);
+  }
+
+  #mxcsrImage(): number {
+    const r = this.#r;
+    return (r.oneIn(5) ? r.u32() & ~MXCSR_MISALIGNED : r.u32() & 0xffff) >>> 0;
+  }
+
+  /** Puts bytes into the writable part of the window, as far as they lie there. */
+  #patch(at: number, bytes: Uint8Array): void {
+    const from = Math.max(at - WINDOW.data, 0);
+    const to = Math.min(at - WINDOW.data + bytes.length, WINDOW.readOnlyFrom);
+    if (to <= from) return;
+    const skip = from - (at - WINDOW.data);
+    this.#patches.push({ offset: from, bytes: bytes.subarray(skip, skip + to - from) });
+  }
+
+  /** May what comes after the instruction run? Only when that is the window's filling, or not mapped. */
+  #mayRunOn(plan: Plan, length: number, size: number, rm: number): boolean {
+    const { row, operands } = plan;
+    const name = row.mnemonic;
+    // They show or change TF itself.
+    if (name.startsWith('pushf') || name.startsWith('popf')) return false;
+    const inside = (target: number): boolean =>
+      (target >= this.#eip && target < this.#eip + length) ||
+      (target >= WINDOW.data && target < WINDOW.data + WINDOW.dataBytes);
+    if (operands.some((o) => o.kind === 'J')) {
+      const d = this.#decoded;
+      if (d.row === undefined) return true;
+      const target = (this.#eip + length + d.imm) >>> 0;
+      return !inside(target) && size !== 16;
+    }
+    // Where these go is known by what was put there.
+    if (name === 'ret' || name === 'call' || name === 'jmp')
+      return rm >= 0 && rm !== GPR.esp && size === 32 && !inside(this.#gpr[rm]);
+    return true;
+  }
+
+  #encode(plan: Plan, code: readonly number[], repeat: boolean): Uint8Array {
+    const r = this.#r;
+    const patched = this.#patches.reduce((sum, p) => sum + 4 + p.bytes.length, 0);
+    const given = new Uint8Array(GIVEN.bytes + patched);
+    const view = new DataView(given.buffer);
+    const room = Math.min(code.length, WINDOW.code + WINDOW.codeBytes - this.#eip);
+    given.set(code.slice(0, room), GIVEN.code);
+    given[GIVEN.codeBytes] = room;
+    given[GIVEN.repeats] = repeat ? 1 : 0;
+    view.setUint32(GIVEN.eip, this.#eip, true);
+    for (let i = 0; i < 8; i++) view.setUint32(GIVEN.gpr + i * 4, this.#gpr[i], true);
+    const down = r.oneIn(plan.row.options.rep ? 3 : 8) ? EFLAGS.df : 0;
+    view.setUint32(GIVEN.eflags, (r.u32() & ARITHMETIC) | EFLAGS.if | EFLAGS.reserved1 | down, true);
+    this.#float(given, view);
+    view.setUint16(GIVEN.patches, this.#patches.length, true);
+    let at: number = GIVEN.bytes;
+    for (const { offset, bytes } of this.#patches) {
+      view.setUint16(at, offset, true);
+      view.setUint16(at + 2, bytes.length, true);
+      given.set(bytes, at + 4);
+      at += 4 + bytes.length;
+    }
+    return given;
+  }
+
+  #float(given: Uint8Array, view: DataView): void {
+    const r = this.#r;
+    const precision = r.pick([3, 3, 3, 2, 0]);
+    const masks = r.oneIn(4) ? r.below(64) : 0x3f;
+    const control = r.oneIn(3)
+      ? 0x37f
+      : 0x40 | masks | (precision << 8) | (r.below(4) << 10) | (r.oneIn(8) ? 0x1000 : 0);
+    const exceptions = r.oneIn(4) ? r.below(128) : 0;
+    // A pending exception stops all that waits for it.
+    const flags = r.oneIn(6) ? exceptions : exceptions & (control | 0x40);
+    const summary = flags & ~control & 0x3f ? 0x8080 : 0;
+    const conditions = r.u32() & 0x4700;
+    view.setUint16(GIVEN.fx + FX.control, control, true);
+    view.setUint16(GIVEN.fx + FX.status, flags | summary | conditions | (r.below(8) << 11), true);
+    given[GIVEN.fx + FX.tags] = r.pick([0xff, 0xff, 0xff, 0, r.u32() & 0xff, r.u32() & 0xff]);
+    const standard = r.oneIn(2);
+    const status = r.below(64);
+    const mode = (r.below(4) << 13) | (r.oneIn(3) ? 0x8000 : 0) | (r.oneIn(3) ? 0x40 : 0);
+    const mxcsr = standard ? 0x1f80 : mode | (r.oneIn(2) ? 0x1f80 : r.below(64) << 7) | status;
+    view.setUint32(GIVEN.fx + FX.mxcsr, mxcsr, true);
+    for (let i = 0; i < 8; i++) {
+      const st = GIVEN.fx + FX.st + i * 16;
+      r.fillExtended(given, st);
+      // MMX registers hold anything.
+      if (r.oneIn(3)) r.fill(given, st, 8);
+    }
+    for (let i = 0; i < 8; i++) r.fill(given, GIVEN.fx + FX.xmm + i * 16, 16);
+  }
+
+  #count(row: Row, code: readonly number[]): number {
+    if (!SHIFTS.includes(row.mnemonic)) return -1;
+    if (row.operands.endsWith(',1')) return 1;
+    return (row.operands.endsWith('CL') ? this.#gpr[GPR.ecx] : code[code.length - 1]) & 31;
+  }
+}
+
+/** 0F 0D with a register is NOP on Intel's processors, #UD on AMD's. */
+const isPrefetchGroup = (row: Row): boolean => row.opcode === '0F 0D';
+const isBitTest = (row: Row, operands: readonly OperandSpec[]): boolean =>
+  /^bt[src]?$/.test(row.mnemonic) && operands[1].kind === 'G';
+
+/** Bytes a memory operand has; the address-only ones count as one. */
+function operandBytes(o: OperandSpec, size: number): number {
+  const full = size === 16 ? 2 : 4;
+  const known: Readonly<Record<string, number>> = {
+    b: 1,
+    w: 2,
+    d: 4,
+    q: 8,
+    x: 16,
+    dq: 16,
+    t: 10,
+    s: 6,
+    p: 2 + full,
+    a: 2 * full,
+  };
+  if (o.type.startsWith('n')) return Number(o.type.slice(1));
+  return known[o.type] ?? (o.type === '' ? 1 : full);
+}
