@@ -41,10 +41,10 @@ const pushAll = (e: Ops): void => {
   setStackPointer(e, i32.sub(top, k32(8 * (bits / 8))));
 };
 
-/** The stored ESP is skipped. */
+/** Upwards from EDI. The stored ESP is skipped. */
 const popAll = (e: Ops): void => {
   const bits = stackBits(e);
-  const values = ALL.map((n, i) => ({ n, value: e.f.let(readStack(e, bits, (7 - i) * (bits / 8))) }));
+  const values = ALL.toReversed().map((n, i) => ({ n, value: e.f.let(readStack(e, bits, i * (bits / 8))) }));
   for (const { n, value } of values) if (n !== GPR.esp) setReg(e, bits, n, value);
   release(e, k32(8 * (bits / 8)));
 };

@@ -224,21 +224,16 @@ const lookAt =
     e.f.if(zeroFlag(e), () => e.write(0, answer));
   };
 
-/** ARPL: raises the RPL of the destination to that of the source; ZF tells whether it did. */
+/** ARPL: raises the RPL of the destination to that of the source, and writes only then; ZF tells whether it did. */
 const arpl = (e: Ops): void => {
   protectedOnly(e);
   const source = e.f.let(i32.and(e.read(1), k32(3)));
-  const raised = e.f.local('i32');
-  e.modify(0, (old) => {
-    const o = e.f.let(old);
-    e.f.set(raised, i32.ltU(i32.and(o, k32(3)), source));
-    return i32.or(i32.and(o, k32(~3)), e.f.let(maxOf(i32.and(o, k32(3)), source)));
-  });
+  const old = e.f.let(e.read(0));
+  const raised = e.f.let(i32.ltU(i32.and(old, k32(3)), source));
+  e.f.if(raised, () => e.write(0, e.f.let(i32.or(i32.and(old, k32(~3)), source))));
   const bits = i32.and(arithmeticBits(e), k32(~EFLAGS.zf));
-  setArithmeticBits(e, i32.or(bits, i32.mul(raised.get, k32(EFLAGS.zf))));
+  setArithmeticBits(e, i32.or(bits, i32.mul(raised, k32(EFLAGS.zf))));
 };
-/** Of two numbers 0..3. */
-const maxOf = (a: I32, b: I32): I32 => i32.add(a, i32.mul(i32.gtU(b, a), i32.sub(b, a)));
 
 const bound = (e: Ops): void => {
   const at = e.f.let(e.linear(1));

@@ -168,6 +168,7 @@ const restoreEnvironment = (e: Ops): void => {
 };
 
 const TEN = 10;
+const PAGE_BYTES = 4096;
 
 const saveAll = (e: Ops): void => {
   checkAvailable(e);
@@ -184,12 +185,18 @@ const saveAll = (e: Ops): void => {
   initialize(e);
 };
 
+/** Faults now if any byte of an image of at most a page cannot be read: its first byte, and the first one of its last page. */
+function probeRead(e: Ops, at: I32, byteCount: number): void {
+  e.f.drop(e.load(8, at));
+  const lastPage = e.f.let(i32.and(i32.add(at, k32(byteCount - 1)), k32(~(PAGE_BYTES - 1))));
+  e.f.drop(e.load(8, e.f.let(select(i32.gtU(lastPage, at), lastPage, at))));
+}
+
 const restoreAll = (e: Ops): void => {
   begin(e);
   const at = e.f.let(e.linear(0));
   const registers = environmentBytes(e);
-  // The image spans at most two pages: when its last byte can be read the registers can.
-  e.f.drop(e.load(8, i32.add(at, k32(registers + 8 * TEN - 1))));
+  probeRead(e, at, registers + 8 * TEN);
   loadEnvironment(e, at);
   times(e, 8, (n) => {
     const from = e.f.let(i32.add(at, i32.add(k32(registers), i32.mul(n.get, k32(TEN)))));
@@ -254,8 +261,7 @@ const fxsave = (e: Ops): void => {
 const fxrstor = (e: Ops): void => {
   const at = fxAddress(e);
   const get = (bits: 16 | 32, offset: number): I32 => e.f.let(e.load(bits, i32.add(at, k32(offset))));
-  // Aligned, so at most two pages: the last word tells whether both can be read.
-  get(32, FX.bytes - 4);
+  probeRead(e, at, FX.bytes);
   const mxcsr = get(32, FX.mxcsr);
   e.raiseIf(i32.and(mxcsr, k32(~MXCSR_MASK)), EXCEPTION.gp, k32(0));
   const first = get(32, 0);

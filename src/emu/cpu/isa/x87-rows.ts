@@ -240,16 +240,18 @@ const storing = (first: number, extension: number, pops: number, write: (e: Ops)
 /** Non-zero when an unmasked exception among the gathered flags keeps a store from happening. */
 const blocked = (e: Ops): I32 =>
   i32.and(i32.and(e.get(SCRATCH.flags), k32(BLOCKING)), i32.xor(e.get(STATE.fpuControl), k32(-1)));
-const unlessBlocked = (e: Ops, write: () => void): void => e.f.if(i32.eqz(blocked(e)), write);
+/** The page is looked at in either case: #PF comes before the exception is noted, as measured. */
+const unlessBlocked = (e: Ops, byteCount: number, write: () => void): void =>
+  e.f.if(i32.eqz(blocked(e)), write, () => e.probe(e.f.let(e.linear(0)), k32(byteCount)));
 
 const storeFloat = (first: number, extension: number, kind: 'F32' | 'F64', pops: number): Semantics =>
   storing(first, extension, pops, (e) => {
     if (kind === 'F32') {
       const bits = kernelValue(e, 'i32', 'x87StoreF32');
-      unlessBlocked(e, () => e.write(0, bits));
+      unlessBlocked(e, 4, () => e.write(0, bits));
     } else {
       const bits = kernelValue(e, 'i64', 'x87StoreF64');
-      unlessBlocked(e, () => e.write64(0, bits));
+      unlessBlocked(e, 8, () => e.write64(0, bits));
     }
   });
 const storeInteger = (
@@ -261,7 +263,7 @@ const storeInteger = (
 ): Semantics =>
   storing(first, extension, pops, (e) => {
     const value = kernelValue(e, 'i64', 'x87StoreInteger', k32(bits), k32(truncate ? 1 : 0));
-    unlessBlocked(e, () => {
+    unlessBlocked(e, bits / 8, () => {
       if (bits === 64) e.write64(0, value);
       else e.write(0, bits === 16 ? i32.and(i32.wrap(value), k32(0xffff)) : i32.wrap(value));
     });
@@ -269,7 +271,7 @@ const storeInteger = (
 const storeTen = (first: number, extension: number, kernel: string): Semantics =>
   storing(first, extension, 1, (e) => {
     kernelRun(e, kernel);
-    unlessBlocked(e, () => {
+    unlessBlocked(e, 10, () => {
       const at = e.f.let(e.linear(0));
       e.probe(at, k32(10));
       e.store64(at, e.f.let(e.get64(SCRATCH.result)));
