@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ANSWER_MS, BOOT_MS, prepare, state, type, untilScreen, untilSerial } from './support/machine-page.ts';
+import { ANSWER_MS, BOOT_MS, prepare, state, textOf, type, untilScreen, untilSerial } from './support/machine-page.ts';
 import { type Lab, openLab, type Visit } from './support/page-test.ts';
 
 let lab: Lab;
@@ -35,6 +35,6 @@ describe('the default guest', () => {
     await type(page, 'echo serial-$((40+2)); uname -m\n');
     await untilSerial(page, /\nserial-42\r\ni686/, ANSWER_MS);
     const rows = page.locator('.xterm-rows');
-    await expect.poll(() => rows.innerText(), { timeout: ANSWER_MS }).toContain('serial-42');
+    await expect.poll(() => textOf(rows), { timeout: ANSWER_MS }).toContain('serial-42');
   });
 });

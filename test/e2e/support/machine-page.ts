@@ -1,5 +1,5 @@
 /** What a person does with a machine, and what they see. */
-import type { Page } from 'playwright';
+import type { Locator, Page } from 'playwright';
 import { US_LAYOUT } from '#emu/devices/input/key-codes.ts';
 import type { DebugHandle } from '../../../src/display/ui/debug-handle.ts';
 
@@ -11,6 +11,8 @@ export const state = (page: Page): Promise<string> => page.evaluate(() => handle
 export const serialText = (page: Page): Promise<string> => page.evaluate(() => handle().serialText());
 export const screen = async (page: Page): Promise<string> =>
   (await page.evaluate(() => handle().screenText())).join('\n');
+
+export const textOf = async (locator: Locator): Promise<string> => (await locator.textContent()) ?? '';
 
 /** Inside the page: the function body is sent there. */
 declare function handle(): DebugHandle;
@@ -42,7 +44,7 @@ export async function until(
 /** Why there is no sense in waiting: the page says that something went wrong. */
 export const problemOf = (page: Page) => async (): Promise<string> => {
   const problem = page.getByTestId('problem').first();
-  return (await problem.isVisible()) ? (await problem.innerText()).replaceAll('\n', ' ') : '';
+  return (await problem.isVisible()) ? textOf(problem) : '';
 };
 
 export const untilScreen = (page: Page, pattern: RegExp, timeoutMs: number): Promise<string> =>
