@@ -6,7 +6,7 @@
 import type { Timers } from '#base/clock.ts';
 import type { GuestNs } from '#base/units.ts';
 import { PAGE_BYTES } from '#base/units.ts';
-import { IoBus } from '#emu/bus/io-bus.ts';
+import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { IrqLine } from '#emu/bus/wires.ts';
 import { ACPI_BOARD, COM_PORTS } from '#emu/devices/acpi/acpi-config.ts';
 import { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
@@ -37,6 +37,7 @@ import { type DriveName, Drives } from './drives.ts';
 import { FloatError } from './float-error.ts';
 import type { LinearLayout } from './linear-layout.ts';
 import { ByteBatch, SerialLine } from './serial-line.ts';
+import { WatchedIoBus } from './slice-watch.ts';
 
 /** Device and function numbers on PCI bus 0. */
 export const PCI_SLOT = {
@@ -89,7 +90,7 @@ export interface BoardParts {
 }
 
 export class Board {
-  readonly ports = new IoBus();
+  readonly ports: IoBus;
   readonly memory: PhysicalMemory;
   readonly pic: Pic8259Pair;
   readonly pit: Pit8254;
@@ -120,6 +121,7 @@ export class Board {
   constructor(parts: BoardParts) {
     const { config, events, layout, memory, timers } = parts;
     this.memory = memory;
+    this.ports = new WatchedIoBus(timers);
     this.pic = new Pic8259Pair({ onOutput: events.onInterruptRequest });
     // ISA devices, the SCI and the PIRQs may meet on any input.
     this.#wires = Array.from({ length: 16 }, (_, n) => new WiredOr(this.pic.irq(n)));
@@ -199,7 +201,7 @@ export class Board {
       timers,
       sci: this.#irq(ACPI_BOARD.sciIrq),
       pmMoved: (device, count) => windows.io(count, device),
-      smbusMoved: (device, count) => windows.io(count, device),
+      smbusMoved: (device, count) => windows.io(count, device, 1),
       onPowerOff: events.onPowerOff,
     });
     let mapWindow: (mapping: WindowMapping) => void = () => {};

@@ -2,7 +2,7 @@
  * Guest time: the host's monotonic clock while the machine runs, or counted instructions.
  * It starts at 0 at power-on, stands still while the machine is paused and goes on where a saved state left it.
  */
-import type { Clock, Timer, TimerQueue, Timers } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
 import { type GuestNs, guestNs } from '#base/units.ts';
 
 export interface GuestClock extends Clock {
@@ -82,39 +82,5 @@ export class InstructionClock implements GuestClock {
     const now = this.now();
     if (deadline > now) this.#skipped += deadline - now;
     return true;
-  }
-}
-
-/**
- * The machine's timers as its devices see them. A deadline set while the CPU runs, and earlier than where its slice was to
- * end, cuts the slice short.
- */
-export class SliceTimers implements Timers {
-  readonly #queue: TimerQueue;
-  readonly #onEarlier: () => void;
-  /** Guest time at which the slice in progress is to end; -1 between slices. */
-  sliceEnd = -1;
-
-  constructor(queue: TimerQueue, onEarlier: () => void) {
-    this.#queue = queue;
-    this.#onEarlier = onEarlier;
-  }
-
-  now(): GuestNs {
-    return this.#queue.now();
-  }
-
-  create(onExpired: (deadline: GuestNs) => void): Timer {
-    const timer = this.#queue.create(onExpired);
-    return {
-      arm: (deadline) => {
-        timer.arm(deadline);
-        if (deadline < this.sliceEnd) this.#onEarlier();
-      },
-      disarm: () => timer.disarm(),
-      get armed(): boolean {
-        return timer.armed;
-      },
-    };
   }
 }

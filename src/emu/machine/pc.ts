@@ -17,10 +17,11 @@ import { checkConfig, type MachineConfig, type MachineMedia, relabelled } from '
 import type { CpuParts, CpuPort } from './cpu-port.ts';
 import { prepareDirectBoot } from './direct-boot.ts';
 import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
-import { type GuestClock, HostClock, InstructionClock, SliceTimers } from './guest-clock.ts';
+import { type GuestClock, HostClock, InstructionClock } from './guest-clock.ts';
 import { KeyFeeder } from './key-feeder.ts';
 import { type LinearLayout, linearLayout } from './linear-layout.ts';
 import { SlicePlanner } from './slice-planner.ts';
+import { SliceWatch } from './slice-watch.ts';
 
 export type PcState = 'off' | 'running' | 'paused';
 
@@ -79,7 +80,7 @@ export class Pc {
   readonly #tables: MachineTables;
   readonly #clock: GuestClock;
   readonly #queue: TimerQueue;
-  readonly #timers: SliceTimers;
+  readonly #timers: SliceWatch;
   readonly #planner: SlicePlanner;
   #state: PcState = 'off';
   #resetWanted: ResetSource | undefined;
@@ -105,7 +106,7 @@ export class Pc {
         ? new HostClock(host.nowMs)
         : new InstructionClock(config.nsPerInstruction, () => cpu?.retired ?? 0);
     this.#queue = new TimerQueue(this.#clock);
-    this.#timers = new SliceTimers(this.#queue, () => cpu?.requestYield());
+    this.#timers = new SliceWatch(this.#queue, () => cpu?.requestYield());
     this.#planner = new SlicePlanner(config.nsPerInstruction);
     const system = config.firmware.system;
     const rom = system ? placeSystemRom(this.memory, system, this.#layout.systemRomAt) : undefined;
@@ -123,7 +124,7 @@ export class Pc {
       physical: this.memory,
       ports: this.board.ports,
       interrupts: this.board.pic,
-      tsc: () => this.#clock.now(),
+      tsc: () => this.#timers.now(),
       onFloatError: () => this.board.floatError.raise(),
     });
     this.cpu = cpu;
@@ -313,11 +314,11 @@ export class Pc {
     const start = this.#clock.now();
     const next = this.#queue.nextDeadline;
     const retired = cpu.retired;
-    this.#timers.sliceEnd = start + this.#planner.sliceNs;
+    this.#timers.begin(Math.min(next, start + this.#planner.sliceNs));
     const exit = cpu.run(this.#planner.budget(next - start));
-    this.#timers.sliceEnd = -1;
+    this.#timers.finish();
     const now = this.#clock.now();
-    if (exit === 'budget') this.#planner.measured(cpu.retired - retired, now - start);
+    if (exit === 'budget' || exit === 'yield') this.#planner.measured(cpu.retired - retired, now - start);
     if (exit === 'shutdown') this.#resetWanted ??= 'triple-fault';
     if (exit !== 'halt' || this.#resetWanted || this.#state !== 'running') return 0;
     const deadline = this.#queue.nextDeadline;

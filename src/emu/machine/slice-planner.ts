@@ -10,8 +10,8 @@ const FASTEST_PER_MS = 5_000_000;
 const LEAST = 500;
 /** A guest that counts instructions sees time only between slices. */
 const COUNTED_SLICE = 2000;
-/** Share of the newest measurement. */
-const SMOOTHING = 0.25;
+/** Share of the newest measurement when the guest got faster; a slower one counts at once. */
+const SMOOTHING = 0.1;
 
 export class SlicePlanner {
   readonly #nsPerInstruction: number | null;
@@ -40,7 +40,7 @@ export class SlicePlanner {
   measured(instructions: number, ns: number): void {
     if (instructions < LEAST) return;
     const perMs = ns > 0 ? (instructions * 1e6) / ns : FASTEST_PER_MS;
-    const smoothed = this.#perMs + (perMs - this.#perMs) * SMOOTHING;
+    const smoothed = perMs < this.#perMs ? perMs : this.#perMs + (perMs - this.#perMs) * SMOOTHING;
     this.#perMs = Math.min(FASTEST_PER_MS, Math.max(SLOWEST_PER_MS, smoothed));
   }
 }

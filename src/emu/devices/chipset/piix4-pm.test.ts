@@ -94,6 +94,21 @@ describe('PM timer', () => {
     expect(sci).toBe(true);
   });
 
+  it('never runs backwards, whatever time a read takes', () => {
+    const now = clock.now.bind(clock);
+    clock.now = () => {
+      clock.advance(97);
+      return now();
+    };
+    let last = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const value = ports.read(PM + 8, 4);
+      expect(value).toBeGreaterThanOrEqual(last);
+      last = value;
+    }
+    expect(last).toBeGreaterThan(0x1000);
+  });
+
   it('keeps no timer armed for guests that do not enable it', () => {
     expect(timers.nextDeadline).toBe(Number.POSITIVE_INFINITY);
   });

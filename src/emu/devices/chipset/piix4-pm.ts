@@ -256,20 +256,21 @@ export class Piix4Pm implements PciFunction, Saveable<Piix4PmState> {
     return this.#pm1Status | (this.#carries() !== this.#timerCarriesSeen ? PM1_EVENT.timer : 0);
   }
 
+  /** All bytes of an access are of one moment: a torn timer would run backwards. */
   #read(offset: number, width: Width): number {
+    const ticks = pmTicks(this.#parts.timers.now());
     let value = 0;
-    for (let i = width - 1; i >= 0; i--) value = (value << 8) | this.#readByte(offset + i);
+    for (let i = width - 1; i >= 0; i--) value = (value << 8) | this.#readByte(offset + i, ticks);
     return value >>> 0;
   }
 
-  #readByte(offset: number): number {
+  #readByte(offset: number, ticks: number): number {
     const high = (offset & 1) * 8;
     if (offset < PM_BLOCK.pm1Enable) return (this.#status() >> high) & 0xff;
     if (offset < PM_BLOCK.pm1Control) return (this.#pm1Enable >> high) & 0xff;
     if (offset < PM_BLOCK.pm1Control + 2) return (this.#pm1Control >> high) & 0xff;
     if (offset >= PM_BLOCK.timer && offset < PM_BLOCK.timer + 4) {
-      const counter = pmTicks(this.#parts.timers.now()) % 2 ** 24;
-      return (counter >>> ((offset - PM_BLOCK.timer) * 8)) & 0xff;
+      return ((ticks % 2 ** 24) >>> ((offset - PM_BLOCK.timer) * 8)) & 0xff;
     }
     return this.#others[offset];
   }
