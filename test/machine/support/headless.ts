@@ -1,0 +1,166 @@
+/**
+ * A machine of the built command, as a script has it: `tabbox run` in a process of its own, serial line on its standard
+ * input and output, monitor on a socket.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+// @ts-expect-error: plain JavaScript, for it runs before anything is installed
+import { guestsDirectory } from '../../../server/bin/prepare.mjs';
+
+const COMMAND = fileURLToPath(new URL('../../../dist/node/main.js', import.meta.url));
+
+/** A file that `npm run guests` has made. */
+export const guest = (name: string): string => join(guestsDirectory() as string, name);
+
+export interface Ended {
+  /** Exit status, or -1 when a signal ended it. */
+  readonly status: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
+export class Headless {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #folder: string;
+  readonly #monitorPath: string;
+  #monitor: Promise<Socket> | undefined;
+  #answers = '';
+  #output = '';
+  #errors = '';
+  readonly #ended: Promise<Ended>;
+  #alive = true;
+
+  constructor(args: readonly string[]) {
+    this.#folder = mkdtempSync(join(tmpdir(), 'tabbox-machine-'));
+    this.#monitorPath = join(this.#folder, 'monitor');
+    const all = ['run', ...args, '--serial', 'stdio', '--monitor', `unix:${this.#monitorPath}`];
+    this.#process = spawn(process.execPath, [COMMAND, ...all], { stdio: 'pipe' });
+    this.#process.stdout.on('data', (bytes: Buffer) => {
+      this.#output += bytes.toString('latin1');
+    });
+    this.#process.stderr.on('data', (bytes: Buffer) => {
+      this.#errors += bytes.toString();
+    });
+    this.#process.stdin.on('error', () => {});
+    this.#ended = new Promise((resolve) => {
+      this.#process.on('exit', (code) => {
+        this.#alive = false;
+        rmSync(this.#folder, { recursive: true, force: true });
+        resolve({ status: code ?? -1, output: this.#output, errors: this.#errors });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+  get output(): string {
+    return this.#output;
+  }
+  get ended(): Promise<Ended> {
+    return this.#ended;
+  }
+
+  /** Types on the serial line. */
+  type(text: string): void {
+    this.#process.stdin.write(text);
+  }
+
+  /** Waits for text on the serial line, after what was there `from`. @returns what came up to it */
+  async serial(wanted: string | RegExp, seconds: number, from = 0): Promise<string> {
+    return await this.#until(`${wanted} on the serial line`, seconds, () => {
+      const here = this.#output.slice(from);
+      const found = typeof wanted === 'string' ? here.includes(wanted) : wanted.test(here);
+      return found ? here : undefined;
+    });
+  }
+
+  /** Waits for text on the screen. @returns the screen's lines */
+  async screen(wanted: RegExp, seconds: number): Promise<string> {
+    let last = '';
+    return await this.#until(`${wanted} on the screen`, seconds, async () => {
+      last = await this.screenText();
+      return wanted.test(last) ? last : undefined;
+    }).catch((cause: unknown) => {
+      throw new Error(`${cause instanceof Error ? cause.message : cause}\nthe screen shows:\n${last}`);
+    });
+  }
+
+  async screenText(): Promise<string> {
+    const reply = await this.command('screentext');
+    return reply.split('\n').slice(0, -1).join('\n');
+  }
+
+  /** One monitor command; its data lines and the last line `ok`. @throws Error what the machine answered */
+  async command(line: string): Promise<string> {
+    const socket = await this.#connected();
+    this.#answers = '';
+    socket.write(`${line}\n`);
+    const reply = await this.#until(`an answer to ${line}`, 60, () => {
+      const done = /^(ok|error: .*)\n/m.exec(this.#answers);
+      return done ? this.#answers.slice(0, done.index + done[0].length - 1) : undefined;
+    });
+    const failure = /^error: .*/m.exec(reply);
+    if (failure) throw new Error(`${line}: ${failure[0]}`);
+    return reply;
+  }
+
+  /** Ends the process at once, as a crash does. */
+  async kill(): Promise<Ended> {
+    if (this.#alive) this.#process.kill('SIGKILL');
+    return await this.#ended;
+  }
+
+  async #connected(): Promise<Socket> {
+    this.#monitor ??= this.#until('the monitor', 30, async () => {
+      const socket = connect(this.#monitorPath);
+      const ready = await new Promise<boolean>((resolve) => {
+        socket.once('connect', () => resolve(true));
+        socket.once('error', () => resolve(false));
+      });
+      if (!ready) return undefined;
+      socket.on('error', () => {});
+      socket.on('data', (bytes) => {
+        this.#answers += bytes.toString();
+      });
+      return socket;
+    });
+    return await this.#monitor;
+  }
+
+  async #until<T>(what: string, seconds: number, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+    const end = Date.now() + seconds * 1000;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined) return found;
+      const why = this.#alive ? `not within ${seconds} s` : 'the machine has ended';
+      if (!this.#alive || Date.now() > end) {
+        throw new Error(`no ${what}: ${why}\n${this.#output.slice(-2000)}\n${this.#errors.slice(-2000)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** Runs the command to its end. */
+export async function runToEnd(args: readonly string[], seconds = 60): Promise<Ended> {
+  const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    output += bytes.toString('latin1');
+  });
+  child.stderr.on('data', (bytes: Buffer) => {
+    errors += bytes.toString();
+  });
+  const late = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
+  const status = await new Promise<number>((resolve) => {
+    child.on('exit', (code) => resolve(code ?? -1));
+  });
+  clearTimeout(late);
+  return { status, output, errors };
+}
