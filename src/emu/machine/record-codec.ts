@@ -2,10 +2,11 @@
  * Plain records as JSON with their bytes beside it: typed arrays go into one block of bytes, everything else JSON cannot
  * say gets an object with a key of its own.
  */
-import { CodedError } from '#base/errors.ts';
+import { CodedError, unreachable } from '#base/errors.ts';
 
 const ARRAYS = {
   Uint8Array,
+  Uint8ClampedArray,
   Int8Array,
   Uint16Array,
   Int16Array,
@@ -40,7 +41,9 @@ export function encodeRecord(record: unknown): EncodedRecord {
     }
     if (typeof value !== 'object' || value === null) return value;
     if (ArrayBuffer.isView(value)) {
-      const name = value.constructor.name;
+      // A host's own subclass counts as what it is.
+      const name = Object.prototype.toString.call(value).slice(8, -1);
+      if (!Object.hasOwn(ARRAYS, name)) unreachable(`a record holds a ${name}`);
       const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
       const at = byteCount;
       pieces.push(bytes);
