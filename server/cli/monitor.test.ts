@@ -1,0 +1,158 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CodedError } from '#base/errors.ts';
+import { MONITOR_HELP, type MonitorCommand, parseMonitorLine } from './monitor-commands.ts';
+import { answer, type Execute, serveLines, serveSocket } from './monitor-server.ts';
+import { EscapeFilter } from './terminal.ts';
+
+describe('the monitor’s language', () => {
+  it.each<[string, MonitorCommand]>([
+    ['pause', { verb: 'pause' }],
+    ['  acpipowerbutton \r', { verb: 'acpipowerbutton' }],
+    ['savestate', { verb: 'savestate', path: undefined }],
+    ['savestate "/tmp/my machine"', { verb: 'savestate', path: '/tmp/my machine' }],
+    ['screenshotpng /tmp/a b.png', { verb: 'screenshotpng', path: '/tmp/a b.png' }],
+    ['keyboardputscancode 1d 38 e0 53', { verb: 'keyboardputscancode', codes: [0x1d, 0x38, 0xe0, 0x53] }],
+    ['mouse -5 7', { verb: 'mouse', dx: -5, dy: 7, dz: 0, buttons: 0 }],
+    ['mouse 0 0 -1 3', { verb: 'mouse', dx: 0, dy: 0, dz: -1, buttons: 3 }],
+    ['eject cdrom', { verb: 'eject', drive: 'cdrom', force: false }],
+    ['eject floppy force', { verb: 'eject', drive: 'floppy', force: true }],
+    ["insert cdrom 'a b.iso'", { verb: 'insert', drive: 'cdrom', path: 'a b.iso' }],
+  ])('reads %j', (line, command) => {
+    expect(parseMonitorLine(line)).toEqual(command);
+  });
+
+  it('types text with its spaces and escapes', () => {
+    const keys = (line: string): unknown => {
+      const command = parseMonitorLine(line);
+      return command?.verb === 'keyboardputstring' ? command.keys.map((k) => k[0]) : undefined;
+    };
+    // a: 1e, b: 30, space: 39, Enter: 1c, Escape: 01, backslash: 2b, n: 31.
+    expect(keys('keyboardputstring a b\\n')).toEqual([0x1e, 0x39, 0x30, 0x1c]);
+    expect(keys('keyboardputstring  a')).toEqual([0x39, 0x1e]);
+    expect(keys('keyboardputstring \\e\\\\n')).toEqual([0x01, 0x2b, 0x31]);
+  });
+
+  it('takes an empty line for nothing', () => {
+    expect(parseMonitorLine(' \t')).toBeUndefined();
+  });
+
+  it.each([
+    ['reboot', /no command 'reboot'/],
+    ['pause now', /no arguments/],
+    ['keyboardputscancode', /scan code|hexadecimal/],
+    ['keyboardputscancode zz', /zz/],
+    ['keyboardputstring', /takes a text/],
+    ['keyboardputstring ü', /no key/],
+    ['screenshotpng', /name of a file/],
+    ['mouse 1', /DX DY/],
+    ['mouse 1 x', /DX DY/],
+    ['mouse 1 1 1 8', /buttons/],
+    ['eject', /cdrom or floppy/],
+    ['eject cdrom now', /force/],
+    ['insert cdrom', /name of a file/],
+    ['insert hda x', /cdrom or floppy/],
+  ])('says what is wrong with %j', (line, message) => {
+    expect(() => parseMonitorLine(line)).toThrow(message);
+  });
+
+  it('never throws anything but a CodedError', () => {
+    const verbs = MONITOR_HELP.map((line) => line.split(/[ ,]/)[0]);
+    fc.assert(
+      fc.property(fc.constantFrom('', ...verbs), fc.string(), (verb, rest) => {
+        try {
+          parseMonitorLine(`${verb} ${rest}`);
+        } catch (error) {
+          expect(error).toBeInstanceOf(CodedError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('its answers', () => {
+  const execute: Execute = async (command) => {
+    // The first takes longer than the second.
+    if (command.verb === 'screentext') await new Promise((resolve) => setTimeout(resolve, 20));
+    if (command.verb === 'eject') return { lines: [], error: 'the guest has locked\nthe CD drive' };
+    return { lines: command.verb === 'screentext' ? ['ok', '', ' x'] : [], error: undefined };
+  };
+
+  it('put a space before every line of data and end with ok or error', async () => {
+    expect(await answer('screentext', execute)).toBe(' ok\n \n  x\nok\n');
+    expect(await answer('eject cdrom', execute)).toBe('error: the guest has locked the CD drive\n');
+    expect(await answer('what', execute)).toMatch(/^error: there is no command 'what'.*\n$/);
+    expect(await answer('', execute)).toBeUndefined();
+    const help = (await answer('help', execute)) ?? '';
+    expect(
+      help
+        .split('\n')
+        .slice(0, -2)
+        .every((line) => line.startsWith(' ')),
+    ).toBe(true);
+  });
+
+  it('keep the order of the commands', async () => {
+    const input = new PassThrough();
+    const output: string[] = [];
+    const done = new Promise<void>((resolve) => {
+      serveLines(
+        input,
+        {
+          write: (text) => {
+            output.push(text);
+            if (output.length === 3) resolve();
+          },
+        },
+        execute,
+      );
+    });
+    input.write('screentext\npause\neject cd');
+    input.end('rom\n');
+    await done;
+    expect(output.map((text) => text.split('\n').at(-2))).toEqual(['ok', 'ok', expect.stringMatching(/^error/)]);
+  });
+
+  it('come through a socket, which goes away at the end', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tabbox-monitor-'));
+    const path = join(folder, 'monitor');
+    const close = await serveSocket(path, execute);
+    const client = connect(path);
+    const text = await new Promise<string>((resolve) => {
+      client.once('data', (bytes) => resolve(String(bytes)));
+      client.write('pause\n');
+    });
+    expect(text).toBe('ok\n');
+    client.destroy();
+    close();
+    await expect(serveSocket(join(folder, 'no', 'such'), execute)).rejects.toThrow(/cannot listen/);
+    // What a killed process left is in nobody's way.
+    const again = await serveSocket(path, execute);
+    again();
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('the terminal’s escape key', () => {
+  const typed = (...chunks: string[]) => {
+    const keys: string[] = [];
+    const filter = new EscapeFilter((key) => keys.push(key));
+    const bytes = chunks.flatMap((chunk) => [...filter.filter(Buffer.from(chunk, 'latin1'))]);
+    return { text: String.fromCharCode(...bytes), keys };
+  };
+
+  it('lets everything else through', () => {
+    expect(typed('ls\r\x03\x1b[A')).toEqual({ text: 'ls\r\x03\x1b[A', keys: [] });
+  });
+
+  it('works across chunks and doubles for itself', () => {
+    expect(typed('a\x01', 'xb')).toEqual({ text: 'ab', keys: ['quit'] });
+    expect(typed('\x01\x01\x01h\x01?')).toEqual({ text: '\x01', keys: ['help'] });
+  });
+});

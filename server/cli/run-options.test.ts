@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CodedError } from '#base/errors.ts';
+import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
+
+function parse(...args: string[]): RunOptions {
+  const options = parseRunOptions(args);
+  if (options === 'help') throw new Error('help was not asked for');
+  return options;
+}
+
+const complaint = (...args: string[]): string => {
+  try {
+    parse(...args);
+  } catch (error) {
+    if (error instanceof CodedError && error.code === 'usage') return error.message;
+    throw error;
+  }
+  return '';
+};
+
+describe('tabbox run', () => {
+  it('takes a direct boot', () => {
+    const options = parse('--kernel', 'k', '--initrd', 'a', '--initrd=b c', '--append', 'console=ttyS0 x=-1');
+    expect(options).toMatchObject({ kernel: 'k', initrds: ['a', 'b c'], append: 'console=ttyS0 x=-1' });
+  });
+
+  it('takes drives, memory and a boot order', () => {
+    const options = parse(
+      ...['--hda', 'd.img', '--hdb', 'e.img,ro', '--cdrom', 'c.iso', '--floppy', 'f.img'],
+      ...['--memory', '1024', '--boot1', 'dvd', '--boot2', 'none', '--boot3', 'disk'],
+    );
+    expect(options).toMatchObject({
+      hda: { path: 'd.img', readOnly: false },
+      hdb: { path: 'e.img', readOnly: true },
+      cdrom: 'c.iso',
+      floppy: 'f.img',
+      memoryMb: 1024,
+      bootOrder: ['cdrom', 'disk'],
+    });
+    expect(parse('--boot1', 'none').bootOrder).toEqual([]);
+    expect(parse().bootOrder).toBeUndefined();
+  });
+
+  it('takes places for bytes', () => {
+    const options = parse(
+      ...['--serial', 'stdio', '--serial', 'file:/tmp/a:b', '--serial', 'none', '--monitor', 'unix:/run/m'],
+      ...['--debugcon', 'file:x', '--firmware-log', 'stdio'],
+    );
+    expect(options).toMatchObject({
+      serial: [{ kind: 'stdio' }, { kind: 'file', path: '/tmp/a:b' }, { kind: 'none' }],
+      monitor: { kind: 'unix', path: '/run/m' },
+      debugcon: { kind: 'file', path: 'x' },
+      firmwareLog: { kind: 'stdio' },
+    });
+  });
+
+  it('takes ports, clocks and states', () => {
+    expect(parse('--debug-exit', '0xf4').debugExitPort).toBe(0xf4);
+    expect(parse('--debug-exit', '1281').debugExitPort).toBe(0x501);
+    expect(parse('--rtc', '2000-02-29T12:00:00Z').rtcStartUnixMs).toBe(Date.UTC(2000, 1, 29, 12));
+    expect(parse('--rtc', 'local').localTime).toBe(true);
+    expect(parse('--clock-ns', '12.5').nsPerInstruction).toBe(12.5);
+    expect(parse('--restore-state', 's', '--hda', 'moved.img')).toMatchObject({ restoreState: 's' });
+  });
+
+  it.each([
+    [['--memory', '0'], /--memory takes 1 to/],
+    [['--memory', '1e3'], /'1e3'/],
+    [['--memory', '99999'], /--memory takes/],
+    [['--boot2', 'cdrom'], /--boot2 takes disk, dvd/],
+    [['--boot1', 'toString'], /--boot1 takes/],
+    [['--serial', 'tcp:1'], /--serial takes stdio/],
+    [['--serial', 'none', '--serial', 'x'], /COM2/],
+    [['--serial', 'file:'], /--serial takes/],
+    [Array.from({ length: 10 }, (_, i) => (i % 2 ? 'none' : '--serial')), /four serial ports/],
+    [['--monitor', 'file:x'], /--monitor takes stdio or unix/],
+    [['--monitor', 'stdio', '--serial', 'stdio'], /only one/],
+    [['--serial', 'stdio', '--serial', 'stdio'], /only one/],
+    [['--debug-exit', '65535'], /--debug-exit takes/],
+    [['--debug-exit', 'f4'], /--debug-exit takes/],
+    [['--rtc', 'tomorrow'], /--rtc takes/],
+    [['--rtc', '1969-01-01'], /--rtc takes/],
+    [['--clock-ns', '0'], /--clock-ns takes/],
+    [['--initrd', 'x'], /--initrd needs --kernel/],
+    [['--append', 'x'], /--append needs --kernel/],
+    [['--restore-state', 's', '--memory', '64'], /--memory cannot change/],
+    [['--restore-state', 's', '--kernel', 'k'], /--kernel cannot change/],
+    [['--hdz', 'x'], /unknown option '--hdz'/],
+    [['--hda'], /'--hda/],
+    [['stray'], /stray/],
+    [['--no-reboot=1'], /no-reboot/],
+  ])('says what is wrong with %j', (args, message) => {
+    expect(complaint(...args)).toMatch(message);
+  });
+
+  it('never throws anything but a usage error', () => {
+    const word = fc.oneof(
+      fc.string(),
+      fc.constantFrom(
+        '--hda',
+        '--memory',
+        '--serial',
+        '--boot1',
+        '--rtc',
+        '--kernel',
+        '--',
+        '-h',
+        '--clock-ns',
+        'stdio',
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 6 }), (args) => {
+        try {
+          parseRunOptions(args);
+        } catch (error) {
+          expect(error).toBeInstanceOf(CodedError);
+        }
+      }),
+    );
+  });
+
+  it('documents every option', () => {
+    expect(parseRunOptions(['--help'])).toBe('help');
+    const options = [
+      ...['kernel', 'initrd', 'append', 'hda', 'hdb', 'cdrom', 'floppy', 'memory', 'boot1', 'serial', 'monitor'],
+      ...['debugcon', 'firmware-log', 'debug-exit', 'save-state', 'restore-state', 'bios', 'vga-bios', 'no-reboot'],
+      ...['rtc', 'clock-ns'],
+    ];
+    expect(options.filter((name) => !RUN_HELP.includes(`--${name} `))).toEqual([]);
+  });
+});
