@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { ByteRingReader, ByteRingWriter } from '#emu/host/byte-ring.ts';
+import { SharedFrame } from '#emu/host/frame.ts';
+import type { MachineEvent, MachineLinks, MachineSpec } from './machine-protocol.ts';
+import { MachineService } from './machine-service.ts';
+
+/** Sends 0, 1, 2 ... 255, 0 ... to the first serial port for ever. */
+const COUNTER = [0xba, 0xf8, 0x03, 0x30, 0xc0, 0xee, 0xfe, 0xc0, 0xeb, 0xfb];
+/** Sends every byte of the serial port back with 1 added: in line status, wait for bit 0, in, inc, out. */
+const ECHO = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xfe, 0xc0, 0xee, 0xeb, 0xef];
+/** cli; hlt */
+const SLEEP = [0xfa, 0xf4, 0xeb, 0xfd];
+
+function rom(code: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(65_536);
+  bytes.set(code, 0);
+  bytes.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  return bytes;
+}
+
+const spec = (code: readonly number[], changes: Partial<MachineSpec> = {}): MachineSpec => ({
+  ...{ memoryMb: 1, uuid: new Uint8Array(16), bootOrder: [], clockOffsetMinutes: 0, directBoot: undefined },
+  ...{ bios: rom(code), vgaBios: rom([]).subarray(0, 32_768), savedState: undefined },
+  drives: [{ slot: 'hdc', medium: 'optical', ring: undefined }],
+  doorbell: new SharedArrayBuffer(4),
+  ...changes,
+});
+
+let service: MachineService;
+let events: MachineEvent[] = [];
+
+function start(what: MachineSpec): MachineLinks {
+  // A list of its own: the machine before this one may still have something to say.
+  const mine: MachineEvent[] = [];
+  events = mine;
+  service = new MachineService({
+    nowMs: () => performance.now(),
+    unixMs: () => 1e12,
+    yieldNow: () => new Promise((resolve) => setImmediate(resolve)),
+    sleep: async (words, index, value, ms) => {
+      await Atomics.waitAsync(words, index, value, ms).value;
+    },
+  });
+  service.subscribe((event) => mine.push(event));
+  return service.start(what);
+}
+
+const settle = (ms = 50) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function read(reader: ByteRingReader, count: number): Promise<number[]> {
+  const got: number[] = [];
+  const into = new Uint8Array(1000);
+  for (let i = 0; i < 400 && got.length < count; i++) {
+    got.push(...into.subarray(0, reader.read(into)));
+    await settle(1);
+  }
+  return got;
+}
+
+afterEach(() => service.powerOff());
+
+describe('machine service', () => {
+  it('stops the guest while the console is full, and loses nothing', async () => {
+    const links = start(spec(COUNTER));
+    const reader = new ByteRingReader(links.serialFromGuest);
+    await settle(200);
+    const full = reader.available;
+    const { instructions } = service.stats();
+    await settle(100);
+    expect(service.stats().instructions).toBe(instructions);
+    const got = await read(reader, full + 50_000);
+    expect(got.length).toBeGreaterThanOrEqual(full + 50_000);
+    expect(got.findIndex((byte, i) => byte !== (i & 0xff))).toBe(-1);
+  });
+
+  it('hands over what is typed into the console at the guest’s pace', async () => {
+    const what = spec(ECHO);
+    const links = start(what);
+    const writer = new ByteRingWriter(links.serialToGuest, new Int32Array(what.doorbell));
+    const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => i % 200);
+    expect(writer.write(bytes)).toBe(bytes.length);
+    const got = await read(new ByteRingReader(links.serialFromGuest), bytes.length);
+    expect(got).toEqual([...bytes].map((byte) => byte + 1));
+  });
+
+  it('publishes a picture and sleeps with a sleeping guest', async () => {
+    const links = start(spec(SLEEP));
+    await settle(200);
+    expect(new SharedFrame(links.frameBuffer, links.frameOffset, links.vram.length).generation).toBeGreaterThan(0);
+    service.stats();
+    await settle(300);
+    const { haltedShare, state } = service.stats();
+    expect(state).toBe('running');
+    expect(haltedShare).toBeGreaterThan(0.8);
+  });
+
+  it('tells of every state once', async () => {
+    start(spec(SLEEP));
+    service.pause();
+    service.pause();
+    await settle();
+    expect(service.stats().state).toBe('paused');
+    service.resume();
+    service.powerOff();
+    await settle();
+    const states = events.flatMap((event) => (event.kind === 'state' ? [event.state] : []));
+    expect(states).toEqual(['running', 'paused', 'running', 'off']);
+    expect(() => service.pause()).toThrow(expect.objectContaining({ code: 'off' }));
+  });
+
+  it('goes on from a saved state, in another machine', async () => {
+    start(spec(COUNTER));
+    await expect(service.saveState()).rejects.toMatchObject({ code: 'busy' });
+    service.pause();
+    await settle();
+    const state = new Uint8Array(await (await service.saveState()).arrayBuffer());
+    service.powerOff();
+    const links = start(spec([], { savedState: state }));
+    const got = await read(new ByteRingReader(links.serialFromGuest), 1000);
+    expect(got.slice(0, 1000).every((byte, i) => i === 0 || byte === ((got[i - 1] + 1) & 0xff))).toBe(true);
+    expect(got.length).toBeGreaterThanOrEqual(1000);
+  });
+
+  it('refuses a broken saved state and what is typed in vain', async () => {
+    const broken = spec(SLEEP, { savedState: new Uint8Array(100) });
+    expect(() => start(broken)).toThrow(expect.objectContaining({ code: 'bad-state' }));
+    start(spec(SLEEP));
+    expect(() => service.typeText('€')).toThrow(expect.objectContaining({ code: 'no-key' }));
+    expect(() => service.pressKeys('Ctrl-Nonsense')).toThrow(expect.objectContaining({ code: 'unknown-key' }));
+  });
+});
