@@ -11,12 +11,14 @@
  * image of 112 bytes, from which the x87 part is loaded, then the FXSAVE image).
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -32,7 +34,8 @@ enum {
   MAX_CHANGES = 2048,
   MAX_STEPS = 5000,
   TF = 0x100,
-  TRAP_DEBUG = 1
+  TRAP_DEBUG = 1,
+  FLAT_CODE = 0x23
 };
 
 struct __attribute__((packed)) given {
@@ -42,6 +45,7 @@ struct __attribute__((packed)) given {
   uint32_t eflags;
   uint8_t fx[FX_BYTES];
   uint8_t code_bytes, repeats;
+  uint16_t cs, ss, ds, es;
   uint16_t patches; /* each: uint16 offset, uint16 bytes, the bytes */
 };
 
@@ -65,6 +69,22 @@ static struct given current;
 static int active;
 static uint32_t steps;
 static uint8_t *output;
+
+/* Segments of the local descriptor table, from entry 1 on: SEGMENTS in test/cpu/oracle/layout.ts. */
+static struct user_desc segments[] = {
+    {.base_addr = CODE_BASE, .limit = 0xfffff, .seg_32bit = 0, .contents = MODIFY_LDT_CONTENTS_CODE},
+    {.base_addr = CODE_BASE, .limit = 0xfffff, .seg_32bit = 1, .contents = MODIFY_LDT_CONTENTS_CODE},
+    {.base_addr = DATA_BASE, .limit = 0x3fff, .seg_32bit = 0, .contents = MODIFY_LDT_CONTENTS_DATA},
+    {.base_addr = DATA_BASE, .limit = 0x27fa, .seg_32bit = 1, .contents = MODIFY_LDT_CONTENTS_DATA},
+    {.base_addr = DATA_BASE, .limit = 0x07ff, .seg_32bit = 1, .contents = MODIFY_LDT_CONTENTS_STACK},
+    {.base_addr = DATA_BASE, .limit = 0x3fff, .seg_32bit = 1, .contents = MODIFY_LDT_CONTENTS_DATA, .read_exec_only = 1},
+    {.base_addr = DATA_BASE, .limit = 0x07ff, .seg_32bit = 0, .contents = MODIFY_LDT_CONTENTS_STACK},
+};
+
+/* Where the case's code lies in the code window. */
+static uint8_t *code_at(void) {
+  return code + current.eip - (current.cs == FLAT_CODE ? CODE_BASE : 0);
+}
 
 static void write_all(const uint8_t *from, size_t count) {
   while (count > 0) {
@@ -114,7 +134,7 @@ static void record_result(const ucontext_t *uc) {
   out += sizeof r;
   r.changes = collect_changes();
   memcpy(header, &r, sizeof r);
-  memset(code + (current.eip - CODE_BASE), FILL, current.code_bytes);
+  memset(code_at(), FILL, current.code_bytes);
 }
 
 static void load_case(ucontext_t *uc) {
@@ -135,11 +155,15 @@ static void load_case(ucontext_t *uc) {
     memcpy(data + head[0], next + 4, head[1]);
     next += 4 + head[1];
   }
-  memcpy(code + (current.eip - CODE_BASE), current.code, current.code_bytes);
+  memcpy(code_at(), current.code, current.code_bytes);
   greg_t *g = uc->uc_mcontext.gregs;
   for (int i = 0; i < 8; i++) g[ORDER[i]] = current.gpr[i];
   g[REG_EIP] = current.eip;
   g[REG_EFL] = current.eflags | TF;
+  g[REG_CS] = current.cs;
+  g[REG_SS] = current.ss;
+  g[REG_DS] = current.ds;
+  g[REG_ES] = current.es;
   uint8_t *fsave = (uint8_t *)uc->uc_mcontext.fpregs;
   const uint8_t *fx = current.fx;
   uint16_t control, status;
@@ -202,6 +226,11 @@ int main(void) {
   if (mmap(code, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, fixed, -1, 0) != code) return 2;
   if (mmap(data, DATA_BYTES, PROT_READ | PROT_WRITE, fixed, -1, 0) != data) return 2;
   memset(code, FILL, CODE_BYTES);
+  for (unsigned i = 0; i < sizeof segments / sizeof *segments; i++) {
+    segments[i].entry_number = i + 1;
+    segments[i].useable = 1;
+    if (syscall(SYS_modify_ldt, 0x11, &segments[i], sizeof segments[i])) return 8;
+  }
   uint8_t *input;
   size_t size = read_all(&input);
   if (size < DATA_BYTES + 4) return 2;

@@ -4,9 +4,11 @@
  * Flags: SDM Vol. 2, "Flags Affected" of each instruction; Vol. 1, appendix A. Condition codes of the x87: "FPU Flags
  * Affected". What a manual calls undefined differs between processors, so it is not compared.
  */
+import { EXCEPTION } from '#emu/cpu/isa/ops.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
+import { isPrivileged } from './exclusions.ts';
 import type { Case } from './generator.ts';
-import { FX, GIVEN } from './layout.ts';
+import { FX, GIVEN, SEGMENTS, WINDOW } from './layout.ts';
 
 const { cf, pf, af, zf, sf, of } = EFLAGS;
 const ALL = cf | pf | af | zf | sf | of;
@@ -66,20 +68,63 @@ function topOf(c: Case): number {
   return significand * 2 ** ((high & 0x7fff) - 16383);
 }
 
+/** With nothing to store MASKMOVQ and MASKMOVDQU fault or not, as the processor likes (SDM Vol. 2). */
+export const mayFaultOrNot = (c: Case): boolean => c.row.mnemonic.startsWith('maskmov');
+
+/**
+ * Several faults at once. The virtual CPU looks at limits and types of all operands before anything else; processors do in
+ * an order of their own (SDM Vol. 3A, table 6-2, leaves it open): alignment and privilege, the other operand, an exception
+ * pending from before.
+ */
+export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): boolean {
+  const { row } = c;
+  if (c.flat || (virtual !== EXCEPTION.ss && virtual !== EXCEPTION.gp)) return false;
+  if (host === EXCEPTION.mf) return isFloat(c) || /(^|,)[PQN]/.test(row.operands);
+  const twoPlaces = /^[XY]|,[XY]|Mt|Ma/.test(row.operands) || /^(call|push|pop)$/.test(row.mnemonic);
+  if (host === EXCEPTION.pf) return twoPlaces || /(^|,)Mn/.test(row.operands);
+  return (
+    (host === EXCEPTION.gp || host === EXCEPTION.ss) &&
+    (twoPlaces || isPrivileged(row) || /(^|,)([WM]x|Mn512)/.test(row.operands))
+  );
+}
+
+/**
+ * Not modelled: limits of XLAT, of MASKMOVQ and MASKMOVDQU, and of what ENTER accesses after its first push. ARPL is
+ * checked for writing even when it will not write.
+ */
+export function isLimitNotModelled(c: Case, host: number, virtual: number): boolean {
+  if (c.flat) return false;
+  const fault = c.row.mnemonic === 'arpl' ? virtual : host;
+  const unchecked = /^(xlatb|maskmov|enter|arpl)/.test(c.row.mnemonic);
+  return unchecked && (fault === EXCEPTION.ss || fault === EXCEPTION.gp);
+}
+
+/** Not modelled: a near jump beyond the code segment's limit faults at its target, not at the jump. */
+export const mayJumpBeyondLimit = (c: Case, host: number, eip: number): boolean =>
+  host === EXCEPTION.gp && !c.flat && eip > SEGMENTS.code32.limit && c.row.options.ends === true;
+
 /** After a fault: registers that the instruction may have changed before it. */
-export const mayHalfWork = (c: Case): { readonly gpr: boolean; readonly x87: boolean } => ({
+export const mayHalfWork = (c: Case): Record<'gpr' | 'x87' | 'flags' | 'memory', boolean> => ({
   // POPA is a series of POPs to AMD's processors. ESP stays.
   gpr: c.row.mnemonic.startsWith('popa'),
   // AMD's set TOP to 0, as MMX instructions do, before MASKMOVQ faults.
   x87: c.row.mnemonic === 'maskmovq',
+  // Below the stack's top.
+  memory: /^(pusha|enter)/.test(c.row.mnemonic),
+  // Flags are those from before REP; but the host is single-stepped, so to it each iteration is an instruction.
+  flags: c.block && /^(cmps|scas)/.test(c.row.mnemonic),
 });
 
-/** Images of the x87 and SSE state: the manual does not say in which order their bytes are accessed. */
-export const isImage = (c: Case): boolean => /(^|,)Mn/.test(c.row.operands);
+/** An image of the x87 and SSE state: the manual does not say in which order its bytes are accessed. */
+export const mayFaultInside = (c: Case, cr2: number): boolean =>
+  /(^|,)Mn/.test(c.row.operands) && c.memory !== undefined && cr2 >= c.memory.at && cr2 < c.memory.at + c.memory.bytes;
 
 /** CMPS with two operands that fault: the manual does not say which comes first. */
 export const mayFaultAtOther = (c: Case, cr2: number, esi: number, edi: number): boolean =>
-  c.row.mnemonic.startsWith('cmps') && [esi, edi, esi & 0xffff, edi & 0xffff].some((at) => cr2 >= at && cr2 < at + 4);
+  c.row.mnemonic.startsWith('cmps') &&
+  [esi, edi, esi & 0xffff, edi & 0xffff].some((at) =>
+    [at, at + WINDOW.data].some((linear) => cr2 >= linear && cr2 < linear + 4),
+  );
 
 const CONDITIONS = { c0: 0x100, c1: 0x200, c2: 0x400, c3: 0x4000 } as const;
 const C023 = CONDITIONS.c0 | CONDITIONS.c2 | CONDITIONS.c3;

@@ -5,7 +5,7 @@ import type { Row } from '#emu/cpu/isa/row.ts';
 import { difference, REGISTERS } from './compare.ts';
 import { EmulatedOracle } from './emulated.ts';
 import { type Case, Generator } from './generator.ts';
-import { COMPLETED, FX, GIVEN, type Outcome, RESULT, WINDOW } from './layout.ts';
+import { COMPLETED, FX, GIVEN, type Outcome, RESULT, SEGMENTS, WINDOW } from './layout.ts';
 import { NativeOracle } from './native.ts';
 
 const BATCH = 20_000;
@@ -83,7 +83,7 @@ function describe(
   const only = options.only === '' ? '' : ` TABBOX_ORACLE_ONLY=${JSON.stringify(options.only)}`;
   const input = new DataView(c.given.buffer, c.given.byteOffset, c.given.byteLength);
   return [
-    `${disassemble(c.code, 0, c.eip, true, decoder).text}   [${bytes}]   ${c.block ? 'in a block' : 'single-stepped'}`,
+    `${disassemble(c.code, 0, c.eip, c.code32, decoder).text}   [${bytes}]   ${c.block ? 'in a block' : 'single-stepped'}${segments(c, input)}`,
     `  row ${c.row.opcode} ${c.row.mnemonic} ${c.row.operands}`,
     `  ${text}`,
     `  given   ${state(input, undefined)}${patches(c, input)}`,
@@ -91,6 +91,14 @@ function describe(
     `  virtual ${outcome(virtual, input)}`,
     `  again: TABBOX_ORACLE_SEED=${options.seed} TABBOX_ORACLE_CASE=${c.number}${only} npm run fuzz:cpu`,
   ].join('\n');
+}
+
+/** Names of the segments, unless all are flat. */
+function segments(c: Case, input: DataView): string {
+  const names = Object.entries(SEGMENTS);
+  const name = (at: number): string => names.find(([, s]) => s.selector === input.getUint16(at, true))?.[0] ?? '';
+  const text = `cs ${name(GIVEN.cs)} ss ${name(GIVEN.ss)} ds ${name(GIVEN.ds)} es ${name(GIVEN.es)}`;
+  return c.code32 && !/[a-z](16|32)|readOnly/.test(text) ? '' : `   ${text}`;
 }
 
 function outcome({ view, changes }: Outcome, input: DataView): string {

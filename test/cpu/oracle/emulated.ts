@@ -10,12 +10,21 @@ import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { LINEAR, SEG, STATE, XMM_BYTES } from '#emu/cpu/state/layout.ts';
 import { createLinearMemory } from '#emu/cpu/wasm/host.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
-import { COMPLETED, FX, GIVEN, type Outcome, PAGE_FAULT, RESULT, WINDOW } from './layout.ts';
+import {
+  COMPLETED,
+  FX,
+  GIVEN,
+  KERNEL,
+  type Outcome,
+  PAGE_FAULT,
+  RESULT,
+  SEGMENTS,
+  segmentOf,
+  WINDOW,
+} from './layout.ts';
 
 const PAGE = 4096;
 const RAM_BYTES = 1 << 18;
-/** Supervisor pages, linear; physical 0 upwards. */
-const KERNEL = 0xc000_0000;
 /** Physical addresses. */
 const AT = {
   directory: 0x1000,
@@ -23,6 +32,7 @@ const AT = {
   codeTable: 0x3000,
   dataTable: 0x4000,
   gdt: 0x5000,
+  ldt: 0x5800,
   idt: 0x6000,
   tss: 0x7000,
   iret: 0x8000,
@@ -32,7 +42,8 @@ const AT = {
   data: 0x2_0000,
 } as const;
 /** Linux's selectors of a 32-bit program, so that what stores selectors agrees. */
-const SEL = { code0: 0x08, data0: 0x10, code3: 0x23, data3: 0x2b, tls: 0x63, tss: 0x40 } as const;
+const SEL = { code0: 0x08, data0: 0x10, tls: 0x63, tss: 0x40 } as const;
+const { flatCode, flatData } = SEGMENTS;
 const CR0 = 0x8001_0033 | 0;
 const CR4 = 0x600;
 const PTE = { present: 1, writable: 2, user: 4 } as const;
@@ -80,7 +91,8 @@ export class EmulatedOracle {
     const start = view.getUint32(GIVEN.eip, true);
     const codeBytes = given[GIVEN.codeBytes];
     this.#patch(given, view);
-    this.#writeCode(start, given.subarray(GIVEN.code, GIVEN.code + codeBytes));
+    const codeAt = (segmentOf(view.getUint16(GIVEN.cs, true)).base + start) >>> 0;
+    this.#writeCode(codeAt, given.subarray(GIVEN.code, GIVEN.code + codeBytes));
     this.#loadRegisters(view);
     const { state } = this.cpu;
     let steps = 0;
@@ -89,6 +101,7 @@ export class EmulatedOracle {
     let esp = view.getUint32(GIVEN.gpr + 16, true);
     let vector: number;
     for (;;) {
+      this.#loadSegments(view);
       vector = this.#resume(eip, block ? eflags : eflags | EFLAGS.tf, esp);
       if (vector < 0) break;
       steps++;
@@ -112,7 +125,7 @@ export class EmulatedOracle {
     for (const i of GPRS) result.setInt32(RESULT.gpr + i * 4, i === 4 ? esp : state.gpr(i), true);
     result.setUint32(RESULT.eflags, eflags, true);
     this.#storeFloat(result);
-    this.#writeCode(start, this.#blank.subarray(0, codeBytes));
+    this.#writeCode(codeAt, this.#blank.subarray(0, codeBytes));
     const changes = this.#collectChanges();
     result.setUint32(RESULT.changes, changes.length / 2, true);
     return { view: result, changes };
@@ -124,10 +137,8 @@ export class EmulatedOracle {
     const frame = AT.stackTop - FRAME_BYTES;
     const put = (at: number, value: number): void => this.#physical.writeSized(frame + at, 4, value >>> 0);
     put(0, eip);
-    put(4, SEL.code3);
     put(8, eflags);
     put(12, esp);
-    put(16, SEL.data3);
     state.setGpr(4, KERNEL + frame);
     state.set(STATE.eip, KERNEL + AT.iret);
     state.set(STATE.halted, 0);
@@ -137,6 +148,22 @@ export class EmulatedOracle {
       return -1;
     }
     return (state.get(STATE.eip) >>> 0) - KERNEL - AT.handlers - 1;
+  }
+
+  /** DS and ES at once, CS and SS in the frame that IRET pops. */
+  #loadSegments(given: DataView): void {
+    const frame = AT.stackTop - FRAME_BYTES;
+    this.#physical.writeSized(frame + 4, 4, given.getUint16(GIVEN.cs, true));
+    this.#physical.writeSized(frame + 16, 4, given.getUint16(GIVEN.ss, true));
+    for (const [seg, at] of [
+      [SEG.ds, GIVEN.ds],
+      [SEG.es, GIVEN.es],
+    ] as const) {
+      const wanted = segmentOf(given.getUint16(at, true));
+      if (this.cpu.state.selector(seg) === wanted.selector) continue;
+      const limit = wanted.limit | 0;
+      this.cpu.system.setSegment(seg, wanted.selector, wanted.base, limit, wanted.access);
+    }
   }
 
   #popped(at: number): number {
@@ -241,8 +268,14 @@ export class EmulatedOracle {
       put(AT.gdt + (selector & ~7), 0x0000_ffff, 0x00cf_0000 | (access << 8));
     flat(SEL.code0, 0x9b);
     flat(SEL.data0, 0x93);
-    flat(SEL.code3, 0xfb);
-    flat(SEL.data3, 0xf3);
+    flat(flatCode.selector, 0xfb);
+    flat(flatData.selector, 0xf3);
+    for (const s of Object.values(SEGMENTS)) {
+      if (s === flatCode || s === flatData) continue;
+      const high =
+        (s.base & 0xff00_0000) | ((s.base >>> 16) & 0xff) | ((s.access & 0xf0ff) << 8) | (s.limit & 0xf_0000);
+      put(AT.ldt + (s.selector & ~7), (s.limit & 0xffff) | ((s.base & 0xffff) << 16), high);
+    }
     flat(SEL.tls, 0xf3);
     for (let vector = 0; vector < VECTORS; vector++) {
       const handler = KERNEL + AT.handlers + vector;
@@ -267,12 +300,13 @@ export class EmulatedOracle {
       gdt: { base: KERNEL + AT.gdt, limit: 0xff },
       idt: { base: KERNEL + AT.idt, limit: VECTORS * 8 - 1 },
       cs: flat(SEL.code0, 0xc09b),
-      data: flat(SEL.data3, 0xc0f3),
+      data: flat(flatData.selector, flatData.access),
     });
     const { state, system } = cpu;
     system.setSegment(SEG.ss, SEL.data0, 0, 0xffff_ffff, 0xc093);
     system.setSegment(SEG.fs, 0, 0, 0, 0);
     system.setSegment(SEG.gs, SEL.tls, 0, 0xffff_ffff, 0xc0f3);
+    system.setSegment(SEG.ldtr, 0x48, KERNEL + AT.ldt, 0x7f, 0x82);
     system.setSegment(SEG.tr, SEL.tss, KERNEL + AT.tss, 0x67, 0x8b);
     state.set(STATE.cr3, AT.directory);
     state.set(STATE.cr4, CR4);

@@ -7,7 +7,7 @@ import type { Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
 import { exclusionOf, isPrivileged } from './exclusions.ts';
-import { FX, GIVEN, WINDOW } from './layout.ts';
+import { FX, GIVEN, KERNEL, SEGMENTS, type Segment, WINDOW } from './layout.ts';
 import { Random } from './random.ts';
 
 export interface Case {
@@ -16,7 +16,11 @@ export interface Case {
   /** Operand size in bits, as decoded. */
   readonly size: 8 | 16 | 32;
   readonly code: Uint8Array;
+  /** Offset in the code segment. */
   readonly eip: number;
+  readonly code32: boolean;
+  /** All segments are flat. */
+  readonly flat: boolean;
   /** As oracle.c wants it. */
   readonly given: Uint8Array;
   /** Runs on the virtual CPU as part of a block; else single-stepped. */
@@ -47,10 +51,20 @@ const ARITHMETIC = EFLAGS.cf | EFLAGS.pf | EFLAGS.af | EFLAGS.zf | EFLAGS.sf | E
 /** MXCSR.MM exists on AMD processors only. */
 const MXCSR_MISALIGNED = 1 << 17;
 const LINE = 64;
+const { flatCode, flatData } = SEGMENTS;
+const DIVIDEND = (1 << GPR.eax) | (1 << GPR.edx);
 
 /** Outside the reserved range lies the native program. */
 const harmless = (at: number, bytes: number): boolean =>
   at + bytes <= 0x1_0000 || (at >= 0x1100_0000 && at + bytes <= 0x2fff_0000);
+
+/** An access that the segment refuses, or that harms nothing. */
+function reaches(segment: Segment, offset: number, bytes: number): boolean {
+  if (segment.base === 0) return harmless(offset, bytes);
+  const end = offset + bytes - 1;
+  if (segment.expandDown ? offset <= segment.limit || end > 0xffff_ffff : end > segment.limit) return true;
+  return harmless((offset + segment.base) % 0x1_0000_0000, bytes);
+}
 
 export class Generator {
   readonly #seed: number;
@@ -63,7 +77,15 @@ export class Generator {
   readonly #gpr = new Uint32Array(8);
   #patches: Patch[] = [];
   #memory: Case['memory'];
+  /** Registers of the memory operand's address, a bit each: they stay as they are. */
+  #fixed = 0;
+  /** Linear, and as an offset in the code segment. */
+  #codeAt = 0;
   #eip = 0;
+  #cs: Segment = flatCode;
+  #ss: Segment = flatData;
+  #ds: Segment = flatData;
+  #es: Segment = flatData;
 
   /** @param only rows whose mnemonic or opcode is this text; all when empty */
   constructor(rows: readonly Row[], seed: number, only = '') {
@@ -107,20 +129,25 @@ export class Generator {
     const { row, spec, operands } = plan;
     this.#patches = [];
     this.#memory = undefined;
+    this.#fixed = 0;
     for (let i = 0; i < 8; i++) this.#gpr[i] = r.word();
-    this.#eip = WINDOW.code + this.#codeOffset();
+    this.#chooseSegments(row, operands);
+    this.#codeAt = WINDOW.code + this.#codeOffset(row);
+    this.#eip = this.#codeAt - this.#cs.base;
     this.#gpr[GPR.esp] = this.#stackPointer(row);
 
     const operandPrefix = spec.prefix === undefined && r.oneIn(4);
-    const address16 = r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
-    const size = fixedOperandSize(row) ?? (operandPrefix ? 16 : 32);
+    const addressPrefix = r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
+    const code32 = this.#cs.wide;
+    const address16 = addressPrefix === code32;
+    const size = fixedOperandSize(row) ?? (operandPrefix === code32 ? 16 : 32);
     const repeat = row.options.rep !== undefined && r.below(5) < 3;
     const lockable = row.options.lock === true && spec.mod !== 'register';
     const lock = (lockable && r.oneIn(5)) || (!plan.privileged && r.oneIn(100));
 
     const prefixes: number[] = [...(spec.prefix === undefined ? [] : MANDATORY[spec.prefix])];
     if (operandPrefix) prefixes.push(0x66);
-    if (address16) prefixes.push(0x67);
+    if (addressPrefix) prefixes.push(0x67);
     if (repeat) prefixes.push(r.oneIn(2) ? 0xf3 : 0xf2);
     if (lock) prefixes.push(0xf0);
     if (r.oneIn(2)) prefixes.reverse();
@@ -146,35 +173,67 @@ export class Generator {
         code.push(0xc0 | (reg << 3) | rm);
       }
     }
-    this.#implicitMemory(plan, address16, size, repeat, code, reg);
-    this.#immediates(code, plan, size, address16);
+    this.#implicitMemory(plan, address16, size, repeat, code);
+    this.#immediates(code, plan, size);
     this.#operandValues(plan, size, reg, rm);
     if (code.length > 15) return undefined;
 
     if (!lock || (lockable && rm < 0)) {
-      const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, true, this.#decoded);
+      const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, code32, this.#decoded);
       // Another row's encoding, by a prefix.
       if (status !== DECODE.ok || this.#decoded.rowIndex !== plan.index) return undefined;
     }
     const block = r.oneIn(2) && this.#mayRunOn(plan, code.length, size, rm);
     const given = this.#encode(plan, code, repeat);
     const count = this.#count(row, code);
-    const at = this.#eip;
-    return { number, row, size, code: Uint8Array.from(code), eip: at, given, block, memory: this.#memory, count };
+    const eip = this.#eip;
+    const flat = [this.#cs, this.#ss, this.#ds, this.#es].every((s) => s.base === 0);
+    return {
+      number,
+      row,
+      size,
+      code: Uint8Array.from(code),
+      eip,
+      code32,
+      flat,
+      given,
+      block,
+      memory: this.#memory,
+      count,
+    };
+  }
+
+  /** Flat for the most part; else 16-bit code, or segments with limits. */
+  #chooseSegments(row: Row, operands: readonly OperandSpec[]): void {
+    const r = this.#r;
+    const { code16, code32, data16, data32, down32, down16, readOnly } = SEGMENTS;
+    const flat = !r.oneIn(3) || (isBitTest(row, operands) && operands[0].kind === 'E');
+    this.#cs = flat ? flatCode : r.pick([flatCode, code16, code16, code32]);
+    this.#ss = flat ? flatData : r.pick([flatData, data16, data16, data32, down32, down16]);
+    this.#ds = flat ? flatData : r.pick([flatData, data16, data32, down32, readOnly]);
+    this.#es = flat ? flatData : r.pick([flatData, data16, data32, down32, readOnly]);
   }
 
   /** Mostly in the middle; else across or near the page's or the window's end. */
-  #codeOffset(): number {
+  #codeOffset(row: Row): number {
     const r = this.#r;
-    if (!r.oneIn(10)) return r.between(0x200, 0xe00) + (r.oneIn(2) ? 0x1000 : 0);
+    // Not all processors read the ModRM byte of UD0 and UD1.
+    if (/^ud[01]$/.test(row.mnemonic) || !r.oneIn(10)) return r.between(0x200, 0xe00) + (r.oneIn(2) ? 0x1000 : 0);
     return (r.oneIn(3) ? WINDOW.codeBytes : 0x1000) - r.between(1, 14);
   }
 
+  /** ESP, or a frame pointer. IRET to a 16-bit stack loads SP alone, so the rest is what the kernel has there. */
   #stackPointer(row: Row): number {
+    const offset = (this.#stackAddress(row) - this.#ss.base) >>> 0;
+    return this.#ss.wide ? offset : (KERNEL | (offset & 0xffff)) >>> 0;
+  }
+
+  #stackAddress(row: Row): number {
     const r = this.#r;
     const usesStack = row.options.stack !== undefined || row.mnemonic.startsWith('popf');
     if (usesStack && r.oneIn(8)) {
-      const edge = r.pick([0, 0x1000, WINDOW.readOnlyFrom, WINDOW.dataBytes]);
+      const limit = this.#ss === flatData ? 0 : this.#ss.limit + 1;
+      const edge = r.pick([limit, 0, 0x1000, WINDOW.readOnlyFrom, WINDOW.dataBytes]);
       return WINDOW.data + edge + r.between(-40, 40);
     }
     const offset = r.between(0x200, WINDOW.readOnlyFrom - 0x200);
@@ -182,7 +241,7 @@ export class Generator {
   }
 
   /** Where an operand of so many bytes shall lie. */
-  #target(bytes: number, atomic: boolean): number {
+  #target(bytes: number, atomic: boolean, segment: Segment): number {
     const r = this.#r;
     const size = Math.max(bytes, 1);
     const aligned = 2 ** Math.min(Math.floor(Math.log2(size)), 4);
@@ -200,6 +259,8 @@ export class Generator {
       case 2:
         return WINDOW.data + r.pick([0, WINDOW.readOnlyFrom + 0x800, 0x80_0000, -0x8000]) - r.below(size + 1);
       case 3:
+        if (segment !== flatData) return WINDOW.data + segment.limit + 1 - r.below(size + 2);
+        return inside;
       case 4:
       case 5:
         return inside;
@@ -221,21 +282,7 @@ export class Generator {
     const r = this.#r;
     const gpr = this.#gpr;
     const accessed = row.options.access !== 'none' && row.mnemonic !== 'lea';
-    if (address16) {
-      const mod = r.below(3);
-      const rm = r.below(8);
-      const disp = r.u32();
-      code.push((mod << 6) | (reg << 3) | rm);
-      const dispBytes = mod === 2 || (mod === 0 && rm === 6) ? 2 : mod;
-      for (let i = 0; i < dispBytes; i++) code.push((disp >>> (i * 8)) & 0xff);
-      const base = mod === 0 && rm === 6 ? 0 : gpr[[3, 3, 5, 5, 6, 7, 5, 3][rm]] + (rm < 4 ? gpr[rm & 1 ? 7 : 6] : 0);
-      const signed = dispBytes === 1 ? (disp << 24) >> 24 : dispBytes === 2 ? disp : 0;
-      const at = (base + signed) & 0xffff;
-      // A bit offset may lead anywhere; and what crosses 64 KB is not the same everywhere.
-      if (accessed && (at + bytes > 0x1_0000 || isBitTest(row, operands))) return false;
-      return true;
-    }
-    const target = this.#target(bytes, atomic);
+    if (address16) return this.#memoryForm16(code, reg, bytes, atomic, accessed, isBitTest(row, operands));
     const usesStack = row.options.stack !== undefined;
     const sib = r.oneIn(2);
     const mod = r.below(3);
@@ -243,13 +290,15 @@ export class Generator {
     const index = sib && !r.oneIn(4) ? r.below(8) : GPR.esp;
     const base = sib ? r.below(8) : r.pick([0, 1, 2, 3, 5, 6, 7]);
     const absolute = base === GPR.ebp && mod === 0;
+    const segment = !absolute && (base === GPR.esp || base === GPR.ebp) ? this.#ss : this.#ds;
+    const target = this.#target(bytes, atomic, segment) - segment.base;
     if (r.oneIn(3) && index !== GPR.esp) gpr[index] = r.between(-64, 64);
     const indexed = index === GPR.esp ? 0 : Math.imul(gpr[index], 1 << scale);
     const dispBytes = absolute || mod === 2 ? 4 : mod;
     let disp =
       dispBytes === 4 ? (r.oneIn(2) ? r.word() : r.between(-300, 300)) | 0 : dispBytes === 1 ? r.between(-128, 127) : 0;
     if (absolute) disp = (target - indexed) | 0;
-    else if (base === GPR.esp && usesStack) {
+    else if (base === GPR.esp && (usesStack || !this.#ss.wide)) {
       if (mod === 2) disp = (target - gpr[GPR.esp] - indexed) | 0;
       else if (index !== GPR.esp && Math.abs(indexed | 0) > 256) return false;
     } else if (base === index) {
@@ -273,50 +322,92 @@ export class Generator {
       const nearWord = at + (((bits << 16) >> 16) >> 4) * 2;
       if (!harmless(near - 4, 12) || !harmless(nearWord - 4, 12)) return false;
       if (atomic && ((near & 63) > 60 || (nearWord & 63) > 60)) return false;
-    } else if (accessed && !harmless(at, bytes)) return false;
+    } else if (accessed && !reaches(segment, at, bytes)) return false;
     if (atomic && (at & (LINE - 1)) + bytes > LINE) return false;
-    this.#memory = { at, bytes };
+    this.#memory = { at: (at + segment.base) >>> 0, bytes };
+    this.#fixed = (absolute ? 0 : 1 << base) | (index === GPR.esp ? 0 : 1 << index);
+    return true;
+  }
+
+  /** Likewise with 16-bit addresses. */
+  #memoryForm16(
+    code: number[],
+    reg: number,
+    bytes: number,
+    atomic: boolean,
+    accessed: boolean,
+    bitTest: boolean,
+  ): boolean {
+    const r = this.#r;
+    const gpr = this.#gpr;
+    const mod = r.below(3);
+    const rm = r.below(8);
+    const absolute = mod === 0 && rm === 6;
+    const base = [GPR.ebx, GPR.ebx, GPR.ebp, GPR.ebp, GPR.esi, GPR.edi, GPR.ebp, GPR.ebx][rm];
+    const index = rm >= 4 ? -1 : rm & 1 ? GPR.edi : GPR.esi;
+    const segment = !absolute && base === GPR.ebp ? this.#ss : this.#ds;
+    const at = (this.#target(bytes, atomic, segment) - segment.base) & 0xffff;
+    const dispBytes = absolute ? 2 : mod;
+    const disp = absolute ? at : dispBytes === 1 ? r.between(-128, 127) : dispBytes === 2 ? r.word() & 0xffff : 0;
+    if (!absolute) {
+      const low = (at - disp - (index < 0 ? 0 : gpr[index])) & 0xffff;
+      gpr[base] = (gpr[base] & 0xffff_0000) | low;
+    }
+    code.push((mod << 6) | (reg << 3) | rm);
+    for (let i = 0; i < dispBytes; i++) code.push((disp >>> (i * 8)) & 0xff);
+    // A bit offset may lead anywhere; and what crosses 64 KB is not the same everywhere.
+    if (accessed && (bitTest || at + bytes > 0x1_0000 || !reaches(segment, at, bytes))) return false;
+    if (atomic && (at & (LINE - 1)) + bytes > LINE) return false;
+    this.#memory = { at: at + segment.base, bytes };
+    this.#fixed = (absolute ? 0 : 1 << base) | (index < 0 ? 0 : 1 << index);
     return true;
   }
 
   /** Strings, XLAT, MASKMOV and moffs; the stack's contents. */
-  #implicitMemory(plan: Plan, address16: boolean, size: number, repeat: boolean, code: number[], reg: number): void {
+  #implicitMemory(plan: Plan, address16: boolean, size: number, repeat: boolean, code: number[]): void {
     const r = this.#r;
     const { row, operands } = plan;
     const gpr = this.#gpr;
     const bytes = size / 8;
     if (operands.some((o) => o.kind === 'O')) {
-      const at = address16 ? r.below(0xfff0) : this.#target(bytes, false);
+      const offset = (this.#target(bytes, false, this.#ds) - this.#ds.base) >>> 0;
+      const at = address16 ? offset & 0xffff : offset;
       for (let i = 0; i < (address16 ? 2 : 4); i++) code.push((at >>> (i * 8)) & 0xff);
-      if (!address16) this.#memory = { at, bytes };
+      this.#memory = { at: at + this.#ds.base, bytes };
     }
     if (operands.some((o) => o.kind === 'X' || o.kind === 'Y')) {
-      gpr[GPR.esi] = this.#stringAddress();
-      gpr[GPR.edi] = r.oneIn(4) ? gpr[GPR.esi] + r.between(-20, 20) : this.#stringAddress();
+      const flat = this.#ds === flatData && this.#es === flatData;
+      const source = this.#stringAddress(flat);
+      const destination = r.oneIn(4) ? source + r.between(-20, 20) : this.#stringAddress(flat);
+      gpr[GPR.esi] = source - this.#ds.base;
+      gpr[GPR.edi] = destination - this.#es.base;
       if (repeat) {
         gpr[GPR.ecx] = r.oneIn(12) ? r.between(41, 200) : r.below(12);
         if (address16) gpr[GPR.ecx] += r.below(0x1_0000) * 0x1_0000;
       }
       if (address16) {
-        gpr[GPR.esi] = (gpr[GPR.esi] & 0xffff_0000) | r.between(0x100, 0xf000);
-        gpr[GPR.edi] = (gpr[GPR.edi] & 0xffff_0000) | r.between(0x100, 0xf000);
+        const low = (n: number, s: Segment): number => (s === flatData ? r.between(0x400, 0xf000) : gpr[n] & 0xffff);
+        gpr[GPR.esi] = low(GPR.esi, this.#ds) + r.below(0x1_0000) * 0x1_0000;
+        gpr[GPR.edi] = low(GPR.edi, this.#es) + r.below(0x1_0000) * 0x1_0000;
       }
     }
-    if (row.mnemonic === 'xlatb') gpr[GPR.ebx] = this.#target(1, false) - (gpr[GPR.eax] & 0xff);
-    if (row.mnemonic.startsWith('maskmov')) gpr[GPR.edi] = this.#target(reg < 0 ? 8 : 16, false);
+    if (row.mnemonic === 'xlatb')
+      gpr[GPR.ebx] = this.#target(1, false, this.#ds) - this.#ds.base - (gpr[GPR.eax] & 0xff);
+    if (row.mnemonic.startsWith('maskmov')) gpr[GPR.edi] = this.#target(16, false, this.#ds) - this.#ds.base;
     if (row.mnemonic === 'leave') gpr[GPR.ebp] = this.#stackPointer(row);
     if (row.mnemonic === 'enter') gpr[GPR.ebp] = this.#stackPointer(row);
-    if (row.mnemonic === 'clflush' && this.#memory === undefined && address16) return;
   }
 
-  #stringAddress(): number {
+  /** Limits are only checked where the first element lies, so other than flat segments are not left. */
+  #stringAddress(flat: boolean): number {
     const r = this.#r;
+    if (!flat) return WINDOW.data + r.between(0x1000, 0x2000);
     if (r.oneIn(6))
       return WINDOW.data + r.pick([0, 0x1000, WINDOW.readOnlyFrom, WINDOW.dataBytes]) + r.between(-40, 40);
     return WINDOW.data + r.between(0x400, WINDOW.readOnlyFrom - 0x400);
   }
 
-  #immediates(code: number[], plan: Plan, size: number, address16: boolean): void {
+  #immediates(code: number[], plan: Plan, size: number): void {
     const r = this.#r;
     const put = (value: number, bytes: number): void => {
       for (let i = 0; i < bytes; i++) code.push((value >>> (i * 8)) & 0xff);
@@ -325,7 +416,7 @@ export class Generator {
     for (const o of plan.operands) {
       if (o.kind === 'J') {
         const bytes = o.type === 'b' ? 1 : wide;
-        put(this.#codeAddress() - this.#eip - code.length - bytes, bytes);
+        put(this.#codeAddress() - this.#codeAt - code.length - bytes, bytes);
       } else if (o.kind === 'I') {
         if (plan.row.mnemonic === 'enter')
           put(
@@ -339,14 +430,13 @@ export class Generator {
         }
       }
     }
-    if (address16 && code.length > 15) code.length = 16;
   }
 
   #codeAddress(): number {
     const r = this.#r;
-    const near = this.#eip + r.between(-120, 120);
+    const near = this.#codeAt + r.between(-120, 120);
     const target = r.oneIn(3) ? WINDOW.code + r.below(WINDOW.codeBytes) : near;
-    return r.oneIn(20) ? r.word() : target;
+    return r.oneIn(20) && this.#cs === flatCode ? r.word() : target;
   }
 
   /** Contents of the operand, and relations between operands that random ones seldom have. */
@@ -357,16 +447,17 @@ export class Generator {
     const name = row.mnemonic;
     const accumulatorBytes = size / 8;
     const transfer = name === 'ret' || ((name === 'call' || name === 'jmp') && row.opcode.startsWith('FF'));
-    if (/^(div|idiv)$/.test(name) && r.below(4) !== 0) {
+    if (/^(div|idiv)$/.test(name) && (this.#fixed & DIVIDEND) === 0 && r.below(4) !== 0) {
       gpr[GPR.edx] = r.oneIn(2) ? (gpr[GPR.eax] & 0x8000_0000 ? 0xffff_ffff : 0) : r.between(-3, 300);
       if (size === 8) gpr[GPR.eax] = r.between(-3000, 3000);
     }
     if (/^(popf|popfd|pop|ret|popa|leave)/.test(name)) {
-      const at = name === 'leave' ? gpr[GPR.ebp] : gpr[GPR.esp];
+      const pointer = name === 'leave' ? gpr[GPR.ebp] : gpr[GPR.esp];
+      const at = this.#ss.base + (this.#ss.wide ? pointer : pointer & 0xffff);
       const bytes = new Uint8Array(name.startsWith('popa') ? 32 : 4);
       r.fill(bytes, 0, bytes.length);
       const view = new DataView(bytes.buffer);
-      if (name === 'ret') view.setUint32(0, this.#codeAddress() >>> 0, true);
+      if (name === 'ret') view.setUint32(0, (this.#codeAddress() - this.#cs.base) >>> 0, true);
       if (name.startsWith('popf')) view.setUint32(0, r.u32(), true);
       this.#patch(at, bytes);
     }
@@ -378,7 +469,7 @@ export class Generator {
       if (name === 'ldmxcsr') view.setUint32(0, this.#mxcsrImage(), true);
       if (name === 'fxrstor') view.setUint32(FX.mxcsr, this.#mxcsrImage(), true);
       if (transfer) {
-        const target = this.#codeAddress();
+        const target = this.#codeAddress() - this.#cs.base;
         for (let i = 0; i < bytes.length; i++) bytes[i] = target >>> (i * 8);
       }
       if (name.startsWith('cmpxchg') && r.below(5) < 2) {
@@ -386,7 +477,7 @@ export class Generator {
       }
       this.#patch(this.#memory.at, bytes);
     } else if (rm >= 0) {
-      if (transfer && rm !== GPR.esp) gpr[rm] = this.#codeAddress();
+      if (transfer && rm !== GPR.esp) gpr[rm] = this.#codeAddress() - this.#cs.base;
       if (name === 'cmpxchg' && r.below(5) < 2 && accumulatorBytes === 4 && rm !== GPR.esp) gpr[rm] = gpr[GPR.eax];
     }
     if (reg === GPR.ecx && rm === GPR.ecx) return;
@@ -414,14 +505,16 @@ export class Generator {
     const name = row.mnemonic;
     // They show or change TF itself.
     if (name.startsWith('pushf') || name.startsWith('popf')) return false;
-    const inside = (target: number): boolean =>
-      (target >= this.#eip && target < this.#eip + length) ||
-      (target >= WINDOW.data && target < WINDOW.data + WINDOW.dataBytes);
+    const inside = (target: number): boolean => {
+      const at = (target + this.#cs.base) >>> 0;
+      const intoItself = at >= this.#codeAt && at < this.#codeAt + length;
+      return intoItself || (at >= WINDOW.data && at < WINDOW.data + WINDOW.dataBytes);
+    };
     if (operands.some((o) => o.kind === 'J')) {
       const d = this.#decoded;
       if (d.row === undefined) return true;
-      const target = (this.#eip + length + d.imm) >>> 0;
-      return !inside(target) && size !== 16;
+      const target = this.#eip + length + d.imm;
+      return !inside(size === 16 ? target & 0xffff : target);
     }
     // Where these go is known by what was put there.
     if (name === 'ret' || name === 'call' || name === 'jmp')
@@ -434,7 +527,7 @@ export class Generator {
     const patched = this.#patches.reduce((sum, p) => sum + 4 + p.bytes.length, 0);
     const given = new Uint8Array(GIVEN.bytes + patched);
     const view = new DataView(given.buffer);
-    const room = Math.min(code.length, WINDOW.code + WINDOW.codeBytes - this.#eip);
+    const room = Math.min(code.length, WINDOW.code + WINDOW.codeBytes - this.#codeAt);
     given.set(code.slice(0, room), GIVEN.code);
     given[GIVEN.codeBytes] = room;
     given[GIVEN.repeats] = repeat ? 1 : 0;
@@ -442,6 +535,10 @@ export class Generator {
     for (let i = 0; i < 8; i++) view.setUint32(GIVEN.gpr + i * 4, this.#gpr[i], true);
     const down = r.oneIn(plan.row.options.rep ? 3 : 8) ? EFLAGS.df : 0;
     view.setUint32(GIVEN.eflags, (r.u32() & ARITHMETIC) | EFLAGS.if | EFLAGS.reserved1 | down, true);
+    view.setUint16(GIVEN.cs, this.#cs.selector, true);
+    view.setUint16(GIVEN.ss, this.#ss.selector, true);
+    view.setUint16(GIVEN.ds, this.#ds.selector, true);
+    view.setUint16(GIVEN.es, this.#es.selector, true);
     this.#float(given, view);
     view.setUint16(GIVEN.patches, this.#patches.length, true);
     let at: number = GIVEN.bytes;

@@ -12,6 +12,46 @@ export const WINDOW = {
   fill: 0xf4,
 } as const;
 
+/** Where the virtual CPU's kernel lies: linear, supervisor pages, upwards from physical 0. */
+export const KERNEL = 0xc000_0000;
+
+/** A segment that cases run with. `access`: descriptor bits 8 to 23. */
+export interface Segment {
+  readonly selector: number;
+  readonly base: number;
+  readonly limit: number;
+  readonly access: number;
+  readonly wide: boolean;
+  readonly expandDown: boolean;
+}
+const segment = (selector: number, base: number, limit: number, access: number): Segment => ({
+  selector,
+  base,
+  limit,
+  access,
+  wide: (access & 0x4000) !== 0,
+  expandDown: (access & 0x1c) === 0x14,
+});
+/** Linux's flat segments of 32-bit programs, and what oracle.c puts into the local descriptor table. */
+export const SEGMENTS = {
+  flatCode: segment(0x23, 0, 0xffff_ffff, 0xc0fb),
+  flatData: segment(0x2b, 0, 0xffff_ffff, 0xc0f3),
+  code16: segment(0x0f, WINDOW.code, 0xf_ffff, 0x00fb),
+  code32: segment(0x17, WINDOW.code, 0xf_ffff, 0x40fb),
+  data16: segment(0x1f, WINDOW.data, 0x3fff, 0x00f3),
+  data32: segment(0x27, WINDOW.data, 0x27fa, 0x40f3),
+  down32: segment(0x2f, WINDOW.data, 0x07ff, 0x40f7),
+  readOnly: segment(0x37, WINDOW.data, 0x3fff, 0x40f1),
+  down16: segment(0x3f, WINDOW.data, 0x07ff, 0x00f7),
+} as const;
+const BY_SELECTOR = new Map(Object.values(SEGMENTS).map((s) => [s.selector, s]));
+/** @throws Error when cases have no such selector */
+export function segmentOf(selector: number): Segment {
+  const found = BY_SELECTOR.get(selector);
+  if (found === undefined) throw new Error(`no segment has selector ${selector}`);
+  return found;
+}
+
 /** Bytes of an FXSAVE image that are compared: all but the reserved rest. */
 export const FX_BYTES = 288;
 /** Offsets in an FXSAVE image (SDM Vol. 1, table 10-2). */
@@ -20,14 +60,19 @@ export const FX = { control: 0, status: 2, tags: 4, opcode: 6, ip: 8, dp: 16, mx
 /** Offsets in a case (`given`); patches of the data window follow: u16 offset, u16 bytes, the bytes. */
 export const GIVEN = {
   code: 0,
+  /** Offset in the code segment. */
   eip: 16,
   gpr: 20,
   eflags: 52,
   fx: 56,
   codeBytes: 344,
   repeats: 345,
-  patches: 346,
-  bytes: 348,
+  cs: 346,
+  ss: 348,
+  ds: 350,
+  es: 352,
+  patches: 354,
+  bytes: 356,
 } as const;
 
 /** Offsets in a result; changed bytes of the data window follow: u16 offset, u16 value. Registers lie as in a case. */
