@@ -133,14 +133,15 @@ export class RecordWriter {
     const flat = (mode & MODE.flat) !== 0;
     let checked = false;
     const { stack, access } = row.options;
-    if (!flat && typeof stack === 'number') {
-      const bytes = (Math.abs(stack) * d.size) / 8;
+    if (!flat && stack !== undefined) {
+      const [units, register] = stack === 'frame' ? [1, GPR.ebp] : [stack, GPR.esp];
+      const bytes = (Math.abs(units) * d.size) / 8;
       this.#clear(MICRO.check, offset, d.length);
       const at = this.at;
-      this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, GPR.esp), true);
+      this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, register), true);
       this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, SEG.ss), true);
-      this.#view.setInt32(at + RECORD.disp, stack < 0 ? -bytes : 0, true);
-      this.#view.setInt32(at + RECORD.imm, bytes | (stack < 0 ? CHECK.write : 0), true);
+      this.#view.setInt32(at + RECORD.disp, units < 0 ? -bytes : 0, true);
+      this.#view.setInt32(at + RECORD.imm, bytes | (units < 0 ? CHECK.write : 0), true);
       this.#view.setInt32(at + RECORD.mask, mode & MODE.stack32 ? -1 : 0xffff, true);
       this.at += RECORD.bytes;
       checked = true;
@@ -216,10 +217,13 @@ export class RecordWriter {
   }
 }
 
+/** By the bytes of an x87 environment with and without registers: what the 16-bit image lacks (SDM Vol. 1, 8.1.10). */
+const SHORTER_IN_16_BITS: Readonly<Record<string, number>> = { 28: 14, 108: 14 };
+
 /** Bytes of a memory operand (row.ts, types). */
 export function operandBytes(o: OperandSpec, size: number): number {
   const counted = /^n(\d+)$/.exec(o.type);
-  if (counted) return Number(counted[1]);
+  if (counted) return Number(counted[1]) - (size === 16 ? (SHORTER_IN_16_BITS[counted[1]] ?? 0) : 0);
   switch (o.type) {
     case 'b':
       return 1;

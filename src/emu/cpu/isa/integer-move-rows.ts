@@ -1,4 +1,7 @@
-/** MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, sign extension of the accumulator, XLAT, MOVNTI, BSWAP. Source: SDM Vol. 2. */
+/**
+ * MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, sign extension of the accumulator, XLAT, MOVNTI, BSWAP. Source: SDM Vol. 2.
+ * Not modelled: segment limits of XLAT.
+ */
 import { GPR } from '../state/layout.ts';
 import { type I32, i32, k32 } from '../wasm/expr.ts';
 import { carryFlag, condition } from './flag-ops.ts';

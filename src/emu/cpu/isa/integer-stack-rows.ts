@@ -1,4 +1,7 @@
-/** PUSH, POP, PUSHA, POPA, ENTER, LEAVE. Source: SDM Vol. 2. Not modelled: the 8086's PUSH SP. */
+/**
+ * PUSH, POP, PUSHA, POPA, ENTER, LEAVE. Source: SDM Vol. 2.
+ * Not modelled: the 8086's PUSH SP; segment limits of ENTER after its first push.
+ */
 import { GPR } from '../state/layout.ts';
 import { i32, k32 } from '../wasm/expr.ts';
 import type { Ops } from './ops.ts';
@@ -104,7 +107,7 @@ export const integerStackRows: readonly Row[] = [
   row('68', 'push', 'Iz', pushOperand, { stack: -1, hot: true }),
   row('6A', 'push', 'Ibs', pushOperand, { stack: -1, hot: true }),
   row('8F /0', 'pop', 'Ev', popOperand, { stack: 1, access: 'write', popAddress: true }),
-  row('C8', 'enter', 'Iw,Ib', enter, { stack: 'variable' }),
-  row('C9', 'leave', '', leave, { stack: 'variable', hot: true }),
+  row('C8', 'enter', 'Iw,Ib', enter, { stack: -1 }),
+  row('C9', 'leave', '', leave, { stack: 'frame', hot: true }),
   row('FF /6', 'push', 'Ev', pushOperand, { stack: -1, access: 'read', hot: true }),
 ];

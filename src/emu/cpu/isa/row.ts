@@ -33,8 +33,8 @@ export interface RowOptions {
   readonly ends?: boolean;
   /** One more instruction, then the block ends (STI, MOV SS). */
   readonly shadow?: boolean;
-  /** Needs `stack32` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. */
-  readonly stack?: number | 'variable';
+  /** Needs `stack32` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. `frame`: what EBP points to is popped. */
+  readonly stack?: number | 'frame';
   /** Needs `address32` fixed. */
   readonly address?: boolean;
   /** F3/F2 repeat it. `rep`: both mean REP; `repz`: F3 REPE, F2 REPNE. */
