@@ -275,6 +275,25 @@ describe('advance', () => {
     expect(b.cpu.budgets.length).toBeGreaterThan(1);
   });
 
+  it('ends a slice in time when the guest talks to slow devices', () => {
+    const b = bench();
+    b.pc.powerOn();
+    let accesses = 0;
+    b.cpu.onRun = (cpu) => {
+      // Each takes 2 us, whatever the slice was planned for.
+      while (!cpu.yieldWanted && accesses < 10_000) {
+        accesses++;
+        b.nowMs += 0.002;
+        b.in(0x3fd);
+      }
+      cpu.onRun = () => 'halt';
+      return 'yield';
+    };
+    b.pc.advance(5);
+    expect(accesses * 0.002).toBeGreaterThan(0.6);
+    expect(accesses * 0.002).toBeLessThan(0.8);
+  });
+
   it('counts time in instructions when told to, the same every time', () => {
     const run = (): number[] => {
       const b = bench({ nsPerInstruction: 10 });
