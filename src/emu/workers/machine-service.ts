@@ -153,7 +153,10 @@ export class MachineService {
     const { pc, media } = this.#running();
     const attached = ring && attach(ring);
     // The person's hand is stronger than the guest's lock: a paper clip opens every drive.
-    pc.changeMedium(slot === 'fda' || slot === 'fdb' ? 'floppy' : 'cdrom', attached?.port, true);
+    pc.changeMedium(slot === 'fda' || slot === 'fdb' ? 'floppy' : 'cdrom', attached?.port, {
+      force: true,
+      label: slot,
+    });
     if (attached) media.set(slot, attached);
     else media.delete(slot);
     this.#afterCall();
