@@ -7,8 +7,10 @@ import type { Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
 import { exclusionOf, isPrivileged } from './exclusions.ts';
+import { randomFloatState } from './float-state.ts';
 import { FX, GIVEN, KERNEL, SEGMENTS, type Segment, WINDOW } from './layout.ts';
 import { Random } from './random.ts';
+import { harmless, reaches } from './reach.ts';
 
 export interface Case {
   readonly number: number;
@@ -53,18 +55,6 @@ const MXCSR_MISALIGNED = 1 << 17;
 const LINE = 64;
 const { flatCode, flatData } = SEGMENTS;
 const DIVIDEND = (1 << GPR.eax) | (1 << GPR.edx);
-
-/** Outside the reserved range lies the native program. */
-const harmless = (at: number, bytes: number): boolean =>
-  at + bytes <= 0x1_0000 || (at >= 0x1100_0000 && at + bytes <= 0x2fff_0000);
-
-/** An access that the segment refuses, or that harms nothing. */
-function reaches(segment: Segment, offset: number, bytes: number): boolean {
-  if (segment.base === 0) return harmless(offset, bytes);
-  const end = offset + bytes - 1;
-  if (segment.expandDown ? offset <= segment.limit || end > 0xffff_ffff : end > segment.limit) return true;
-  return harmless((offset + segment.base) % 0x1_0000_0000, bytes);
-}
 
 export class Generator {
   readonly #seed: number;
@@ -539,7 +529,7 @@ export class Generator {
     view.setUint16(GIVEN.ss, this.#ss.selector, true);
     view.setUint16(GIVEN.ds, this.#ds.selector, true);
     view.setUint16(GIVEN.es, this.#es.selector, true);
-    this.#float(given, view);
+    randomFloatState(r, given, view);
     view.setUint16(GIVEN.patches, this.#patches.length, true);
     let at: number = GIVEN.bytes;
     for (const { offset, bytes } of this.#patches) {
@@ -549,35 +539,6 @@ export class Generator {
       at += 4 + bytes.length;
     }
     return given;
-  }
-
-  #float(given: Uint8Array, view: DataView): void {
-    const r = this.#r;
-    const precision = r.pick([3, 3, 3, 2, 0]);
-    const masks = r.oneIn(4) ? r.below(64) : 0x3f;
-    const control = r.oneIn(3)
-      ? 0x37f
-      : 0x40 | masks | (precision << 8) | (r.below(4) << 10) | (r.oneIn(8) ? 0x1000 : 0);
-    const exceptions = r.oneIn(4) ? r.below(128) : 0;
-    // A pending exception stops all that waits for it.
-    const flags = r.oneIn(6) ? exceptions : exceptions & (control | 0x40);
-    const summary = flags & ~control & 0x3f ? 0x8080 : 0;
-    const conditions = r.u32() & 0x4700;
-    view.setUint16(GIVEN.fx + FX.control, control, true);
-    view.setUint16(GIVEN.fx + FX.status, flags | summary | conditions | (r.below(8) << 11), true);
-    given[GIVEN.fx + FX.tags] = r.pick([0xff, 0xff, 0xff, 0, r.u32() & 0xff, r.u32() & 0xff]);
-    const standard = r.oneIn(2);
-    const status = r.below(64);
-    const mode = (r.below(4) << 13) | (r.oneIn(3) ? 0x8000 : 0) | (r.oneIn(3) ? 0x40 : 0);
-    const mxcsr = standard ? 0x1f80 : mode | (r.oneIn(2) ? 0x1f80 : r.below(64) << 7) | status;
-    view.setUint32(GIVEN.fx + FX.mxcsr, mxcsr, true);
-    for (let i = 0; i < 8; i++) {
-      const st = GIVEN.fx + FX.st + i * 16;
-      r.fillExtended(given, st);
-      // MMX registers hold anything.
-      if (r.oneIn(3)) r.fill(given, st, 8);
-    }
-    for (let i = 0; i < 8; i++) r.fill(given, GIVEN.fx + FX.xmm + i * 16, 16);
   }
 
   #count(row: Row, code: readonly number[]): number {
