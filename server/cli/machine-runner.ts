@@ -188,7 +188,8 @@ export class MachineRunner {
         this.#save(command.path ?? this.#options.saveState);
         return [];
       case 'keyboardputscancode':
-        pc.board.keyboard.putScancodes(command.codes);
+        // Behind what is still being typed: commands keep their order.
+        pc.keys.type([command.codes]);
         return [];
       case 'keyboardputstring':
         pc.keys.type(command.keys);
