@@ -21,6 +21,8 @@ async function logIn(visit: Visit): Promise<void> {
   await prepare(page);
   await untilSerial(page, /login: /, LOGIN_MS);
   await send(visit, 'root\r');
+  await untilSerial(page, /Password: /, ANSWER_MS);
+  await send(visit, 'root\r');
   await untilSerial(page, /root@debian:[^\n]*# /, ANSWER_MS * 4);
 }
 

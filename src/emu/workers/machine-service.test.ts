@@ -8,6 +8,16 @@ import { MachineService } from './machine-service.ts';
 const COUNTER = [0xba, 0xf8, 0x03, 0x30, 0xc0, 0xee, 0xfe, 0xc0, 0xeb, 0xfb];
 /** Sends every byte of the serial port back with 1 added: in line status, wait for bit 0, in, inc, out. */
 const ECHO = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xfe, 0xc0, 0xee, 0xeb, 0xef];
+/**
+ * Puts the power management ports of the PIIX4 (function 3) at 600h and sets sleep type S5 with sleep enable there:
+ * CF8 = 8000_0B40h, CFC = 601h; CF8 = 8000_0B80h, CFC = 1; out 604h, 2000h; hlt.
+ */
+const POWER_OFF = [
+  ...[0xfa, 0xba, 0xf8, 0x0c, 0x66, 0xb8, 0x40, 0x0b, 0x00, 0x80, 0x66, 0xef],
+  ...[0xba, 0xfc, 0x0c, 0x66, 0xb8, 0x01, 0x06, 0x00, 0x00, 0x66, 0xef],
+  ...[0xba, 0xf8, 0x0c, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0x66, 0xef],
+  ...[0xba, 0xfc, 0x0c, 0xb0, 0x01, 0xee, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd],
+];
 /** cli; hlt */
 const SLEEP = [0xfa, 0xf4, 0xeb, 0xfd];
 
@@ -106,6 +116,12 @@ describe('machine service', () => {
     const states = events.flatMap((event) => (event.kind === 'state' ? [event.state] : []));
     expect(states).toEqual(['running', 'paused', 'running', 'off']);
     expect(() => service.pause()).toThrow(expect.objectContaining({ code: 'off' }));
+  });
+
+  it('tells when the guest switches itself off', async () => {
+    start(spec(POWER_OFF));
+    for (let i = 0; i < 100 && service.stats().state !== 'off'; i++) await settle(10);
+    expect(events.at(-1)).toEqual({ kind: 'state', state: 'off', message: '' });
   });
 
   it('goes on from a saved state, in another machine', async () => {

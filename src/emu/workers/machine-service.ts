@@ -250,6 +250,8 @@ export class MachineService {
         const idleMs = pc.advance(SLICE_MS);
         this.#busyMs += nowMs() - before;
         on.tones.flush();
+        // Switched off by the guest: nobody would ring.
+        if (pc.state === 'off') break;
         if (idleMs > 0) await sleep(doorbell, 0, bell, on.unsent.length > 0 ? 0 : idleMs);
         else await yieldNow();
       }
