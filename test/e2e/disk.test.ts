@@ -44,7 +44,7 @@ describe('a disk from the web with changes kept in the browser', () => {
       const second = await lab.visit('?vm=debian-disk&autostart=1');
       await logIn(second);
       await send(second, 'cat /root/kept\r');
-      await untilSerial(second.page, /\nkept-42\r?\n/, ANSWER_MS * 4);
+      await untilSerial(second.page, /kept-42\r?\n/, ANSWER_MS * 4);
       await expect.poll(() => textOf(second.page.getByTestId('saved')), { timeout: ANSWER_MS }).toMatch(/saved/);
       await second.context.close();
     },
