@@ -1,6 +1,6 @@
 import { test } from 'vitest';
 import { openLab } from './support/page-test.ts';
-import { BOOT_MS, prepare, type, untilScreen, untilSerial } from './support/machine-page.ts';
+import { BOOT_MS, prepare, type, untilScreen } from './support/machine-page.ts';
 test('shot', async () => {
   const lab = await openLab();
   const { page } = await lab.visit('/?vm=debian&autostart=1');

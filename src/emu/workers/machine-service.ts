@@ -234,8 +234,9 @@ export class MachineService {
   async #loop(on: On): Promise<void> {
     const { pc, doorbell, output } = on;
     const { nowMs, sleep, yieldNow } = this.#thread;
+    const isOff = (): boolean => pc.state === 'off';
     try {
-      while (pc.state !== 'off') {
+      while (!isOff()) {
         // Loaded before anything is looked at: whatever rings from here on ends the sleep below.
         const bell = Atomics.load(doorbell, 0);
         const readCount = output.readCount;
@@ -251,7 +252,7 @@ export class MachineService {
         this.#busyMs += nowMs() - before;
         on.tones.flush();
         // Switched off by the guest: nobody would ring.
-        if (pc.state === 'off') break;
+        if (isOff()) break;
         if (idleMs > 0) await sleep(doorbell, 0, bell, on.unsent.length > 0 ? 0 : idleMs);
         else await yieldNow();
       }
