@@ -61,8 +61,11 @@ export class Headless {
   get output(): string {
     return this.#output;
   }
-  get ended(): Promise<Ended> {
-    return this.#ended;
+
+  /** Waits until the process has ended by itself. @throws Error when it has not within `seconds` */
+  async ended(seconds: number): Promise<Ended> {
+    await this.#until('end', seconds, () => (this.#alive ? undefined : true), true);
+    return await this.#ended;
   }
 
   /** Types on the serial line. */
@@ -132,13 +135,18 @@ export class Headless {
     return await this.#monitor;
   }
 
-  async #until<T>(what: string, seconds: number, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  async #until<T>(
+    what: string,
+    seconds: number,
+    look: () => T | undefined | Promise<T | undefined>,
+    mayEnd = false,
+  ): Promise<T> {
     const end = Date.now() + seconds * 1000;
     for (;;) {
       const found = await look();
       if (found !== undefined) return found;
       const why = this.#alive ? `not within ${seconds} s` : 'the machine has ended';
-      if (!this.#alive || Date.now() > end) {
+      if ((!this.#alive && !mayEnd) || Date.now() > end) {
         throw new Error(`no ${what}: ${why}\n${this.#output.slice(-2000)}\n${this.#errors.slice(-2000)}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
