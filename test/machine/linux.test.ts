@@ -92,7 +92,7 @@ test('the ACPI power button switches a guest off', async () => {
 test("the Debian installer's text mode shows its first dialog", async () => {
   const machine = start(
     ...['--kernel', guest('installer-kernel'), '--initrd', guest('installer-initrd')],
-    ...['--append', 'vga=normal fb=false nomodeset', '--memory', '384'],
+    ...['--append', 'vga=normal fb=false nomodeset', '--memory', '640'],
   );
   await machine.screen(/Select a language|Choose the language/, BOOT_SECONDS + 120);
 });
