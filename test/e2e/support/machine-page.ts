@@ -52,6 +52,35 @@ export const untilScreen = (page: Page, pattern: RegExp, timeoutMs: number): Pro
 export const untilSerial = (page: Page, pattern: RegExp, timeoutMs: number): Promise<string> =>
   until(() => serialText(page), pattern, timeoutMs, problemOf(page));
 
+/** What a person fills in for a new machine; left out: what the dialog proposes. */
+export interface Wishes {
+  /** Paths of the files to choose. */
+  readonly files: readonly string[];
+  readonly memoryMb: number;
+  readonly commandLine?: string;
+}
+
+/** Makes a machine in the New-machine dialog of the front page and runs it. @returns the role the page gave each file */
+export async function makeMachine(page: Page, { files, memoryMb, commandLine }: Wishes): Promise<(string | null)[]> {
+  await page.getByTestId('new-machine').click();
+  await page.getByTestId('choose-files').setInputFiles([...files]);
+  const listed = page.getByTestId('file');
+  await listed.nth(files.length - 1).waitFor();
+  const roles = await Promise.all((await listed.all()).map((one) => one.getAttribute('data-role')));
+  await page.getByTestId('memory').fill(String(memoryMb));
+  if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
+  await page.getByTestId('dialog-ok').click();
+  const said = page.getByTestId('dialog-error');
+  const refused = async (): Promise<string> => ((await said.count()) > 0 ? textOf(said) : '');
+  await until(
+    () => state(page),
+    /running/,
+    BOOT_MS,
+    async () => (await refused()) || problemOf(page)(),
+  );
+  return roles;
+}
+
 /** Presses and lets go of the keys of a US keyboard that a person would for `text`, Shift included. */
 export async function type(page: Page, text: string): Promise<void> {
   for (const character of text) {

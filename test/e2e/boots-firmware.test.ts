@@ -1,0 +1,48 @@
+/** Media that start through the firmware, brought to the page as files. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ANSWER_MS, BOOT_MS, makeMachine, prepare, screen, type, untilScreen } from './support/machine-page.ts';
+import { GUESTS_DIRECTORY, type Lab, openLab } from './support/page-test.ts';
+
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await openLab();
+});
+
+afterAll(() => lab.close());
+
+const guest = (name: string): string => join(GUESTS_DIRECTORY, name);
+
+describe("GRUB's rescue media", () => {
+  for (const [medium, file, drive] of [
+    ['floppy', 'grub-rescue-floppy.img', /\(fd0\)/],
+    ['CD', 'grub-rescue-cdrom.iso', /\(cd\d?\)/],
+  ] as const) {
+    it(`on a ${medium} show a menu and a shell that sees the drive`, async () => {
+      const { page, context, errors } = await lab.visit('', `grub-${medium}`);
+      await prepare(page);
+      expect(await makeMachine(page, { files: [guest(file)], memoryMb: 64 })).toEqual(['drive']);
+      await untilScreen(page, /GNU GRUB[\s\S]*GNU\/Linux/, BOOT_MS);
+      await page.getByTestId('screen').focus();
+      await type(page, 'c');
+      await untilScreen(page, /grub> *$/m, ANSWER_MS);
+      await type(page, 'ls\n');
+      await untilScreen(page, drive, ANSWER_MS);
+      expect(errors).toEqual([]);
+      await context.close();
+    });
+  }
+});
+
+describe('memtest86+', () => {
+  it('from its CD finds no error in the first tests', async () => {
+    const { page, context, errors } = await lab.visit('', 'memtest');
+    await prepare(page);
+    expect(await makeMachine(page, { files: [guest('memtest-ia32.iso')], memoryMb: 32 })).toEqual(['drive']);
+    await untilScreen(page, /Test #[4-9]|Pass: +[1-9]/, BOOT_MS);
+    expect(await screen(page)).toMatch(/Errors: +0\b/);
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+});
