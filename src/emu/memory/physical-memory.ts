@@ -45,6 +45,8 @@ export class PhysicalMemory implements DmaMemory {
   readonly #regions: (IoDevice | undefined)[] = [undefined];
   readonly #regionBase: number[] = [0];
   readonly #regionMaxWidth: number[] = [4];
+  /** Pages that refer to each region; one with none may be used again. */
+  readonly #regionPages: number[] = [1];
   /** Region that takes writes to ROM pages, by page (flash, shadow control); sparse. */
   readonly #romWriters = new Map<number, number>();
 
@@ -70,10 +72,7 @@ export class PhysicalMemory implements DmaMemory {
     this.#checkRange(base, byteCount);
     const flags = PAGE.backed | (kind === 'rom' ? 0 : PAGE.writable) | (kind === 'tracked' ? PAGE.tracked : 0);
     for (let at = 0; at < byteCount; at += PAGE_BYTES) {
-      const page = (base + at) / PAGE_BYTES;
-      this.#dropCode(page);
-      this.#romWriters.delete(page);
-      this.pageMap[page] = (offset + at) | flags;
+      this.#replace((base + at) / PAGE_BYTES, (offset + at) | flags);
     }
     this.onMapChanged();
   }
@@ -83,10 +82,8 @@ export class PhysicalMemory implements DmaMemory {
     this.#checkRange(base, byteCount);
     const region = this.#region(base, device, maxWidth);
     for (let at = 0; at < byteCount; at += PAGE_BYTES) {
-      const page = (base + at) / PAGE_BYTES;
-      this.#dropCode(page);
-      this.#romWriters.delete(page);
-      this.pageMap[page] = ((region << 12) | PAGE.mmio) >>> 0;
+      this.#replace((base + at) / PAGE_BYTES, ((region << 12) | PAGE.mmio) >>> 0);
+      this.#regionPages[region]++;
     }
     this.onMapChanged();
   }
@@ -95,17 +92,17 @@ export class PhysicalMemory implements DmaMemory {
   mapRomWrites(base: number, byteCount: number, device: IoDevice): void {
     this.#checkRange(base, byteCount);
     const region = this.#region(base, device, 4);
-    for (let at = 0; at < byteCount; at += PAGE_BYTES) this.#romWriters.set((base + at) / PAGE_BYTES, region);
+    for (let at = 0; at < byteCount; at += PAGE_BYTES) {
+      const page = (base + at) / PAGE_BYTES;
+      this.#releaseRomWriter(page);
+      this.#romWriters.set(page, region);
+      this.#regionPages[region]++;
+    }
   }
 
   unmap(base: number, byteCount: number): void {
     this.#checkRange(base, byteCount);
-    for (let at = 0; at < byteCount; at += PAGE_BYTES) {
-      const page = (base + at) / PAGE_BYTES;
-      this.#dropCode(page);
-      this.#romWriters.delete(page);
-      this.pageMap[page] = 0;
-    }
+    for (let at = 0; at < byteCount; at += PAGE_BYTES) this.#replace((base + at) / PAGE_BYTES, 0);
     this.onMapChanged();
   }
 
@@ -221,13 +218,33 @@ export class PhysicalMemory implements DmaMemory {
     this.#mmioWrite(region, at + half, half, (value >>> (half * 8)) & mask);
   }
 
+  /** Number of the region, an unused one where there is one: a guest may move a BAR for ever. */
   #region(base: number, device: IoDevice, maxWidth: Width): number {
-    const free = this.#regions.findIndex((d, i) => i > 0 && d === device && this.#regionBase[i] === base);
-    if (free > 0) return free;
-    this.#regions.push(device);
-    this.#regionBase.push(base);
-    this.#regionMaxWidth.push(maxWidth);
-    return this.#regions.length - 1;
+    const same = this.#regions.findIndex((d, i) => i > 0 && d === device && this.#regionBase[i] === base);
+    if (same > 0) return same;
+    const unused = this.#regionPages.findIndex((pages, i) => i > 0 && pages === 0);
+    const region = unused > 0 ? unused : this.#regions.length;
+    this.#regions[region] = device;
+    this.#regionBase[region] = base;
+    this.#regionMaxWidth[region] = maxWidth;
+    this.#regionPages[region] = 0;
+    return region;
+  }
+
+  /** Gives a page a new entry and takes leave of what was there. */
+  #replace(page: number, entry: number): void {
+    this.#dropCode(page);
+    this.#releaseRomWriter(page);
+    const old = this.pageMap[page];
+    if ((old & (PAGE.backed | PAGE.mmio)) === PAGE.mmio) this.#regionPages[old >>> 12]--;
+    this.pageMap[page] = entry;
+  }
+
+  #releaseRomWriter(page: number): void {
+    const region = this.#romWriters.get(page);
+    if (region === undefined) return;
+    this.#regionPages[region]--;
+    this.#romWriters.delete(page);
   }
 
   #dropCode(page: number): void {
