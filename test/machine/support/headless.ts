@@ -7,11 +7,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 // @ts-expect-error: plain JavaScript, for it runs before anything is installed
-import { guestsDirectory } from '../../../server/bin/prepare.mjs';
+import { guestsDirectory, ROOT } from '../../../server/bin/prepare.mjs';
 
-const COMMAND = fileURLToPath(new URL('../../../dist/node/main.js', import.meta.url));
+const COMMAND = join(ROOT as string, 'dist', 'node', 'main.js');
 
 /** A file that `npm run guests` has made. */
 export const guest = (name: string): string => join(guestsDirectory() as string, name);
