@@ -79,7 +79,7 @@ unpack() {
     cat "$WORK/download.log" >&2
     rm -f "$APT_DIR/updated"
     die "package $1 cannot be downloaded: this host's apt sources do not offer it or cannot be reached. \
-Debian 12's main archive has it; TABBOX_DEBIAN_MIRROR=http://deb.debian.org/debian uses that archive directly"
+Debian 12's main archive has it; set TABBOX_DEBIAN_MIRROR to the URL of a Debian mirror"
   }
   deb=$(find "$APT_DIR/deb" -name "${name}_*_${arch}.deb" -o -name "${name}_*_all.deb" | xargs ls -t | head -n 1)
   mkdir -p "$dir"

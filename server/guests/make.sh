@@ -52,13 +52,13 @@ up_to_date() {
 
 pending() {
   local target
-  TODO=()
-  for target in "${WANTED[@]}"; do up_to_date "$target" || TODO+=("$target"); done
+  UNBUILT=()
+  for target in "${WANTED[@]}"; do up_to_date "$target" || UNBUILT+=("$target"); done
 }
 
 mkdir -p "$OUT/.stamps" 2>/dev/null || die "cannot write to $OUT; set TABBOX_CACHE to a directory that you own"
 pending
-[ ${#TODO[@]} -gt 0 ] || exit 0
+[ ${#UNBUILT[@]} -gt 0 ] || exit 0
 
 # One builder at a time; a second one waits and then finds the work done.
 exec 9>"$OUT/.lock"
@@ -76,7 +76,7 @@ clean_up() {
 }
 trap clean_up EXIT
 apt_setup
-for TARGET in ${TODO[@]+"${TODO[@]}"}; do
+for TARGET in ${UNBUILT[@]+"${UNBUILT[@]}"}; do
   say "building $TARGET"
   began=$SECONDS
   WORK=$(mktemp -d "$CACHE/work.XXXXXX")

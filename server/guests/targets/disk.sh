@@ -4,12 +4,13 @@ need_root 'debootstrap unpacks files of many owners and runs their scripts in a 
 need_tools debootstrap=debootstrap mke2fs=e2fsprogs
 [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages debian-archive-keyring
 apt_update
+# Without one, debootstrap takes its own default.
 mirror=${TABBOX_DEBIAN_MIRROR:-$(apt-get -c "$APT_DIR/apt.conf" indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | sed -n 1p)}
 tree=$WORK/tree
 disk_mb=768
 mkdir -p "$APT_DIR/debootstrap"
 debootstrap --arch=i386 --variant=minbase --cache-dir="$APT_DIR/debootstrap" \
-  --include="$(grep -v '^#' "$HERE/disk/packages" | paste -sd,)" bookworm "$tree" "${mirror:-http://deb.debian.org/debian}" \
+  --include="$(grep -v '^#' "$HERE/disk/packages" | paste -sd,)" bookworm "$tree" ${mirror:+"$mirror"} \
   >"$CACHE/debootstrap.log" 2>&1 || { tail -n 20 "$CACHE/debootstrap.log" >&2; die "debootstrap failed, see $CACHE/debootstrap.log"; }
 
 echo debian >"$tree/etc/hostname"

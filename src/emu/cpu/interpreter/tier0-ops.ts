@@ -10,7 +10,7 @@ import type { Ops, Width32 } from '../isa/ops.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { RECORD, SEGMENT, STATE, TLB, XMM_BYTES } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS, type SystemCall } from '../system/calls.ts';
-import { type I32, type I64, i32, i64, k32, k64, type V128, type Val, v128 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, type V128, type Val, v128 } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
 import { type Case, FORM } from './cases.ts';
 
@@ -458,4 +458,3 @@ export const registerSlots = {
 
 /** Interrupts count only while EFLAGS.IF is set: see ATTENTION.interrupt. */
 export const attentionMask = (eflags: I32): I32 => i32.or(eflags, k32(~EFLAGS.if));
-export const zero64: I64 = k64(0);

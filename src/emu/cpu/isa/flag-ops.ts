@@ -1,7 +1,7 @@
 /** Arithmetic flags in semantics: see state/flags.ts for what the two lazy words mean. */
 import { AUX, EFLAGS } from '../state/flags.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32, select } from '../wasm/expr.ts';
+import { type I32, i32, k32 } from '../wasm/expr.ts';
 import type { Ops, Width32 } from './ops.ts';
 
 /** Sign-extends the low `bits` of a value. */
@@ -128,6 +128,3 @@ export function setCarry(e: Ops, carry: I32, overflow?: I32): void {
     ),
   );
 }
-
-/** `condition ? a : b` without evaluation order surprises. */
-export const choose = (c: I32, a: I32, b: I32): I32 => select(c, a, b);

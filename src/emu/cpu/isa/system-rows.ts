@@ -12,8 +12,8 @@ import { type I32, i32, k32 } from '../wasm/expr.ts';
 import { arithmeticBits, setArithmeticBits, signExtend, zeroFlag } from './flag-ops.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
 import { type Row, row } from './row.ts';
+import { push, stackBits } from './stack-ops.ts';
 
-const ESP = STATE.gpr + 4 * 8;
 const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 
 const selectorOf = (e: Ops, seg: number): I32 => e.get(STATE.segments + seg * SEGMENT.bytes + SEGMENT.selector);
@@ -28,15 +28,6 @@ const protectedOnly = (e: Ops): void => {
   const real = i32.eqz(i32.and(e.get(STATE.cr0), k32(CR0.pe)));
   e.raiseIf(i32.or(real, has(e.get(STATE.eflags), EFLAGS.vm)), EXCEPTION.ud);
 };
-
-/** Pushes a value of the operand size. */
-function push(e: Ops, value: I32): void {
-  const old = e.f.let(e.get(ESP));
-  const next = i32.sub(old, k32(e.size / 8));
-  const at = e.f.let(e.stack32 ? next : i32.and(next, k32(0xffff)));
-  e.store(e.size, i32.add(e.get(STATE.segments + SEG.ss * SEGMENT.bytes + SEGMENT.base), at), value);
-  e.set(ESP, e.stack32 ? at : i32.or(i32.and(old, k32(~0xffff)), at));
-}
 
 // Segment registers.
 
@@ -56,7 +47,7 @@ const segmentMoves: readonly Row[] = SEGMENTS.flatMap((name, seg) => [
 ]);
 
 const pushSegment = (opcode: string, seg: number): Row =>
-  row(opcode, 'push', SEGMENTS[seg], (e) => push(e, selectorOf(e, seg)), { stack: -1 });
+  row(opcode, 'push', SEGMENTS[seg], (e) => push(e, stackBits(e), selectorOf(e, seg)), { stack: -1 });
 const popSegment = (opcode: string, seg: number): Row =>
   row(opcode, 'pop', SEGMENTS[seg], (e) => e.system('popSegment', k32(seg), k32(e.size)));
 
@@ -102,7 +93,7 @@ const pushFlags = (e: Ops): void => {
   const flags = e.f.let(e.get(STATE.eflags));
   const lowIopl = i32.ne(i32.and(flags, k32(EFLAGS.iopl)), k32(EFLAGS.iopl));
   e.raiseIf(i32.and(has(flags, EFLAGS.vm), lowIopl), EXCEPTION.gp, k32(0));
-  push(e, i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK)));
+  push(e, stackBits(e), i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK)));
 };
 
 /** CLI and STI: in every mode allowed exactly when CPL <= IOPL. Returns EFLAGS. */
