@@ -84,6 +84,7 @@ export class Cpu {
     const { linear, physical } = parts;
     this.state = new CpuState(linear.buffer);
     this.state.set(STATE.a20Mask, -1);
+    this.state.set(STATE.two31, -0x8000_0000);
     this.#words = new Int32Array(linear.buffer);
     this.#attention = new Int32Array(linear.buffer, this.state.at + STATE.attention, 1);
     this.mmu = new Mmu({ state: this.state, physical });

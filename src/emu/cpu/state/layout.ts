@@ -42,12 +42,16 @@ export const STATE = {
   gpr: field(16 * 8, 16),
   /** A slot that always reads 0: the missing base, index or segment base of an address. */
   zero: field(8),
+  /** A slot that always reads 2^31: the index of RIP-relative addresses whose displacement does not fit a record. */
+  two31: field(8),
   /** 8 bytes. Exact only outside the interpreter: inside, `blockEip` plus the record's offset is the truth. */
   eip: field(8),
   /** EIP after the instruction that calls into TypeScript; set together with `eip` before the call. 8 bytes. */
   nextEip: field(8),
-  /** What a system call answers to `query`. */
-  queryResult: field(4),
+  /** What a system call answers to `query`; 8 bytes for `query64`. */
+  queryResult: field(8),
+  /** 64-bit arguments of a system call, whole: argument n at 8 * n. Only those that are 64 bits wide are stored. */
+  wideArgument: field(4 * 8, 8),
   /** EIP of the first instruction of the block that runs. 8 bytes. */
   blockEip: field(8),
   /** Address of the header record of the block that runs. */
@@ -58,8 +62,9 @@ export const STATE = {
   record: field(4),
   /** EFLAGS without CF, PF, AF, ZF, SF and OF, which are in `flagResult` and `flagAux` (see flags.ts); bit 1 is set. */
   eflags: field(4),
-  flagResult: field(4),
   flagAux: field(4),
+  /** 8 bytes; all of them count in 64-bit code, the low 4 elsewhere. */
+  flagResult: field(8),
   /** ES CS SS DS FS GS LDTR TR, each `SEGMENT.bytes`. */
   segments: field(8 * SEGMENT.bytes, 16),
   cr0: field(8),
@@ -95,8 +100,8 @@ export const STATE = {
   faultHasErrorCode: field(4),
   /** 1: the program said INT n/INT3/INTO, so DPL is checked and EIP is after the instruction. */
   faultIsSoftware: field(4),
-  /** EIP before which maskable interrupts and debug traps are held off for one instruction (STI, MOV SS); else -1. */
-  inhibitEip: field(4),
+  /** EIP before which maskable interrupts and debug traps are held off for one instruction (STI, MOV SS); else -1. 8 bytes. */
+  inhibitEip: field(8),
   /** DR6 bits of a debug trap to be delivered before the next instruction; 0 = none. */
   pendingDebug: field(4),
   /** 1 from the delivery of an NMI to the next IRET. */
@@ -112,6 +117,16 @@ export const STATE = {
   sysenterEip: field(8),
   /** IA32_EFER. 8 bytes. */
   efer: field(8),
+  /** IA32_STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX; 8 bytes each. The bases of FS and GS are in their slots. */
+  star: field(8),
+  lstar: field(8),
+  cstar: field(8),
+  fmask: field(8),
+  kernelGsBase: field(8),
+  tscAux: field(8),
+  xcr0: field(8),
+  /** CR8: the task priority class, 0..15, where no local APIC keeps it. */
+  cr8: field(4),
   pat: field(8),
   miscEnable: field(8),
   apicBase: field(8),
@@ -120,7 +135,7 @@ export const STATE = {
   /** Slow memory accesses pass their data through here: 64 bytes. */
   scratch: field(64, 16),
   /** Bits of `scratch` commits in flight: linear address and size of a write that `commitWrite` finishes. */
-  commitAddress: field(4),
+  commitAddress: field(8),
   commitBytes: field(4),
   /** 1: the single instruction that runs may write its own code (it is thrown away after). */
   selfModifyOk: field(4),
@@ -164,6 +179,8 @@ export const MODE = {
   flat: 1 << 2,
   /** Tracing: TF, an instruction breakpoint or a watch is on; blocks hold one instruction and are not chained. */
   step: 1 << 3,
+  /** 64-bit mode: EFER.LMA and CS.L. Compatibility mode does not have it. */
+  long: 1 << 4,
 } as const;
 
 /** Bits of `STATE.attention`. */
@@ -192,34 +209,50 @@ export const TLB = {
   writeTag: 4,
   addend: 8,
   note: 12,
-  /** A value no page address equals. */
+  /** A value no page address equals, in 8 bytes too. */
   invalidTag: 1,
 } as const;
+
+/** The same for 64-bit code: tags are 8 bytes, sign-extended page addresses. Entry number = bits 12-21 as well. */
+export const TLB64 = { entries: 1024, entryBytes: 32, readTag: 0, writeTag: 8, addend: 16, note: 20 } as const;
 
 /**
  * A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record.
  * A flush zeroes it: an entry whose record is 0 is a miss whatever its tag.
  */
 export const JUMP_CACHE = { entries: 4096, entryBytes: 8, tag: 0, record: 4 } as const;
+/** The same for 64-bit code: the tag is all of RIP. */
+export const JUMP_CACHE64 = { entries: 4096, entryBytes: 16, tag: 0, record: 8 } as const;
 
 const KIB = 1024;
-const pages = (bytes: number): number => Math.ceil(bytes / 65536) * 65536;
+let linearEnd = 0;
+const region = (bytes: number, align = 64 * KIB): number => {
+  linearEnd = Math.ceil(linearEnd / align) * align;
+  const here = linearEnd;
+  linearEnd += bytes;
+  return here;
+};
+/** The first page stays empty, so that a zero pointer is recognised. */
+region(4096, 1);
+const RECORD_BYTES = 24 * 1024 * KIB;
 
-/** Linear memory below guest RAM. The first page stays empty, so that a zero pointer is recognised. */
+/** Linear memory below guest RAM. TLBs and jump caches are two banks (supervisor, user) a vCPU. */
 export const LINEAR = {
-  states: 4096,
-  /** Two banks (supervisor, user) a vCPU. */
-  tlb: 64 * KIB,
+  states: region(MAX_VCPUS * STATE_BLOCK_BYTES, 4096),
+  tlb: region(MAX_VCPUS * 2 * TLB.entries * TLB.entryBytes),
   tlbBankBytes: TLB.entries * TLB.entryBytes,
-  /** Two banks a vCPU. */
-  jumpCache: 64 * KIB + MAX_VCPUS * 2 * TLB.entries * TLB.entryBytes,
+  jumpCache: region(MAX_VCPUS * 2 * JUMP_CACHE.entries * JUMP_CACHE.entryBytes),
   jumpCacheBankBytes: JUMP_CACHE.entries * JUMP_CACHE.entryBytes,
-  pageMap: 1024 * KIB,
-  dirtyMap: 1024 * KIB + PAGE_MAP_BYTES,
-  records: 1024 * KIB + PAGE_MAP_BYTES + DIRTY_MAP_BYTES,
-  recordBytes: 24 * 1024 * KIB,
+  tlb64: region(MAX_VCPUS * 2 * TLB64.entries * TLB64.entryBytes),
+  tlb64BankBytes: TLB64.entries * TLB64.entryBytes,
+  jumpCache64: region(MAX_VCPUS * 2 * JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes),
+  jumpCache64BankBytes: JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes,
+  pageMap: region(PAGE_MAP_BYTES),
+  dirtyMap: region(DIRTY_MAP_BYTES),
+  records: region(RECORD_BYTES),
+  recordBytes: RECORD_BYTES,
   /** Guest RAM, then video memory, then ROMs begin here; a multiple of 64 KB. */
-  guest: pages(1024 * KIB + PAGE_MAP_BYTES + DIRTY_MAP_BYTES + 24 * 1024 * KIB),
+  guest: region(0),
 } as const;
 
 /** A decoded instruction: 32 bytes, read by the interpreter's cases. Slots are absolute addresses below 64 KB. */
@@ -229,7 +262,7 @@ export const RECORD = {
   op: 0,
   /** u8: length of the instruction in bytes. */
   length: 2,
-  /** u8: scale of the index as a shift count, 0..3. */
+  /** u8: scale of the index as a shift count, 0..3. In 64-bit code bit 5 cuts the address to 32 bits. */
   shift: 3,
   /** u16: slot of the register that ModRM.reg (or the opcode) names. */
   reg: 4,
@@ -243,12 +276,12 @@ export const RECORD = {
   segment: 12,
   /** u16: offset of the instruction from the block's first byte. */
   offset: 14,
-  /** i32 */
+  /** i32; with `imm` above it a 64-bit moffs address. */
   disp: 16,
-  /** i32: immediate; for relative branches the target as an offset from the block's first byte. */
+  /** i32: immediate; for relative branches the target as an offset from the block's first byte. With `imm2` a 64-bit one. */
   imm: 20,
   /** i32: second immediate, far selector, or the header record a direct branch is chained to (0 = not yet). */
   imm2: 24,
-  /** i32: 0xffff or -1, applied to base + index + disp. */
+  /** i32: 0xffff or -1, applied to base + index + disp (not in 64-bit code). */
   mask: 28,
 } as const;
