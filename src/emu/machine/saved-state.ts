@@ -19,7 +19,7 @@ import { decodeRecord, encodeRecord, placePieces } from './record-codec.ts';
 export type SavedStateErrorCode = 'not-a-saved-state' | 'other-version' | 'damaged-state';
 
 /** Goes up whenever a device's record changes its meaning. */
-export const SAVED_STATE_VERSION = 1;
+export const SAVED_STATE_VERSION = 2;
 
 export interface SavedState {
   /** What the machine gave to `encodeSavedState`. */
