@@ -1,10 +1,12 @@
 // From options to a machine: opens files, reads images. Runs on the machine's thread, which may block.
 
+import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CodedError } from '#base/errors.ts';
 import { isMultiboot } from '#emu/firmware/multiboot-image.ts';
 import type { BlockPort } from '#emu/host/block.ts';
+import { macFrom, type NetworkCardConfig } from '#emu/host/network-card.ts';
 import {
   DEFAULT_CONFIG,
   type DirectKernelConfig,
@@ -18,6 +20,8 @@ import { createPc, openSavedMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { NodeFileBlockPort } from '#storage/backends/node-file.ts';
 import { guestsDirectory } from './guests-directory.ts';
+import type { NicOptions } from './network-options.ts';
+import { connectNetwork } from './network-ports.ts';
 import type { RunOptions } from './run-options.ts';
 
 export interface LoadedMachine {
@@ -80,12 +84,17 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
     bootOrder: options.bootOrder ?? ['floppy', 'cdrom', 'disk'],
     ide,
     floppies: [floppyA, null],
+    networkCards: options.networkCards.map(networkCardOf),
     rtcStartUnixMs: options.localTime ? start - new Date(start).getTimezoneOffset() * 60_000 : start,
     firmware: firmwareOf(options, notes),
     kernel: options.kernel === undefined ? null : kernelOf(options.kernel, options),
     debugExitPort: options.debugExitPort ?? null,
     nsPerInstruction: options.nsPerInstruction ?? null,
   };
+}
+
+function networkCardOf({ slot, type, mac, cableConnected, attachment }: NicOptions): NetworkCardConfig {
+  return { slot, type, mac: mac ?? macFrom(randomBytes(3)), cableConnected, attachment };
 }
 
 function sizeOf(path: string): number {
@@ -150,7 +159,11 @@ function mediaOf(config: MachineConfig, options: RunOptions, notes: string[]): M
   const disc = options.cdrom ?? config.ide.secondaryMaster?.label ?? '';
   if (disc !== '') ide.secondaryMaster = open(disc, false);
   const diskette = options.floppy ?? config.floppies[0]?.label ?? '';
-  return { ide, floppies: [diskette === '' ? undefined : open(diskette, mayWrite(diskette)), undefined] };
+  return {
+    ide,
+    floppies: [diskette === '' ? undefined : open(diskette, mayWrite(diskette)), undefined],
+    network: connectNetwork(config.networkCards),
+  };
 }
 
 /** Opens a medium for `insert`. @throws CodedError */

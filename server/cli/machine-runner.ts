@@ -19,6 +19,7 @@ import {
   UNWRITTEN_LIMIT,
 } from './machine-messages.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
+import { PacketTraces } from './packet-traces.ts';
 import type { RunOptions, Sink } from './run-options.ts';
 
 /** Host time between two looks at messages while the guest is busy. */
@@ -32,6 +33,7 @@ export class MachineRunner {
   readonly #descriptors: number[] = [];
   readonly #pc: Pc;
   readonly #frame: SharedFrame;
+  readonly #traces: PacketTraces;
   #rasteriser: Rasteriser | undefined;
   /** Exit status, once the run is over. */
   #status: number | undefined;
@@ -46,6 +48,12 @@ export class MachineRunner {
     const { pc, restored, notes } = loadMachine(data.options, this.#host(), Date.now());
     for (const text of notes) this.#send({ kind: 'note', text });
     this.#pc = pc;
+    this.#traces = new PacketTraces(pc.board.network);
+    for (const { slot, traceFile } of data.options.networkCards) {
+      if (traceFile === undefined) continue;
+      this.#traces.setFile(slot, traceFile);
+      this.#traces.setOn(slot, true);
+    }
     this.#frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(pc.vram.length)), 0, pc.vram.length);
     if (restored) pc.resume();
     else pc.powerOn();
@@ -65,6 +73,7 @@ export class MachineRunner {
     }
     this.#pc.board.flushOutput();
     for (const descriptor of this.#descriptors) closeSync(descriptor);
+    this.#traces.close();
     this.#send({ kind: 'ended', status: this.#status, message: this.#message });
   }
 
@@ -209,6 +218,15 @@ export class MachineRunner {
       case 'insert':
         pc.changeMedium(command.drive, openMedium(command.drive, command.path), { label: command.path });
         return [];
+      case 'setlinkstate':
+        pc.setCableConnected(command.slot, command.on);
+        return [];
+      case 'nictrace':
+        this.#traces.setOn(command.slot, command.on);
+        return [];
+      case 'nictracefile':
+        this.#traces.setFile(command.slot, command.path);
+        return [];
       case 'info':
         return this.#info();
       case 'help':
@@ -255,7 +273,7 @@ export class MachineRunner {
 
   #info(): string[] {
     const pc = this.#pc;
-    const { ide, floppies, memoryMb } = pc.config;
+    const { ide, floppies, memoryMb, networkCards } = pc.config;
     const seconds = pc.guestNs / 1e9;
     const drive = (name: string, label: string | undefined): string[] =>
       label === undefined ? [] : [`${name}: ${label === '' ? 'empty' : label}`];
@@ -269,6 +287,11 @@ export class MachineRunner {
       ...drive('hdb', ide.primarySlave?.label),
       ...drive('cdrom', ide.secondaryMaster?.label),
       ...drive('floppy', floppies[0]?.label),
+      ...networkCards.map(({ slot, type, mac, attachment }) => {
+        const { linkUp, counts } = pc.board.network.cable(slot);
+        const link = linkUp ? 'link up' : 'no link';
+        return `nic${slot}: ${type} ${mac} ${attachment.kind}, ${link}, ${counts.framesSent} frames sent, ${counts.framesReceived} received`;
+      }),
     ];
   }
 }

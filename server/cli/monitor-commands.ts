@@ -12,7 +12,10 @@ export type MonitorCommand =
   | { readonly verb: 'screenshotpng'; readonly path: string }
   | { readonly verb: 'mouse'; readonly dx: number; readonly dy: number; readonly dz: number; readonly buttons: number }
   | { readonly verb: 'eject'; readonly drive: MediaDrive; readonly force: boolean }
-  | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string };
+  | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string }
+  /** `slot` is 1 to 8. */
+  | { readonly verb: 'setlinkstate' | 'nictrace'; readonly slot: number; readonly on: boolean }
+  | { readonly verb: 'nictracefile'; readonly slot: number; readonly path: string };
 
 export type MediaDrive = 'cdrom' | 'floppy';
 
@@ -30,6 +33,9 @@ export const MONITOR_HELP: readonly string[] = [
   'mouse DX DY [DZ] [BUTTONS]        move; buttons: 1 left, 2 right, 4 middle',
   'eject cdrom|floppy [force]        take the medium out',
   'insert cdrom|floppy FILE          put a medium in',
+  'setlinkstateN on|off              plug the cable of network card N in or out',
+  'nictraceN on|off                  write what passes network card N to its trace file',
+  'nictracefileN FILE                name that file',
   'info                              state and counters',
   'quit                              end the run at once',
 ];
@@ -82,7 +88,28 @@ export function parseMonitorLine(line: string): MonitorCommand | undefined {
       return { verb, drive, path: unquoted(path) };
     }
     default:
-      throw bad(`there is no command '${verb}'; help lists them`);
+      return parseCardCommand(verb, rest) ?? refuse(verb);
+  }
+}
+
+function refuse(verb: string): never {
+  throw bad(`there is no command '${verb}'; help lists them`);
+}
+
+/** Verbs that end in the number of a network card. */
+function parseCardCommand(verb: string, rest: string): MonitorCommand | undefined {
+  const [, name, digit] = /^(setlinkstate|nictrace|nictracefile)([1-8])$/.exec(verb) ?? [];
+  const slot = Number(digit);
+  switch (name) {
+    case 'setlinkstate':
+    case 'nictrace':
+      if (rest !== 'on' && rest !== 'off') throw bad(`${verb} takes on or off`);
+      return { verb: name, slot, on: rest === 'on' };
+    case 'nictracefile':
+      if (rest === '') throw bad(`${verb} takes the name of a file`);
+      return { verb: name, slot, path: unquoted(rest) };
+    default:
+      return undefined;
   }
 }
 

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { CodedError } from '#base/errors.ts';
 import { type BootDevice, MEMORY_MB } from '#emu/machine/config.ts';
+import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
 
 /** Where a stream of bytes goes. */
 export type Sink =
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly monitor: MonitorPlace;
   readonly debugcon: Sink;
   readonly firmwareLog: Sink;
+  /** By slot. */
+  readonly networkCards: readonly NicOptions[];
   readonly debugExitPort: number | undefined;
   /** Where `savestate` and an interrupt save the machine. */
   readonly saveState: string | undefined;
@@ -72,7 +75,7 @@ Runs a PC without a screen and ends when it is switched off.
     --cdrom FILE             disc in the CD drive
     --floppy FILE            diskette in drive A
     --rtc WHEN               what the clock shows at power-on: utc, local, or a time such as 2024-02-29T12:00:00Z
-  Talking to it
+${NETWORK_HELP}  Talking to it
     --serial WHERE           stdio, file:PATH or none; repeated for COM2 to COM4. On a terminal Ctrl-A x quits
     --monitor WHERE          stdio or unix:PATH: commands, one a line (see help there)
     --debugcon WHERE         stdio or file:PATH: what the guest writes to port E9h
@@ -111,6 +114,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     monitor: parseMonitor(values.monitor),
     debugcon: parseSink('--debugcon', values.debugcon),
     firmwareLog: parseSink('--firmware-log', values['firmware-log']),
+    networkCards: parseNetworkCards(values),
     debugExitPort: parsePort(values['debug-exit']),
     saveState: values['save-state'],
     restoreState: values['restore-state'],
@@ -156,6 +160,7 @@ function parsed(args: readonly string[]) {
         'no-reboot': flag,
         rtc: text,
         'clock-ns': text,
+        ...networkOptions(),
       },
     });
     return values;
@@ -254,6 +259,7 @@ function refuseWithRestore(options: RunOptions): void {
     ['--debug-exit', options.debugExitPort !== undefined],
     ['--rtc', options.rtcStartUnixMs !== undefined || options.localTime],
     ['--clock-ns', options.nsPerInstruction !== undefined],
+    ['--nic1 to --nic8', options.networkCards.length > 0],
   ];
   const wrong = given.find(([, is]) => is);
   if (wrong) throw usage(`${wrong[0]} cannot change a saved machine; leave it out with --restore-state`);

@@ -27,6 +27,7 @@ function devicesOf(board: Board): readonly (readonly [name: string, device: Save
     ['postCode', board.postCode],
     ['floatError', board.floatError],
     ['fdc', board.fdc],
+    ...[...board.network.cards].map(([slot, card]) => [`nic${slot}`, card] as const),
     ['isaBridge', board.isaBridge],
     ['ide', board.ide],
     ['powerManagement', board.powerManagement],

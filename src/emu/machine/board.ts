@@ -36,6 +36,7 @@ import type { MachineConfig, MachineMedia } from './config.ts';
 import { type DriveName, Drives } from './drives.ts';
 import { FloatError } from './float-error.ts';
 import type { LinearLayout } from './linear-layout.ts';
+import { NetworkCards } from './network-cards.ts';
 import { ByteBatch, SerialLine } from './serial-line.ts';
 import { WatchedIoBus } from './slice-watch.ts';
 
@@ -114,6 +115,7 @@ export class Board {
   readonly powerManagement: Piix4Pm;
   readonly vga: StdVga;
   readonly fwCfg: FwCfg;
+  readonly network: NetworkCards;
   readonly #wires: readonly WiredOr[];
   #nmiMasked = false;
 
@@ -222,6 +224,14 @@ export class Board {
       mapVideo: () => mapWindow(this.vga.windowMapping),
     });
     this.#attachPci();
+    this.network = new NetworkCards({
+      cards: config.networkCards,
+      ports: parts.media.network ?? {},
+      memory,
+      timers,
+      windows,
+      pci: this.pci,
+    });
     this.#mapPorts(config, events);
   }
 

@@ -6,6 +6,8 @@ import { CodedError } from '#base/errors.ts';
 import { MIB } from '#base/units.ts';
 import { FLOPPY_DRIVES, type FloppyDriveType } from '#emu/devices/storage/floppy/floppy-geometry.ts';
 import type { BlockPort } from '#emu/host/block.ts';
+import { MAX_NETWORK_CARDS, type NetworkCardConfig, NIC_TYPES, parseMac } from '#emu/host/network-card.ts';
+import type { PacketPort } from '#emu/host/packet-port.ts';
 
 export const BOOT_DEVICES = ['disk', 'cdrom', 'floppy', 'network'] as const;
 export type BootDevice = (typeof BOOT_DEVICES)[number];
@@ -44,6 +46,8 @@ export interface MachineConfig {
   readonly ide: Readonly<Partial<Record<IdePosition, IdeDriveConfig>>>;
   /** Drives A and B. */
   readonly floppies: readonly [FloppyDriveConfig | null, FloppyDriveConfig | null];
+  /** At most one a slot. */
+  readonly networkCards: readonly NetworkCardConfig[];
   /** What the real-time clock shows at power-on, Unix milliseconds; add the zone's offset for local time. */
   readonly rtcStartUnixMs: number;
   /** 16 bytes in the order of the text form. */
@@ -57,10 +61,12 @@ export interface MachineConfig {
   readonly nsPerInstruction: number | null;
 }
 
-/** The media in the drives at power-on. */
+/** The media in the drives and the ends of the network cables at power-on. */
 export interface MachineMedia {
   readonly ide: Readonly<Partial<Record<IdePosition, BlockPort>>>;
   readonly floppies: readonly [BlockPort | undefined, BlockPort | undefined];
+  /** Where cables lead, by slot, 1 to 8; a card without has nothing at the other end. */
+  readonly network?: Readonly<Record<number, PacketPort>>;
 }
 
 export const NO_MEDIA: MachineMedia = { ide: {}, floppies: [undefined, undefined] };
@@ -74,6 +80,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   bootOrder: [],
   ide: {},
   floppies: [null, null],
+  networkCards: [],
   rtcStartUnixMs: 0,
   uuid: new Uint8Array(16),
   firmware: { system: null, video: null },
@@ -85,6 +92,12 @@ export const DEFAULT_CONFIG: MachineConfig = {
 /** Memory that BARs may use: what SeaBIOS chooses for the same amount of RAM. */
 export function pciHoleOf(memoryMb: number): { readonly first: number; readonly last: number } {
   return { first: memoryMb * MIB <= 0x8000_0000 ? 0x8000_0000 : 0xc000_0000, last: 0xfebf_ffff };
+}
+
+/** The configuration once a card's cable was plugged in or out. */
+export function recabled(config: MachineConfig, slot: number, cableConnected: boolean): MachineConfig {
+  const networkCards = config.networkCards.map((card) => (card.slot === slot ? { ...card, cableConnected } : card));
+  return { ...config, networkCards };
 }
 
 /** The configuration once the first drive of a kind holds another medium. */
@@ -132,6 +145,19 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
     throw bad('debugExitPort', 'the exit port is 0 to 65532, for it takes four ports');
   }
   checkDrives(config, media);
+  checkNetworkCards(config.networkCards);
+}
+
+function checkNetworkCards(cards: readonly NetworkCardConfig[]): void {
+  const taken = new Set<number>();
+  for (const { slot, type, mac } of cards) {
+    if (!(Number.isInteger(slot) && slot >= 1 && slot <= MAX_NETWORK_CARDS) || taken.has(slot)) {
+      throw bad('networkCards', `network cards are numbered 1 to ${MAX_NETWORK_CARDS}, each once; there is a ${slot}`);
+    }
+    taken.add(slot);
+    if (!NIC_TYPES.includes(type)) throw bad('networkCards', `network card ${slot} is of no known type: ${type}`);
+    if (parseMac(mac) !== mac) throw bad('networkCards', `network card ${slot} has no valid MAC address: ${mac}`);
+  }
 }
 
 function checkDrives(config: MachineConfig, media: MachineMedia): void {

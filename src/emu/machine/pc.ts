@@ -13,7 +13,7 @@ import type { SharedFrame } from '#emu/host/frame.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Board, type BoardEvents, type ResetSource } from './board.ts';
 import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
-import { checkConfig, type MachineConfig, type MachineMedia, relabelled } from './config.ts';
+import { checkConfig, type MachineConfig, type MachineMedia, recabled, relabelled } from './config.ts';
 import type { CpuParts, CpuPort } from './cpu-port.ts';
 import { prepareDirectBoot } from './direct-boot.ts';
 import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
@@ -210,6 +210,12 @@ export class Pc {
   changeMedium(kind: 'cdrom' | 'floppy', medium: BlockPort | undefined, options: ChangeOptions = {}): void {
     this.board.drives.change(kind, medium, options.force ?? false);
     this.#config = relabelled(this.#config, kind, medium ? (options.label ?? '') : '');
+  }
+
+  /** Plugs the cable of a network card, 1 to 8, in or out. @throws CodedError<'no-card'> */
+  setCableConnected(slot: number, connected: boolean): void {
+    this.board.network.cable(slot).connected = connected;
+    this.#config = recabled(this.#config, slot, connected);
   }
 
   /** Frames go here about 60 times a second from now on; undefined: no more. */

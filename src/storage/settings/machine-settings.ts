@@ -6,6 +6,7 @@
  */
 import * as v from 'valibot';
 import type { CodedError } from '#base/errors.ts';
+import { MAX_NETWORK_CARDS, type NetworkCardConfig, NIC_TYPES, parseMac } from '#emu/host/network-card.ts';
 import { isStorageError, type StorageErrorCode, storageError } from '../block/block-store.ts';
 
 const text = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(200));
@@ -49,10 +50,28 @@ const directBoot = v.strictObject({
   commandLine: v.pipe(v.string(), v.maxLength(2047)),
 });
 
-const networkCard = v.strictObject({
-  model: v.picklist(['e1000', 'pcnet', 'virtio']),
-  attachment: v.picklist(['none', 'nat', 'intnet']),
-  mac: v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/i)),
+const name = v.pipe(v.string(), v.maxLength(200));
+
+/** As `NicAttachment` of the host interface has it. */
+const attachment = v.variant('kind', [
+  v.strictObject({ kind: v.literal('null') }),
+  v.strictObject({ kind: v.literal('nat'), network: name, forwards: v.array(name) }),
+  v.strictObject({ kind: v.literal('intnet'), network: text }),
+  v.strictObject({ kind: v.literal('hostonly'), adapter: text }),
+  v.strictObject({ kind: v.literal('bridged'), adapter: text }),
+  v.strictObject({ kind: v.literal('natnetwork'), network: text }),
+  v.strictObject({ kind: v.literal('generic'), driver: text, properties: v.record(text, name) }),
+]);
+
+const networkCard: v.GenericSchema<NetworkCardConfig> = v.strictObject({
+  slot: between(1, MAX_NETWORK_CARDS),
+  type: v.picklist(NIC_TYPES),
+  mac: v.pipe(
+    v.string(),
+    v.check((mac) => parseMac(mac) === mac, 'a MAC address is 12 hexadecimal digits, the second one even'),
+  ),
+  cableConnected: v.boolean(),
+  attachment,
 });
 
 const machine = v.strictObject({
@@ -68,7 +87,7 @@ const machine = v.strictObject({
   drives: v.array(drive),
   /** Null: the BIOS boots from `bootOrder`. */
   directBoot: v.optional(v.nullable(directBoot), null),
-  networkCards: v.array(networkCard),
+  networkCards: v.pipe(v.array(networkCard), v.maxLength(MAX_NETWORK_CARDS)),
   audio: v.picklist(['none', 'sb16', 'ac97']),
   /** Host clock as local time instead of UTC, as DOS and Windows expect. */
   localTimeClock: v.boolean(),
@@ -78,7 +97,7 @@ export type ImageSettings = v.InferOutput<typeof image>;
 export type DriveSettings = v.InferOutput<typeof drive>;
 export type BootFileSettings = v.InferOutput<typeof bootFile>;
 export type DirectBootSettings = v.InferOutput<typeof directBoot>;
-export type NetworkCardSettings = v.InferOutput<typeof networkCard>;
+export type NetworkCardSettings = NetworkCardConfig;
 export type MachineSettings = v.InferOutput<typeof machine>;
 /** What a person may set; the rest is kept by the store. */
 export type EditableSettings = Omit<MachineSettings, 'version' | 'id' | 'createdMs' | 'modifiedMs'>;
@@ -127,6 +146,7 @@ export function parseMachineSettings(record: unknown): MachineSettings {
   const result = v.safeParse(machine, migrate(record));
   if (result.success) {
     refuseSharedPlaces(result.output.drives);
+    refuseSharedSlots(result.output.networkCards);
     return result.output;
   }
   const [issue] = result.issues;
@@ -143,6 +163,13 @@ function refuseSharedPlaces(drives: readonly DriveSettings[]): void {
       taken.add(place);
     }
   }
+}
+
+function refuseSharedSlots(cards: readonly NetworkCardConfig[]): void {
+  const slots = cards.map(({ slot }) => slot);
+  const twice = slots.find((slot, i) => slots.indexOf(slot) !== i);
+  if (twice === undefined) return;
+  throw storageError('bad-settings', `network card ${twice} is there twice`, { field: 'networkCards' });
 }
 
 /**

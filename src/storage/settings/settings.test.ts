@@ -2,7 +2,14 @@ import 'fake-indexeddb/auto';
 import { createStore, set } from 'idb-keyval';
 import { describe, expect, it } from 'vitest';
 import { IndexedDbChangedBlocks } from '../layers/indexeddb-changed-blocks.ts';
-import { type DriveSettings, findEvicted, type Migration, migrate, parseMachineSettings } from './machine-settings.ts';
+import {
+  type DriveSettings,
+  findEvicted,
+  type Migration,
+  migrate,
+  type NetworkCardSettings,
+  parseMachineSettings,
+} from './machine-settings.ts';
 import { SettingsStore } from './settings-store.ts';
 import { askPersistence, storageStatus } from './storage-status.ts';
 
@@ -24,10 +31,18 @@ const DISK: DriveSettings = {
   hasChanges: false,
 };
 
+const CARD: NetworkCardSettings = {
+  slot: 1,
+  type: '82540EM',
+  mac: '080027000001',
+  cableConnected: true,
+  attachment: { kind: 'nat', network: '', forwards: ['ssh,tcp,,2222,,22'] },
+};
+
 describe('SettingsStore', () => {
   it('creates machines from defaults, keeps and lists them by name', async () => {
     const { store, databaseName } = freshStore();
-    const b = await store.create({ name: ' Beta ', memoryMb: 64, drives: [DISK] });
+    const b = await store.create({ name: ' Beta ', memoryMb: 64, drives: [DISK], networkCards: [CARD] });
     const a = await store.create({ name: 'Alpha' });
     expect(b).toMatchObject({ version: 1, name: 'Beta', memoryMb: 64, cpus: 1, createdMs: b.modifiedMs });
     const { machines, damaged } = await new SettingsStore({ databaseName }).list();
@@ -54,6 +69,8 @@ describe('SettingsStore', () => {
 
   it.each([
     ['memoryMb', { memoryMb: 0 }],
+    ['networkCards.0.mac', { networkCards: [{ ...CARD, mac: '010027000001' }] }],
+    ['networkCards', { networkCards: [CARD, CARD] }],
     ['name', { name: '  ' }],
     ['drives.0.port', { drives: [{ ...DISK, port: -1 }] }],
     ['drives', { drives: [DISK, { ...DISK, diskId: 'disk-2' }] }],

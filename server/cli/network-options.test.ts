@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { CodedError } from '#base/errors.ts';
+import type { NicOptions } from './network-options.ts';
+import { parseRunOptions } from './run-options.ts';
+
+function cards(...args: string[]): readonly NicOptions[] {
+  const options = parseRunOptions(args);
+  if (options === 'help') throw new Error('help was not asked for');
+  return options.networkCards;
+}
+
+const complaint = (...args: string[]): string => {
+  try {
+    cards(...args);
+  } catch (error) {
+    if (error instanceof CodedError && error.code === 'usage') return error.message;
+    throw error;
+  }
+  return '';
+};
+
+describe('network cards of tabbox run', () => {
+  it('are none unless named', () => {
+    expect(cards()).toEqual([]);
+    expect(cards('--nic1', 'none', '--nictype1', '82540EM')).toEqual([]);
+  });
+
+  it('have defaults', () => {
+    expect(cards('--nic1', 'nat')).toEqual([
+      {
+        slot: 1,
+        type: '82540EM',
+        mac: undefined,
+        cableConnected: true,
+        attachment: { kind: 'nat', network: '', forwards: [] },
+        traceFile: undefined,
+      },
+    ]);
+    expect(cards('--nic2=intnet')[0]).toMatchObject({ slot: 2, attachment: { kind: 'intnet', network: 'intnet' } });
+  });
+
+  it('take both spellings, with = or a space, the last one counting', () => {
+    const old = cards(
+      ...['--nic8', 'nat', '--nictype8', 'am79c973', '--macaddress8', '0800270000aa', '--cableconnected8', 'off'],
+      ...['--natnet8', '10.9.0.0/16', '--natpf8', 'ssh,tcp,,2222,,22', '--natpf8', 'web,tcp,,8080,,80'],
+      ...['--nictrace8', 'on', '--nictracefile8', 'a.pcap'],
+    );
+    const hyphenated = cards(
+      ...['--nic8=null', '--nic8=nat', '--nic-type8=Am79C973', '--mac-address8=08:00:27:00:00:AA'],
+      ...['--cable-connected8=off', '--nat-net8=10.9.0.0/16', '--nat-pf8=ssh,tcp,,2222,,22'],
+      ...['--nat-pf8=web,tcp,,8080,,80', '--nic-trace8=on', '--nic-trace-file8=a.pcap'],
+    );
+    expect(hyphenated).toEqual(old);
+    expect(old).toEqual([
+      {
+        slot: 8,
+        type: 'Am79C973',
+        mac: '0800270000AA',
+        cableConnected: false,
+        attachment: { kind: 'nat', network: '10.9.0.0/16', forwards: ['ssh,tcp,,2222,,22', 'web,tcp,,8080,,80'] },
+        traceFile: 'a.pcap',
+      },
+    ]);
+  });
+
+  it('take every attachment', () => {
+    const all = cards(
+      ...['--nic1', 'null', '--nic2', 'intnet', '--intnet2', 'lab', '--nic3', 'bridged', '--bridgeadapter3', 'eth0'],
+      ...['--nic4', 'hostonly', '--nic5', 'natnetwork', '--nat-network5', 'shared', '--nic6', 'generic'],
+      ...['--nicgenericdrv6', 'UDPTunnel', '--nicproperty6', 'dest=10.0.0.1', '--nicproperty6', 'sport=1'],
+    );
+    expect(all.map(({ attachment }) => attachment)).toEqual([
+      { kind: 'null' },
+      { kind: 'intnet', network: 'lab' },
+      { kind: 'bridged', adapter: 'eth0' },
+      { kind: 'hostonly', adapter: 'vboxnet0' },
+      { kind: 'natnetwork', network: 'shared' },
+      { kind: 'generic', driver: 'UDPTunnel', properties: { dest: '10.0.0.1', sport: '1' } },
+    ]);
+  });
+
+  it.each([
+    [['--nic1', 'wifi'], '--nic1 takes none'],
+    [['--nic9', 'nat'], 'unknown option'],
+    [['--nictype1', '82540EM'], '--nictype1 needs --nic1'],
+    [['--nic1', 'nat', '--nictype1', 'NE2000'], '--nictype1 takes Am79C970A'],
+    [['--nic1', 'nat', '--macaddress1', '01:00:5e:00:00:01'], '--macaddress1 takes auto or 12'],
+    [['--nic1', 'nat', '--cableconnected1', 'yes'], '--cableconnected1 takes on or off'],
+    [['--nic1', 'nat', '--intnet1', 'x'], '--intnet1 goes with --nic1 intnet, not nat'],
+    [['--nic1', 'intnet', '--intnet1', ''], '--intnet1 takes a name'],
+    [['--nic1', 'bridged'], '--nic1 bridged needs --bridgeadapter1'],
+    [['--nic1', 'generic'], '--nic1 generic needs --nicgenericdrv1'],
+    [['--nic1', 'generic', '--nicgenericdrv1', 'VDE', '--nicproperty1', 'x'], '--nicproperty1 takes NAME=VALUE'],
+    [['--nic1', 'nat', '--nictrace1', 'on'], '--nictrace1 needs --nictracefile1'],
+    [['--restore-state', 's', '--nic1', 'nat'], '--nic1 to --nic8 cannot change a saved machine'],
+  ])('%j is refused', (args, message) => expect(complaint(...args)).toContain(message));
+});

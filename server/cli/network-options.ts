@@ -1,0 +1,200 @@
+// The options of `tabbox run` for network cards: VBoxManage modifyvm's, in its old and its hyphenated spelling.
+
+import { CodedError } from '#base/errors.ts';
+import { MAX_NETWORK_CARDS, NIC_TYPES, type NicAttachment, type NicType, parseMac } from '#emu/host/network-card.ts';
+
+export interface NicOptions {
+  /** 1 to 8. */
+  readonly slot: number;
+  readonly type: NicType;
+  /** 12 digits; undefined: by chance. */
+  readonly mac: string | undefined;
+  readonly cableConnected: boolean;
+  readonly attachment: NicAttachment;
+  /** Where to write what passes; undefined: no trace. */
+  readonly traceFile: string | undefined;
+}
+
+/** Values of node:util's parseArgs. */
+type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
+/** Without the card's number; the first spelling is the one that messages use. */
+const OPTIONS = {
+  nic: ['nic'],
+  type: ['nictype', 'nic-type'],
+  mac: ['macaddress', 'mac-address'],
+  cable: ['cableconnected', 'cable-connected'],
+  trace: ['nictrace', 'nic-trace'],
+  traceFile: ['nictracefile', 'nic-trace-file'],
+  natNetwork: ['natnet', 'nat-net'],
+  natForward: ['natpf', 'nat-pf'],
+  internalNetwork: ['intnet'],
+  bridgeAdapter: ['bridgeadapter', 'bridge-adapter'],
+  hostOnlyAdapter: ['hostonlyadapter', 'host-only-adapter'],
+  sharedNatNetwork: ['nat-network', 'natnetwork'],
+  genericDriver: ['nicgenericdrv', 'nic-generic-drv'],
+  genericProperty: ['nicproperty', 'nic-property'],
+} as const;
+type Option = keyof typeof OPTIONS;
+/** They may be given several times. */
+const MULTIPLE: readonly Option[] = ['natForward', 'genericProperty'];
+/** What each attachment has of its own. */
+const OF_ATTACHMENT: Readonly<Record<NicAttachment['kind'], readonly Option[]>> = {
+  null: [],
+  nat: ['natNetwork', 'natForward'],
+  intnet: ['internalNetwork'],
+  bridged: ['bridgeAdapter'],
+  hostonly: ['hostOnlyAdapter'],
+  natnetwork: ['sharedNatNetwork'],
+  generic: ['genericDriver', 'genericProperty'],
+};
+
+export const NETWORK_HELP = `  Network cards, N from 1 to 8; options as of VBoxManage modifyvm
+    --nicN WHAT              none, null, nat, intnet, bridged, hostonly, natnetwork or generic (default: none)
+    --nictypeN TYPE          ${NIC_TYPES.join(', ')} (default: 82540EM)
+    --macaddressN MAC        12 hexadecimal digits, or auto (default)
+    --cableconnectedN on|off (default: on)
+    --natnetN NETWORK, --natpfN RULE, --intnetN NAME, --bridgeadapterN IF, --hostonlyadapterN IF, --nat-networkN NAME,
+    --nicgenericdrvN DRIVER, --nicpropertyN NAME=VALUE
+    --nictraceN on|off, --nictracefileN FILE   write what passes as pcap
+`;
+
+const usage = (message: string): CodedError<'usage'> => new CodedError('usage', message);
+const slots: readonly number[] = Array.from({ length: MAX_NETWORK_CARDS }, (_, i) => i + 1);
+
+/** For node:util's parseArgs. */
+export function networkOptions(): Record<string, { readonly type: 'string'; readonly multiple: true }> {
+  const spellings = Object.values(OPTIONS).flat();
+  return Object.fromEntries(
+    slots.flatMap((slot) => spellings.map((name) => [`${name}${slot}`, { type: 'string', multiple: true }])),
+  );
+}
+
+/** @throws CodedError<'usage'> */
+export function parseNetworkCards(values: Values): NicOptions[] {
+  return slots.flatMap((slot) => {
+    const card = parseCard(new CardValues(values, slot));
+    return card ? [card] : [];
+  });
+}
+
+/** What the command line says of one card. */
+class CardValues {
+  readonly slot: number;
+  readonly #values: Values;
+
+  constructor(values: Values, slot: number) {
+    this.#values = values;
+    this.slot = slot;
+  }
+
+  name(option: Option): string {
+    return `--${OPTIONS[option][0]}${this.slot}`;
+  }
+
+  all(option: Option): string[] {
+    return OPTIONS[option].flatMap((name) => {
+      const given = this.#values[`${name}${this.slot}`];
+      return Array.isArray(given) ? given.map(String) : [];
+    });
+  }
+
+  /** The last one counts, as for VBoxManage. */
+  one(option: Option): string | undefined {
+    return this.all(option).at(-1);
+  }
+
+  flag(option: Option): boolean | undefined {
+    const text = this.one(option);
+    if (text === undefined || text === 'on' || text === 'off') return text === undefined ? undefined : text === 'on';
+    throw usage(`${this.name(option)} takes on or off, not '${text}'`);
+  }
+}
+
+function parseCard(given: CardValues): NicOptions | undefined {
+  const kind = given.one('nic') ?? 'none';
+  const others = (Object.keys(OPTIONS) as Option[]).filter(
+    (option) => option !== 'nic' && given.all(option).length > 0,
+  );
+  if (kind === 'none') {
+    // A card that is switched off may keep its settings, as in a script that lists all.
+    if (given.one('nic') !== undefined || others.length === 0) return undefined;
+    throw usage(`${given.name(others[0])} needs ${given.name('nic')}; give both`);
+  }
+  if (!Object.hasOwn(OF_ATTACHMENT, kind)) {
+    throw usage(`${given.name('nic')} takes none, ${Object.keys(OF_ATTACHMENT).join(', ')}, not '${kind}'`);
+  }
+  const attachment = parseAttachment(kind as NicAttachment['kind'], given);
+  return {
+    slot: given.slot,
+    type: parseType(given),
+    mac: parseAddress(given),
+    cableConnected: given.flag('cable') ?? true,
+    attachment,
+    traceFile: parseTrace(given),
+  };
+}
+
+function parseType(given: CardValues): NicType {
+  const text = given.one('type') ?? '82540EM';
+  const type = NIC_TYPES.find((name) => name.toLowerCase() === text.toLowerCase());
+  if (type) return type;
+  throw usage(`${given.name('type')} takes ${NIC_TYPES.join(', ')}, not '${text}'`);
+}
+
+function parseAddress(given: CardValues): string | undefined {
+  const text = given.one('mac');
+  if (text === undefined || text === 'auto') return undefined;
+  const mac = parseMac(text);
+  if (mac) return mac;
+  throw usage(`${given.name('mac')} takes auto or 12 hexadecimal digits, the second one even, not '${text}'`);
+}
+
+function parseTrace(given: CardValues): string | undefined {
+  const file = given.one('traceFile');
+  if (given.flag('trace') !== true) return undefined;
+  if (file) return file;
+  throw usage(`${given.name('trace')} needs ${given.name('traceFile')}; give both`);
+}
+
+function parseAttachment(kind: NicAttachment['kind'], given: CardValues): NicAttachment {
+  for (const [other, options] of Object.entries(OF_ATTACHMENT)) {
+    const stray = other === kind ? undefined : options.find((option) => given.all(option).length > 0);
+    if (stray) throw usage(`${given.name(stray)} goes with ${given.name('nic')} ${other}, not ${kind}`);
+  }
+  for (const option of OF_ATTACHMENT[kind]) {
+    if (!MULTIPLE.includes(option) && given.all(option).includes('')) throw usage(`${given.name(option)} takes a name`);
+  }
+  switch (kind) {
+    case 'null':
+      return { kind };
+    case 'nat':
+      return { kind, network: given.one('natNetwork') ?? '', forwards: given.all('natForward') };
+    case 'intnet':
+      return { kind, network: given.one('internalNetwork') ?? 'intnet' };
+    case 'bridged':
+      return { kind, adapter: needed(given, 'bridgeAdapter', kind) };
+    case 'hostonly':
+      return { kind, adapter: given.one('hostOnlyAdapter') ?? 'vboxnet0' };
+    case 'natnetwork':
+      return { kind, network: given.one('sharedNatNetwork') ?? 'NatNetwork' };
+    case 'generic':
+      return {
+        kind,
+        driver: needed(given, 'genericDriver', kind),
+        properties: Object.fromEntries(given.all('genericProperty').map((text) => parseProperty(given, text))),
+      };
+  }
+}
+
+function needed(given: CardValues, option: Option, kind: string): string {
+  const text = given.one(option);
+  if (text !== undefined) return text;
+  throw usage(`${given.name('nic')} ${kind} needs ${given.name(option)}; give both`);
+}
+
+function parseProperty(given: CardValues, text: string): [string, string] {
+  const equals = text.indexOf('=');
+  if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
+  throw usage(`${given.name('genericProperty')} takes NAME=VALUE, not '${text}'`);
+}

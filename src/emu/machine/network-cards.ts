@@ -1,0 +1,70 @@
+/**
+ * The machine's network cards and the cables in them. A card sits where VirtualBox puts the card of the same number.
+ */
+import type { Timers } from '#base/clock.ts';
+import { CodedError } from '#base/errors.ts';
+import type { DmaMemory, Saveable } from '#emu/bus/wires.ts';
+import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
+import type { PciBus } from '#emu/devices/pci/pci-bus.ts';
+import { PCI_PIN, type PciFunction } from '#emu/devices/pci/pci-function.ts';
+import { NetworkCable } from '#emu/host/network-cable.ts';
+import { macBytes, type NetworkCardConfig } from '#emu/host/network-card.ts';
+import { type PacketPort, UnpluggedPort } from '#emu/host/packet-port.ts';
+
+/** PCI device numbers of cards 1 to 8. */
+export const NIC_DEVICES: readonly number[] = [3, 8, 9, 10, 16, 17, 18, 19];
+
+/** What every card model is. RST# comes through its PCI function. */
+export interface NetworkCard extends PciFunction, Saveable<unknown> {}
+
+export interface NetworkCardsParts {
+  readonly cards: readonly NetworkCardConfig[];
+  /** By slot, 1 to 8. */
+  readonly ports: Readonly<Record<number, PacketPort>>;
+  readonly memory: DmaMemory;
+  readonly timers: Timers;
+  readonly windows: BarWindows;
+  readonly pci: PciBus;
+}
+
+export class NetworkCards {
+  /** By slot, 1 to 8. */
+  readonly cables: ReadonlyMap<number, NetworkCable>;
+  /** By slot, in order. */
+  readonly cards: ReadonlyMap<number, NetworkCard>;
+
+  /** Puts the cards on the bus. */
+  constructor(parts: NetworkCardsParts) {
+    const cables = new Map<number, NetworkCable>();
+    const cards = new Map<number, NetworkCard>();
+    for (const config of [...parts.cards].sort((a, b) => a.slot - b.slot)) {
+      const device = NIC_DEVICES[config.slot - 1];
+      const cable = new NetworkCable(parts.ports[config.slot] ?? new UnpluggedPort(), config.cableConnected);
+      const card = createCard(config, cable, parts, device);
+      parts.pci.attach(device, 0, card);
+      cables.set(config.slot, cable);
+      cards.set(config.slot, card);
+    }
+    this.cables = cables;
+    this.cards = cards;
+  }
+
+  /** @throws CodedError<'no-card'> */
+  cable(slot: number): NetworkCable {
+    const cable = this.cables.get(slot);
+    if (cable) return cable;
+    throw new CodedError('no-card', `the machine has no network card ${slot}; start it with one`, { slot });
+  }
+}
+
+function createCard(
+  config: NetworkCardConfig,
+  port: PacketPort,
+  parts: NetworkCardsParts,
+  device: number,
+): NetworkCard {
+  const { memory, timers, windows } = parts;
+  const interrupt = parts.pci.interruptLine(device, PCI_PIN.inta);
+  void { memory, timers, windows, interrupt, port, mac: macBytes(config.mac) };
+  throw new CodedError('bad-config', `there is no network card of type ${config.type} yet`, { field: 'networkCards' });
+}
