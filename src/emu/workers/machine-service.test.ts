@@ -73,8 +73,10 @@ describe('machine service', () => {
   it('stops the guest while the console is full, and loses nothing', async () => {
     const links = start(spec(COUNTER));
     const reader = new ByteRingReader(links.serialFromGuest);
-    await settle(200);
+    for (let i = 0; i < 1000 && reader.available < 65_536; i++) await settle(10);
+    await settle(50);
     const full = reader.available;
+    expect(full).toBe(65_536);
     const { instructions } = service.stats();
     await settle(100);
     expect(service.stats().instructions).toBe(instructions);
