@@ -1,5 +1,6 @@
 // The machine on its own thread: runs it, sleeps while it has nothing to do, carries out what the main thread asks.
 
+import { webcrypto } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
@@ -83,6 +84,7 @@ export class MachineRunner {
     const firmware = this.#sink(this.#options.firmwareLog);
     return {
       nowMs: () => performance.now(),
+      random: (into) => webcrypto.getRandomValues(into),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
       onDebugOutput: debug,
       onFirmwareLog: firmware,

@@ -8,8 +8,7 @@
  * - 0F 0D and 0F 18 to 0F 1F: what processors without the prefetches, MPX and CET do: NOP with a ModRM byte (SDM Vol. 2D,
  *   table A-3, reserved NOP). iced-x86 knows some of them by newer names.
  * - D9 D8+i: iced-x86 says FSTPNCE, an unofficial name of an alias that processors execute as FSTP.
- * - F3 0F BC, F3 0F BD, F3 0F 09: TZCNT, LZCNT, WBNOINVD are BSF, BSR, WBINVD where CPUID does not announce them; iced-x86
- *   has options for that.
+ * - F3 0F BC, F3 0F 09: TZCNT, WBNOINVD are BSF, WBINVD where CPUID does not announce them; iced-x86 has options for that.
  * Ways of writing that differ: WRITTEN_OTHERWISE below; the 16-bit register that LAR, LSL and MOV Sreg read (iced-x86
  * names its 32 bits); string instructions, whose operands we do not write.
  */
@@ -41,9 +40,12 @@ const ANNOUNCED: ReadonlySet<number> = new Set([
   ...[CpuidFeature.CMOV, CpuidFeature.RDPMC, CpuidFeature.SEP, CpuidFeature.CLFSH, CpuidFeature.PAUSE],
   ...[CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.FXSR, CpuidFeature.MMX],
   ...[CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.SSE3, CpuidFeature.MULTIBYTENOP, CpuidFeature.MONITOR],
+  ...[CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2, CpuidFeature.POPCNT, CpuidFeature.LZCNT],
+  ...[CpuidFeature.MOVBE, CpuidFeature.ADX, CpuidFeature.AES, CpuidFeature.PCLMULQDQ, CpuidFeature.SHA],
+  ...[CpuidFeature.RDRAND, CpuidFeature.RDSEED, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB],
 ]);
 
-const OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd;
+const OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoWbnoinvd;
 const PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65] as const;
 const STRING_BYTES = 16;
 const ROUND = 4096;
@@ -77,6 +79,7 @@ const fill = (bytes: Uint8Array, next: (below: number) => number): void => {
 /** Order (XCHG), implicit operands, a prefix without effect (LEA), a base of 10 (AAM), images without a size's name. */
 const WRITTEN_OTHERWISE: ReadonlySet<string> = new Set([
   ...['aad', 'aam', 'fcom', 'fcomp', 'fldenv', 'fnsave', 'fnstenv', 'frstor', 'fucom', 'fucomp', 'fxch', 'fxrstor'],
+  ...['blendvpd', 'blendvps', 'pblendvb', 'sha256rnds2'],
   ...['fxsave', 'int3', 'lea', 'maskmovdqu', 'maskmovq', 'monitor', 'mwait', 'nop', 'xchg', 'xlatb'],
 ]);
 const writtenOtherwise = ({ mnemonic, operands }: Row, memory: boolean): boolean =>

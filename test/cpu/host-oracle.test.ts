@@ -30,7 +30,7 @@ it(`does what the host does in ${cases} cases, seed ${seed}`, { timeout: 86_400_
   const { rows, completed, faulted, differences, counts } = campaign;
   const seconds = Math.round((performance.now() - started) / 1000);
   console.info(
-    `host oracle: seed ${seed}, ${campaign.cases} cases of ${rows} rows in ${seconds} s: ${completed} completed, ${faulted} faulted`,
+    `host oracle: seed ${seed}, ${campaign.cases} cases of ${rows} rows, host in ${campaign.long ? 64 : 32}-bit mode, in ${seconds} s: ${completed} completed, ${faulted} faulted`,
   );
   const summary = [...counts].map(([row, count]) => `${count} x ${row}`).join('\n');
   expect(differences.length, `${summary}\n\n${differences.join('\n\n')}`).toBe(0);

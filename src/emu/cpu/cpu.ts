@@ -30,6 +30,8 @@ export interface CpuParts {
   readonly interrupts: InterruptSource;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
+  /** Overwrites the bytes, at most 65 536, from a secure source: RDRAND and RDSEED. They are not announced without it. */
+  readonly random?: ((into: Uint8Array) => void) | undefined;
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
   readonly onFloatError?: () => boolean;
   /** Triple fault. */
@@ -95,6 +97,7 @@ export class Cpu {
       ports: parts.ports,
       interrupts: parts.interrupts,
       tsc: parts.tsc,
+      random: parts.random,
       x87Transcendental: (which) => x87Transcendental(this.state, which),
       callbacks: {
         onShutdown: () => {

@@ -41,6 +41,8 @@ export interface CpuParts {
   readonly interrupts: InterruptSource;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
+  /** Overwrites the bytes, at most 65 536, from a secure source. */
+  readonly random?: ((into: Uint8Array) => void) | undefined;
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
   readonly onFloatError: () => boolean;
 }

@@ -29,6 +29,8 @@ export type PcState = 'off' | 'running' | 'paused';
 export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 'onInterruptRequest'>> {
   /** A monotonic clock in milliseconds with fractions. */
   readonly nowMs: () => number;
+  /** Overwrites the bytes, at most 65 536, from a secure source: the guest's RDRAND. */
+  readonly random?: ((into: Uint8Array) => void) | undefined;
   /** Completes block requests that are done; called before every slice. */
   readonly poll?: () => void;
   /** The machine was reset. */
@@ -125,6 +127,7 @@ export class Pc {
       ports: this.board.ports,
       interrupts: this.board.pic,
       tsc: () => this.#timers.now(),
+      random: parts.host.random,
       onFloatError: () => this.board.floatError.raise(),
     });
     this.cpu = cpu;

@@ -17,6 +17,8 @@ export interface ThreadParts {
   /** Monotonic, in milliseconds with fractions. */
   readonly nowMs: () => number;
   readonly unixMs: () => number;
+  /** Overwrites the bytes, at most 65 536, from a secure source. */
+  readonly random?: (into: Uint8Array) => void;
   /** Lets messages in and goes on at once. */
   readonly yieldNow: () => Promise<void>;
   /** Sleeps until the word differs from `value`, or so many milliseconds (may be Infinity), or a little longer. */
@@ -206,6 +208,7 @@ export class MachineService {
     const { media, output, unsent, tones } = outside;
     const host: PcHost = {
       nowMs: this.#thread.nowMs,
+      random: this.#thread.random,
       poll: () => {
         if (this.#on) pollMedia(this.#on);
       },

@@ -15,6 +15,7 @@ Comlink.expose(
   new MachineService({
     nowMs: () => performance.now(),
     unixMs: () => Date.now(),
+    random: (into) => crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
     // A message to ourselves comes back in 20 us, behind the page's; a timer would take 4 ms.
     yieldNow: () =>
       new Promise((resolve) => {

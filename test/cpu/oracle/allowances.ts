@@ -30,6 +30,7 @@ const UNDEFINED_FLAGS: Readonly<Record<string, number>> = {
   bts: of | sf | af | pf,
   btr: of | sf | af | pf,
   btc: of | sf | af | pf,
+  lzcnt: of | sf | af | pf,
   div: ALL,
   idiv: ALL,
   mul: sf | zf | af | pf,
@@ -89,6 +90,10 @@ export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): bo
     (twoPlaces || isPrivileged(row) || /(^|,)([WM]x|Mn512)/.test(row.operands))
   );
 }
+
+/** AMD's processors take SHA's operands in memory wherever they lie; Intel's ask for alignment (SDM Vol. 2, 2.4.4). */
+export const mayBeUnaligned = (c: Case, virtual: number): boolean =>
+  c.row.mnemonic.startsWith('sha') && virtual === EXCEPTION.gp && c.memory !== undefined && (c.memory.at & 15) !== 0;
 
 /**
  * Not modelled: limits of XLAT, of MASKMOVQ and MASKMOVDQU, and of what ENTER accesses after its first push. ARPL is

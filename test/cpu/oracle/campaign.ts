@@ -25,6 +25,8 @@ export interface Campaign {
   readonly cases: number;
   /** Rows that had cases. */
   readonly rows: number;
+  /** The host ran them in 64-bit mode. */
+  readonly long: boolean;
   readonly completed: number;
   readonly faulted: number;
   /** One description for each row that differs. */
@@ -34,9 +36,9 @@ export interface Campaign {
 }
 
 export function runCampaign(options: CampaignOptions): Campaign {
-  const generator = new Generator(options.rows, options.seed, options.only);
-  const window = generator.window();
   const native = new NativeOracle();
+  const generator = new Generator(options.rows, options.seed, native.long, options.only);
+  const window = generator.window();
   const emulated = new EmulatedOracle(window);
   const counts = new Map<string, number>();
   const differences: string[] = [];
@@ -66,7 +68,15 @@ export function runCampaign(options: CampaignOptions): Campaign {
   } finally {
     native.close();
   }
-  return { cases: completed + faulted, rows: generator.rowCount, completed, faulted, differences, counts };
+  return {
+    cases: completed + faulted,
+    rows: generator.rowCount,
+    long: native.long,
+    completed,
+    faulted,
+    differences,
+    counts,
+  };
 }
 
 const hex = (n: number | bigint, digits: number): string => n.toString(16).padStart(digits, '0');
@@ -135,6 +145,10 @@ function state(view: DataView, before: DataView | undefined): string {
   }
   for (let i = 0; i < 8; i++) {
     const at = fx + FX.xmm + i * 16;
+    say(`ymm${i} high`, (v) => {
+      const high = (before === undefined ? GIVEN.ymm : RESULT.ymm) + i * 16;
+      return `${hex(v.getBigUint64(high + 8, true), 16)}_${hex(v.getBigUint64(high, true), 16)}`;
+    });
     say(`xmm${i}`, (v) => `${hex(v.getBigUint64(at + 8, true), 16)}_${hex(v.getBigUint64(at, true), 16)}`);
   }
   return texts.join(' ');

@@ -7,6 +7,7 @@ import {
   isLimitNotModelled,
   isResultUndefined,
   isTranscendental,
+  mayBeUnaligned,
   mayFaultAtOther,
   mayFaultInOtherOrder,
   mayFaultInside,
@@ -17,7 +18,7 @@ import {
   undefinedStatus,
 } from './allowances.ts';
 import type { Case } from './generator.ts';
-import { COMPLETED, FX, type Outcome, PAGE_FAULT, RESULT, WINDOW } from './layout.ts';
+import { COMPLETED, FX, type Outcome, PAGE_FAULT, RESULT, WINDOW, YMM_BYTES } from './layout.ts';
 
 const { cf, pf, af, zf, sf, of, df } = EFLAGS;
 const FLAGS = cf | pf | af | zf | sf | of | df | EFLAGS.nt | EFLAGS.iopl | EFLAGS.if | EFLAGS.ac | EFLAGS.id;
@@ -37,6 +38,7 @@ export function difference(c: Case, host: Outcome, virtual: Outcome): string | u
   const trap = h.getInt32(RESULT.trap, true);
   const virtualTrap = v.getInt32(RESULT.trap, true);
   if (trap !== virtualTrap) {
+    if (mayBeUnaligned(c, virtualTrap)) return undefined;
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
     if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, v.getUint32(RESULT.eip, true))) return undefined;
@@ -111,6 +113,11 @@ function floatDifference(c: Case, h: DataView, v: DataView, completed: boolean):
     if (tolerance && Math.abs(a - b) <= Math.max(2 * tolerance * Math.abs(a), 2 ** -126)) continue;
     const n = (at - RESULT.fx - FX.xmm) >> 2;
     return differs(`xmm${n >> 2}[${n & 3}]`, h.getUint32(at, true), v.getUint32(at, true));
+  }
+  for (let at = RESULT.ymm; at < RESULT.ymm + YMM_BYTES; at += 4) {
+    if (h.getUint32(at, true) === v.getUint32(at, true)) continue;
+    const n = (at - RESULT.ymm) >> 2;
+    return differs(`ymm${n >> 2}[${4 + (n & 3)}]`, h.getUint32(at, true), v.getUint32(at, true));
   }
   return undefined;
 }

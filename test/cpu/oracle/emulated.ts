@@ -208,6 +208,8 @@ export class EmulatedOracle {
       for (let n = 0; n < 16; n += 8) {
         const bits = given.getBigUint64(GIVEN.fx + FX.xmm + i * 16 + n, true);
         view.setBigUint64(STATE.xmm + i * XMM_BYTES + n, bits, true);
+        const high = given.getBigUint64(GIVEN.ymm + i * 16 + n, true);
+        view.setBigUint64(STATE.xmm + i * XMM_BYTES + 16 + n, high, true);
       }
     }
   }
@@ -228,6 +230,8 @@ export class EmulatedOracle {
       for (let n = 0; n < 16; n += 8) {
         const bits = view.getBigUint64(STATE.xmm + i * XMM_BYTES + n, true);
         result.setBigUint64(RESULT.fx + FX.xmm + i * 16 + n, bits, true);
+        const high = view.getBigUint64(STATE.xmm + i * XMM_BYTES + 16 + n, true);
+        result.setBigUint64(RESULT.ymm + i * 16 + n, high, true);
       }
     }
   }

@@ -25,5 +25,8 @@ export function randomFloatState(r: Random, given: Uint8Array, view: DataView): 
     // MMX registers hold anything.
     if (r.oneIn(3)) r.fill(given, st, 8);
   }
-  for (let i = 0; i < 8; i++) r.fill(given, GIVEN.fx + FX.xmm + i * 16, 16);
+  for (let i = 0; i < 8; i++) {
+    r.fill(given, GIVEN.fx + FX.xmm + i * 16, 16);
+    r.fill(given, GIVEN.ymm + i * 16, 16);
+  }
 }

@@ -9,6 +9,7 @@ import { GPR } from '#emu/cpu/state/layout.ts';
 import { exclusionOf, isPrivileged } from './exclusions.ts';
 import { randomFloatState } from './float-state.ts';
 import { FX, GIVEN, KERNEL, SEGMENTS, type Segment, WINDOW } from './layout.ts';
+import { meansTheSameInLongMode } from './long-subset.ts';
 import { Random } from './random.ts';
 import { harmless, reaches } from './reach.ts';
 
@@ -58,6 +59,7 @@ const DIVIDEND = (1 << GPR.eax) | (1 << GPR.edx);
 
 export class Generator {
   readonly #seed: number;
+  readonly #long: boolean;
   readonly #plans: readonly Plan[];
   readonly #decoder: Decoder;
   readonly #decoded = newDecoded();
@@ -77,12 +79,18 @@ export class Generator {
   #ds: Segment = flatData;
   #es: Segment = flatData;
 
-  /** @param only rows whose mnemonic or opcode is this text; all when empty */
-  constructor(rows: readonly Row[], seed: number, only = '') {
+  /**
+   * @param long only cases that mean the same in 64-bit mode with 32-bit addresses
+   * @param only rows whose mnemonic or opcode is this text; all when empty
+   */
+  constructor(rows: readonly Row[], seed: number, long: boolean, only = '') {
     this.#seed = seed;
+    this.#long = long;
     this.#decoder = new Decoder(rows);
     this.#plans = rows.flatMap((row, index) =>
-      exclusionOf(row) !== undefined || (only !== '' && row.mnemonic !== only && row.opcode !== only)
+      exclusionOf(row) !== undefined ||
+      (long && !meansTheSameInLongMode(row)) ||
+      (only !== '' && row.mnemonic !== only && row.opcode !== only)
         ? []
         : [{ row, index, spec: parseOpcode(row), operands: parseOperands(row), privileged: isPrivileged(row) }],
     );
@@ -127,7 +135,8 @@ export class Generator {
     this.#gpr[GPR.esp] = this.#stackPointer(row);
 
     const operandPrefix = spec.prefix === undefined && r.oneIn(4);
-    const addressPrefix = r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
+    const addressPrefix =
+      !this.#long && r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
     const code32 = this.#cs.wide;
     const address16 = addressPrefix === code32;
     const size = fixedOperandSize(row) ?? (operandPrefix === code32 ? 16 : 32);
@@ -166,7 +175,7 @@ export class Generator {
     this.#implicitMemory(plan, address16, size, repeat, code);
     this.#immediates(code, plan, size);
     this.#operandValues(plan, size, reg, rm);
-    if (code.length > 15) return undefined;
+    if (code.length > (this.#long ? 14 : 15)) return undefined;
 
     if (!lock || (lockable && rm < 0)) {
       const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, code32, this.#decoded);
@@ -197,7 +206,7 @@ export class Generator {
   #chooseSegments(row: Row, operands: readonly OperandSpec[]): void {
     const r = this.#r;
     const { code16, code32, data16, data32, down32, down16, readOnly } = SEGMENTS;
-    const flat = !r.oneIn(3) || (isBitTest(row, operands) && operands[0].kind === 'E');
+    const flat = this.#long || !r.oneIn(3) || (isBitTest(row, operands) && operands[0].kind === 'E');
     this.#cs = flat ? flatCode : r.pick([flatCode, code16, code16, code32]);
     this.#ss = flat ? flatData : r.pick([flatData, data16, data16, data32, down32, down16]);
     this.#ds = flat ? flatData : r.pick([flatData, data16, data32, down32, readOnly]);
@@ -280,6 +289,8 @@ export class Generator {
     const index = sib && !r.oneIn(4) ? r.below(8) : GPR.esp;
     const base = sib ? r.below(8) : r.pick([0, 1, 2, 3, 5, 6, 7]);
     const absolute = base === GPR.ebp && mod === 0;
+    // There it is relative to RIP.
+    if (this.#long && absolute && !sib) return false;
     const segment = !absolute && (base === GPR.esp || base === GPR.ebp) ? this.#ss : this.#ds;
     const target = this.#target(bytes, atomic, segment) - segment.base;
     if (r.oneIn(3) && index !== GPR.esp) gpr[index] = r.between(-64, 64);

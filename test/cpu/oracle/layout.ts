@@ -54,6 +54,7 @@ export function segmentOf(selector: number): Segment {
 
 /** Bytes of an FXSAVE image that are compared: all but the reserved rest. */
 export const FX_BYTES = 288;
+export const YMM_BYTES = 128;
 /** Offsets in an FXSAVE image (SDM Vol. 1, table 10-2). */
 export const FX = { control: 0, status: 2, tags: 4, opcode: 6, ip: 8, dp: 16, mxcsr: 24, st: 32, xmm: 160 } as const;
 
@@ -71,8 +72,10 @@ export const GIVEN = {
   ss: 348,
   ds: 350,
   es: 352,
-  patches: 354,
-  bytes: 356,
+  /** Upper halves of YMM0 to YMM7. */
+  ymm: 354,
+  patches: 482,
+  bytes: 484,
 } as const;
 
 /** Offsets in a result; changed bytes of the data window follow: u16 offset, u16 value. Registers lie as in a case. */
@@ -87,8 +90,9 @@ export const RESULT = {
   gpr: 20,
   eflags: 52,
   fx: 56,
-  changes: 344,
-  bytes: 348,
+  ymm: 344,
+  changes: 472,
+  bytes: 476,
 } as const;
 
 export const COMPLETED = 1;

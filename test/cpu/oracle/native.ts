@@ -1,27 +1,50 @@
-/** Runs cases on the host CPU: compiles `native/oracle.c` and feeds it. */
+/**
+ * Runs cases on the host CPU: compiles `native/oracle.c` and feeds it.
+ *
+ * Hosts whose kernel runs 32-bit programs do so in 32-bit mode. On others the program is a 64-bit one, and the cases are
+ * those whose encoding means the same in 64-bit mode with 32-bit addresses: the prefix that chooses those is put in front.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Outcome, RESULT } from './layout.ts';
+import { GIVEN, type Outcome, RESULT } from './layout.ts';
 
-const FLAGS = ['-m32', '-O1', '-static', '-no-pie', '-fno-pic', '-fno-stack-protector'];
+const FLAGS = ['-O1', '-static', '-no-pie', '-fno-pic', '-fno-stack-protector'];
+const ADDRESS_SIZE = 0x67;
 
 export class NativeOracle {
+  /** Cases run in 64-bit mode. */
+  readonly long: boolean;
   readonly #folder = mkdtempSync(join(tmpdir(), 'tabbox-oracle-'));
   readonly #program = join(this.#folder, 'oracle');
 
-  /** @throws Error when the host cannot build or run 32-bit programs */
+  /** @throws Error when the host cannot build the program */
   constructor() {
-    const source = fileURLToPath(new URL('../native/oracle.c', import.meta.url));
-    const { status, stderr, error } = spawnSync('gcc', [...FLAGS, source, '-o', this.#program], { encoding: 'utf8' });
-    if (status === 0) return;
+    this.long = !(this.#compile(['-m32']) === '' && this.#starts());
+    if (!this.long) return;
+    const problem = this.#compile([]);
+    if (problem === '') return;
     this.close();
     throw new Error(
-      `gcc -m32 failed (${error?.message ?? `exit ${status}`}): these tests need an x86-64 Linux host with gcc and its ` +
-        `32-bit libraries; on Debian and Ubuntu: apt-get install gcc gcc-multilib\n${stderr ?? ''}`,
+      `gcc failed: these tests need an x86-64 Linux host with gcc, and to test all of 32-bit mode its 32-bit libraries; ` +
+        `on Debian and Ubuntu: apt-get install gcc gcc-multilib\n${problem}`,
     );
+  }
+
+  #compile(mode: readonly string[]): string {
+    const source = fileURLToPath(new URL('../native/oracle.c', import.meta.url));
+    const { status, stderr, error } = spawnSync('gcc', [...mode, ...FLAGS, source, '-o', this.#program], {
+      encoding: 'utf8',
+    });
+    return status === 0 ? '' : `${error?.message ?? `exit ${status}`} ${stderr ?? ''}`;
+  }
+
+  /** Without input it ends with status 2 after its set-up; a program that the kernel does not take has no such output. */
+  #starts(): boolean {
+    const { status, stderr, error } = spawnSync(this.#program, { input: Buffer.alloc(0), encoding: 'utf8' });
+    return error === undefined && status === 2 && stderr === '';
   }
 
   /**
@@ -31,7 +54,7 @@ export class NativeOracle {
   run(window: Uint8Array, cases: readonly Uint8Array[]): Outcome[] {
     const count = Buffer.alloc(4);
     count.writeUInt32LE(cases.length);
-    const input = Buffer.concat([window, count, ...cases]);
+    const input = Buffer.concat([window, count, ...(this.long ? cases.map(withAddressSize) : cases)]);
     const { stdout, status, signal } = spawnSync(this.#program, { input, maxBuffer: 2 ** 31 - 1 });
     if (status !== 0) throw new Error(`the oracle ended with ${signal ?? status}: a case reached its own memory`);
     const bytes = new Uint8Array(stdout);
@@ -43,6 +66,7 @@ export class NativeOracle {
       const changes = new Uint16Array(view.getUint32(RESULT.changes, true) * 2);
       at += RESULT.bytes;
       for (let n = 0; n < changes.length; n++, at += 2) changes[n] = all.getUint16(at, true);
+      if (this.long) skipAddressSize(view, cases[i]);
       outcomes.push({ view, changes });
     }
     if (at !== bytes.length) throw new Error(`the oracle answered ${bytes.length} bytes, not ${at}`);
@@ -52,4 +76,22 @@ export class NativeOracle {
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+const eipOf = (given: Uint8Array): number =>
+  new DataView(given.buffer, given.byteOffset, given.byteLength).getUint32(GIVEN.eip, true);
+
+/** The case with the prefix in front, so that the instruction ends where it did. */
+function withAddressSize(given: Uint8Array): Uint8Array {
+  const longer = given.slice();
+  const view = new DataView(longer.buffer);
+  longer.set(given.subarray(GIVEN.code, GIVEN.code + given[GIVEN.codeBytes]), GIVEN.code + 1);
+  longer[GIVEN.code] = ADDRESS_SIZE;
+  longer[GIVEN.codeBytes] = given[GIVEN.codeBytes] + 1;
+  view.setUint32(GIVEN.eip, eipOf(given) - 1, true);
+  return longer;
+}
+function skipAddressSize(result: DataView, given: Uint8Array): void {
+  const eip = eipOf(given);
+  if (result.getUint32(RESULT.eip, true) === eip - 1) result.setUint32(RESULT.eip, eip, true);
 }

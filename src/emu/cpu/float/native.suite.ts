@@ -129,7 +129,7 @@ export class Native {
 
   constructor() {
     const source = fileURLToPath(new URL('../../../../test/cpu/native/execute.c', import.meta.url));
-    execFileSync('gcc', ['-m32', '-O1', '-no-pie', '-fno-pic', source, '-o', this.#program]);
+    execFileSync('gcc', ['-O1', '-static', '-no-pie', '-fno-pic', source, '-o', this.#program]);
   }
 
   run(cases: readonly Case[]): Case[] {

@@ -55,6 +55,39 @@ function defineToInteger(set: KernelSet, format: Format): void {
   });
 }
 
+/** How an element is rounded to an integer: the mode in bits 0-1; bit 3: without PE. */
+const ROUND_QUIET = 8;
+
+/** sseRound32, sseRound64 (state, control, bits, how): an integer in the same format. Denormals are not reported. */
+function defineRoundToInteger(set: KernelSet, format: Format): void {
+  const { quietBit } = constantsOf(format);
+  set.define(`sseRound${format.bits}`, ['i32', 'i32', format.type, 'i32'], format.type, (f) => {
+    const state = f.param(0, 'i32').get;
+    const how = f.param(3, 'i32').get;
+    const v = unpack(f, format, f.param(2, format.type).get, f.param(1, 'i32').get);
+    const sign = f.let(signOf(v));
+    const zero = f.let(i64.shl(flag64(sign), k64(format.bits - 1)));
+    f.if(isNan(v), () => {
+      raiseFlags(f, state, isSignalling(v));
+      f.return(narrow(format, i64.or(v.bits, k64(quietBit))));
+    });
+    f.if(isZero(v), () => f.return(narrow(format, zero)));
+    f.if(i32.geS(v.exp, k32(EXTENDED_BIAS + format.fraction)), () => f.return(narrow(format, v.bits)));
+    const hi = f.local('i64');
+    const lo = f.local('i64');
+    f.set(hi, v.sig);
+    f.set(lo, k64(0));
+    shiftRightJam(f, hi, lo, i32.sub(k32(EXTENDED_BIAS + 63), v.exp));
+    const r = roundSignificand(f, sign, f.let(i32.shl(how, k32(10))), hi, lo.get, 0);
+    f.if(i32.eqz(i32.and(how, k32(ROUND_QUIET))), () => raiseFlags(f, state, i32.shl(r.inexact, k32(5))));
+    f.if(i64.eqz(hi.get), () => f.return(narrow(format, zero)));
+    const n = f.let(i64.clz(hi.get));
+    const exp = i32.sub(k32(EXTENDED_BIAS + 63), i32.wrap(n));
+    f.return(set.value(format.type, `round${format.bits}`, state, k32(FLAG.pe), sign, exp, i64.shl(hi.get, n), k64(0)));
+    f.unreachable();
+  });
+}
+
 /** sseIntegerToF32(state, control, value). */
 function defineFromInteger(set: KernelSet): void {
   set.define('sseIntegerToF32', ['i32', 'i32', 'i32'], 'i32', (f) => {
@@ -75,6 +108,9 @@ function defineFromInteger(set: KernelSet): void {
 export function defineSseConversions(set: KernelSet): void {
   defineResize(set, F32, F64);
   defineResize(set, F64, F32);
-  for (const format of FORMATS) defineToInteger(set, format);
+  for (const format of FORMATS) {
+    defineToInteger(set, format);
+    defineRoundToInteger(set, format);
+  }
   defineFromInteger(set);
 }

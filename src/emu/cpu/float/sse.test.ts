@@ -9,7 +9,7 @@ import { Random, random32, random64, random80 } from './operands.suite.ts';
 const native = new Native();
 afterAll(() => native.close());
 
-const CASES = Number(process.env['FLOAT_CASES'] ?? 300);
+const CASES = Number(process.env['FLOAT_CASES'] ?? 60);
 const APPROXIMATIONS = /^(rcp|rsqrt)/;
 const ESI = 6;
 const EDI = 7;

@@ -121,7 +121,7 @@ function compareAll(rows: readonly Row[], count: number, seed: number, masked: b
   return failures;
 }
 
-const CASES = Number(process.env['FLOAT_CASES'] ?? 400);
+const CASES = Number(process.env['FLOAT_CASES'] ?? 80);
 
 describe('x87 rows', () => {
   test('as the host does them, exceptions masked and not', () => {

@@ -4,6 +4,7 @@
  * run(record, isHeader): why it returned (EXIT). With `isHeader` the record is a block's header, else an instruction.
  */
 import { defineFloatKernels } from '../float/kernels.ts';
+import { defineSimdKernels } from '../simd/kernels.ts';
 import { GPR, JUMP_CACHE, RECORD, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
 import { type I32, i32, k32 } from '../wasm/expr.ts';
@@ -32,7 +33,7 @@ export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages:
     probeSlow: module.import('probeSlow', ['i32', 'i32'], 'i32'),
     system: module.import('system', ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
   };
-  const kernels = defineFloatKernels(module);
+  const kernels = { ...defineFloatKernels(module), ...defineSimdKernels(module) };
   const use: (MemoryUse | undefined)[] = [];
   const build = { stateAt, host, kernels, use };
   for (const c of table.cases) {

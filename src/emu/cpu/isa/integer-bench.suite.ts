@@ -1,7 +1,7 @@
 /** Runs machine code on a virtual CPU in flat 32-bit protected mode, for tests of integer rows. */
 import { IoBus } from '#emu/bus/io-bus.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
-import { Cpu } from '../cpu.ts';
+import { Cpu, type CpuParts } from '../cpu.ts';
 import { LINEAR, STATE } from '../state/layout.ts';
 import { createLinearMemory } from '../wasm/host.ts';
 
@@ -30,7 +30,7 @@ export class IntegerBench {
   /** Where programs are: one that runs again is neither written nor decoded again. */
   readonly #programs = new Map<string, number>();
 
-  constructor() {
+  constructor(options: Pick<CpuParts, 'random'> = {}) {
     const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
     const { buffer } = linear;
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
@@ -41,6 +41,7 @@ export class IntegerBench {
       ports: new IoBus(),
       interrupts: { acknowledge: () => 0 },
       tsc: () => 0,
+      ...options,
     });
     this.put32(GDT, 0, 0, 0xffff, 0x00cf_9a00, 0xffff, 0x00cf_9200);
     for (let vector = 0; vector < 32; vector++) {

@@ -1,10 +1,11 @@
-/** MMX, and the MMX instructions that came with SSE and SSE2. Source: SDM Vol. 1, 9.4, 10.4.5 (64-bit SIMD); Vol. 2. */
+/** MMX, and the MMX instructions that came with SSE, SSE2 and SSSE3. Source: SDM Vol. 1, 9.4, 10.4.5, 12.6; Vol. 2. */
 import { STATE } from '../state/layout.ts';
 import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import type { Ops } from './ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
 import { INTEGER_OPERATIONS, SHIFT_OPERATIONS, shiftElements, wordIndices } from './simd-integer.ts';
+import { ABSOLUTE_OPERATIONS, alignBytesNarrow, SSSE3_OPERATIONS } from './simd-integer-more.ts';
 
 const vector = (v: I64): V128 => v128.splatI64(v);
 const low = (v: V128): I64 => v128.i64x2Extract(v, 0);
@@ -21,14 +22,16 @@ const binary = (op: (e: Ops, a: V128, b: V128) => V128): ((e: Ops) => void) => {
   };
 };
 
-const arithmeticRows: readonly Row[] = INTEGER_OPERATIONS.flatMap(({ opcode, mnemonic, narrow }) => {
-  if (!narrow) return [];
-  // The low-half unpacks read 32 bits of memory only.
-  const short = ['60', '61', '62'].includes(opcode);
-  const semantics = (e: Ops): void =>
-    short && e.isMemory(1) ? binaryShort(e, (a, b) => narrow(e.f, a, b)) : binary((x, a, b) => narrow(x.f, a, b))(e);
-  return [row(`NP 0F ${opcode}`, mnemonic, short ? 'Pq,Qd' : 'Pq,Qq', semantics)];
-});
+const arithmeticRows: readonly Row[] = [...INTEGER_OPERATIONS, ...SSSE3_OPERATIONS].flatMap(
+  ({ opcode, mnemonic, narrow }) => {
+    if (!narrow) return [];
+    // The low-half unpacks read 32 bits of memory only.
+    const short = ['60', '61', '62'].includes(opcode);
+    const semantics = (e: Ops): void =>
+      short && e.isMemory(1) ? binaryShort(e, (a, b) => narrow(e.f, a, b)) : binary((x, a, b) => narrow(x.f, a, b))(e);
+    return [row(`NP 0F ${opcode}`, mnemonic, short ? 'Pq,Qd' : 'Pq,Qq', semantics)];
+  },
+);
 
 function binaryShort(e: Ops, op: (a: V128, b: V128) => V128): void {
   checkMmx(e);
@@ -140,6 +143,20 @@ const rows: readonly Row[] = [
     'Qq,Pq',
     store((e) => e.write64(0, e.read64(1))),
     { access: 'write' },
+  ),
+  ...ABSOLUTE_OPERATIONS.map(({ opcode, mnemonic, op }) =>
+    row(
+      `NP 0F ${opcode}`,
+      mnemonic,
+      'Pq,Qq',
+      load((e) => low(op(vector(e.read64(1))))),
+    ),
+  ),
+  row(
+    'NP 0F 3A 0F',
+    'palignr',
+    'Pq,Qq,Ib',
+    binary((e, a, b) => alignBytesNarrow(e.f, a, b, e.read(2))),
   ),
   row('NP 0F 77', 'emms', '', (e) => {
     checkMmx(e);

@@ -38,7 +38,7 @@ type Operation = 'add' | 'sub' | 'mul' | 'div';
 const KERNEL: Record<Operation, string> = { add: 'Add', sub: 'Subtract', mul: 'Multiply', div: 'Divide' };
 
 /** Lanes of a result for which plain arithmetic raises nothing but PE. */
-function unremarkable<T extends ValType, M extends ValType>(
+export function unremarkable<T extends ValType, M extends ValType>(
   s: Shape<T, M>,
   operation: Operation,
   a: Val<T>,

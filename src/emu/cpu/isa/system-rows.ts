@@ -248,6 +248,9 @@ const hints: readonly Row[] = [
   ...['0D', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((op) => row(`0F ${op}`, 'nop', 'Ev', nothing, NO_ACCESS)),
 ];
 
+/** Caches are not modelled; what is left is that the byte must be readable. */
+const flushLine = (e: Ops): void => e.f.drop(e.load(8, e.linear(0)));
+
 export const systemRows: readonly Row[] = [
   pushSegment('06', SEG.es),
   popSegment('07', SEG.es),
@@ -325,7 +328,9 @@ export const systemRows: readonly Row[] = [
   row('0F A2', 'cpuid', '', (e) => e.system('cpuid')),
   pushSegment('0F A8', SEG.gs),
   popSegment('0F A9', SEG.gs),
-  row('NP 0F AE /7 m', 'clflush', 'Mb', (e) => e.f.drop(e.load(8, e.linear(0))), { access: 'read' }),
+  row('NP 0F AE /7 m', 'clflush', 'Mb', flushLine, { access: 'read' }),
+  row('66 0F AE /7 m', 'clflushopt', 'Mb', flushLine, { access: 'read' }),
+  row('66 0F AE /6 m', 'clwb', 'Mb', flushLine, { access: 'read' }),
   loadFarPointer('0F B2 m', 'lss', SEG.ss),
   loadFarPointer('0F B4 m', 'lfs', SEG.fs),
   loadFarPointer('0F B5 m', 'lgs', SEG.gs),

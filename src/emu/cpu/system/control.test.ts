@@ -207,8 +207,9 @@ describe('model-specific registers, TSC and CPUID', () => {
     const [signature, , ecx, edx] = cpuid(1);
     expect((signature >> 8) & 15).toBe(6);
     expect(edx).toBe(0x0789_a97d);
-    expect(ecx).toBe(1);
-    expect(cpuid(0x8000_0001)[3]).toBe(1 << 20);
+    expect(ecx).toBe(0x02d8_0203);
+    expect(cpuid(7)).toEqual([0, 0x2188_0000, 0, 0]);
+    expect(cpuid(0x8000_0001).slice(2)).toEqual([1 << 5, 1 << 20]);
     const brand = [2, 3, 4].flatMap((n) => cpuid(0x8000_0000 + n));
     expect(text(brand).replace(/\0+$/, '')).toBe('TabBox virtual CPU');
     // Leaf 4: 2 MB of L2.

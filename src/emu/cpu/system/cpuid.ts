@@ -32,9 +32,25 @@ const FEATURES_EDX = {
   sse2: 26,
 } as const;
 /** Leaf 1, ECX. */
-const FEATURES_ECX = { sse3: 0 } as const;
+const FEATURES_ECX = {
+  sse3: 0,
+  pclmulqdq: 1,
+  ssse3: 9,
+  sse41: 19,
+  sse42: 20,
+  movbe: 22,
+  popcnt: 23,
+  aes: 25,
+} as const;
+/** Only with a source of random numbers. */
+const RANDOM_ECX = { rdrand: 30 } as const;
+/** Leaf 7, subleaf 0. */
+const STRUCTURED_EBX = { adx: 19, clflushopt: 23, clwb: 24, sha: 29 } as const;
+const RANDOM_EBX = { rdseed: 18 } as const;
 /** Leaf 80000001h, EDX. */
 const EXTENDED_EDX = { nx: 20 } as const;
+/** Leaf 80000001h, ECX. */
+const EXTENDED_ECX = { lzcnt: 5 } as const;
 
 const bits = (features: Record<string, number>): number =>
   Object.values(features).reduce((word, bit) => word | (1 << bit), 0);
@@ -65,19 +81,25 @@ export type CpuidResult = [number, number, number, number];
 /**
  * @param leaf EAX as an unsigned number; above the highest leaf the highest basic leaf answers
  * @param limited IA32_MISC_ENABLE bit 22: no basic leaf above 3
+ * @param random there is a source for RDRAND and RDSEED
  */
-export function cpuid(leaf: number, subleaf: number, limited: boolean): CpuidResult {
+export function cpuid(leaf: number, subleaf: number, limited: boolean, random = false): CpuidResult {
   const maxLeaf = limited ? MAX_LEAF_LIMITED : MAX_LEAF;
   if (leaf >= 0x8000_0000 && leaf <= MAX_EXTENDED_LEAF) return extended(leaf);
-  return basic(Math.min(leaf, maxLeaf), subleaf, maxLeaf);
+  return basic(Math.min(leaf, maxLeaf), subleaf, maxLeaf, random);
 }
 
-function basic(leaf: number, subleaf: number, maxLeaf: number): CpuidResult {
+function basic(leaf: number, subleaf: number, maxLeaf: number, random: boolean): CpuidResult {
   switch (leaf) {
     case 0:
       return [maxLeaf, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)];
     case 1:
-      return [SIGNATURE, (CLFLUSH_BYTES / 8) << 8, bits(FEATURES_ECX), bits(FEATURES_EDX)];
+      return [
+        SIGNATURE,
+        (CLFLUSH_BYTES / 8) << 8,
+        bits(FEATURES_ECX) | (random ? bits(RANDOM_ECX) : 0),
+        bits(FEATURES_EDX),
+      ];
     case 2:
       return [...LEAF2];
     case 4: {
@@ -87,6 +109,9 @@ function basic(leaf: number, subleaf: number, maxLeaf: number): CpuidResult {
       const kind = cache.type | (cache.level << 5) | (1 << 8);
       return [kind, ((WAYS - 1) << 22) | (CLFLUSH_BYTES - 1), cache.sets - 1, 0];
     }
+    case 7:
+      if (subleaf !== 0) return [0, 0, 0, 0];
+      return [0, bits(STRUCTURED_EBX) | (random ? bits(RANDOM_EBX) : 0), 0, 0];
     case 0x15:
       // The TSC is the crystal: one tick a nanosecond of guest time. Spares kernels a calibration against other timers.
       return [1, 1, TSC_HZ, 0];
@@ -101,7 +126,7 @@ function extended(leaf: number): CpuidResult {
     case 0x8000_0000:
       return [MAX_EXTENDED_LEAF | 0, 0, 0, 0];
     case 0x8000_0001:
-      return [0, 0, 0, bits(EXTENDED_EDX)];
+      return [0, 0, bits(EXTENDED_ECX), bits(EXTENDED_EDX)];
     case 0x8000_0002:
     case 0x8000_0003:
     case 0x8000_0004:

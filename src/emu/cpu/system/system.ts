@@ -20,6 +20,7 @@ import { cpuid, SIGNATURE } from './cpuid.ts';
 import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
 import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, writeMsr } from './msr.ts';
 import { inString, outString, portIn, portOut } from './ports.ts';
+import { RandomNumbers } from './random-numbers.ts';
 import { farReturn, interruptReturn } from './returns.ts';
 import * as segments from './segments.ts';
 import { farCall, farJump } from './transfers.ts';
@@ -31,6 +32,8 @@ export interface SystemParts {
   readonly interrupts: InterruptSource;
   /** Ticks of the time-stamp counter since power-on: an integer below 2^53 that never runs backwards. */
   readonly tsc: () => number;
+  /** Overwrites the bytes, at most 65 536, from a secure source; without one RDRAND and RDSEED are not announced. */
+  readonly random?: ((into: Uint8Array) => void) | undefined;
   /** The x87 functions that are not rows: see float/. */
   readonly x87Transcendental: (which: number) => void;
   readonly callbacks?: SystemCallbacks;
@@ -57,11 +60,13 @@ export class System {
   readonly #mmu: Mmu;
   readonly #parts: SystemParts;
   readonly #handlers: readonly Handler[];
+  readonly #random: RandomNumbers | undefined;
   /** TF was set when the instruction of this step began. */
   #stepArmed = false;
 
   constructor(parts: SystemParts) {
     this.#parts = parts;
+    this.#random = parts.random && new RandomNumbers(parts.random);
     this.#state = parts.state;
     this.#mmu = parts.mmu;
     this.#context = new SystemContext(parts.state, parts.mmu);
@@ -319,6 +324,7 @@ export class System {
       checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
       checkStack: (byteCount, push) => segments.checkStack(c, byteCount, push !== 0),
       floatError: () => this.#floatError(),
+      random: () => this.#randomWord(),
       x87Transcendental: (which) => {
         x87Transcendental(which);
         return STATUS.next;
@@ -338,7 +344,12 @@ export class System {
   #cpuid(): Status {
     const state = this.#state;
     const limited = (state.get(STATE.miscEnable) & MISC_ENABLE.limitCpuid) !== 0;
-    const [eax, ebx, ecx, edx] = cpuid(state.gpr(GPR.eax) >>> 0, state.gpr(GPR.ecx) >>> 0, limited);
+    const [eax, ebx, ecx, edx] = cpuid(
+      state.gpr(GPR.eax) >>> 0,
+      state.gpr(GPR.ecx) >>> 0,
+      limited,
+      this.#random !== undefined,
+    );
     state.setGpr(GPR.eax, eax);
     state.setGpr(GPR.ebx, ebx);
     state.setGpr(GPR.ecx, ecx);
@@ -351,6 +362,12 @@ export class System {
     if (this.#parts.callbacks?.onFloatError?.()) return STATUS.next;
     // The processor waits in front of the instruction for the interrupt (SDM Vol. 1, 8.7.2).
     return STATUS.jumped;
+  }
+
+  #randomWord(): Status {
+    if (this.#random === undefined) return this.#plainFault(EXCEPTION.ud);
+    this.#state.set(STATE.queryResult, this.#random.next());
+    return STATUS.next;
   }
 
   #privileged(): Status {
