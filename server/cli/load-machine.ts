@@ -80,6 +80,7 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
   const start = options.rtcStartUnixMs ?? nowUnixMs;
   return {
     ...DEFAULT_CONFIG,
+    cpu: options.cpu ?? DEFAULT_CONFIG.cpu,
     memoryMb: options.memoryMb ?? DEFAULT_CONFIG.memoryMb,
     bootOrder: options.bootOrder ?? ['floppy', 'cdrom', 'disk'],
     ide,

@@ -42,6 +42,23 @@ describe('tabbox run', () => {
     expect(parse().bootOrder).toBeUndefined();
   });
 
+  it('takes the switches of the CPU', () => {
+    expect(parse().cpu).toBeUndefined();
+    expect(parse('--longmode', 'off').cpu).toEqual({ profile: 'host', pae: true, longMode: false, cpuidSet: [] });
+    expect(parse('--pae', 'off').cpu).toMatchObject({ pae: false, longMode: false });
+    const { cpu } = parse('--cpuid-set', '80000001 0 0 0 100000', '--cpuid-set', '0x4:2  1 2 3 FFFFFFFF');
+    expect(cpu?.longMode).toBe(true);
+    expect(cpu?.cpuidSet).toEqual([
+      { leaf: 0x8000_0001, eax: 0, ebx: 0, ecx: 0, edx: 0x10_0000 },
+      { leaf: 4, subleaf: 2, eax: 1, ebx: 2, ecx: 3, edx: 0xffff_ffff },
+    ]);
+    expect(complaint('--longmode', 'yes')).toBe("--longmode takes on or off, not 'yes'");
+    expect(complaint('--longmode', 'on', '--pae', 'off')).toMatch(/needs --pae on/);
+    expect(complaint('--cpu-profile', 'Z80')).toMatch(/takes 'host' or .*, not 'Z80'/);
+    expect(complaint('--cpuid-set', '1 2 3 4')).toMatch(/^--cpuid-set takes "LEAF/);
+    expect(complaint('--restore-state', 'x', '--pae', 'on')).toMatch(/cannot change a saved machine/);
+  });
+
   it('takes places for bytes', () => {
     const options = parse(
       ...['--serial', 'stdio', '--serial', 'file:/tmp/a:b', '--serial', 'none', '--monitor', 'unix:/run/m'],

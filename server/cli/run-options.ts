@@ -2,7 +2,9 @@
 
 import { parseArgs } from 'node:util';
 import { CodedError } from '#base/errors.ts';
+import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { type BootDevice, MEMORY_MB } from '#emu/machine/config.ts';
+import { parseCpu } from './cpu-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
 
 /** Where a stream of bytes goes. */
@@ -32,6 +34,8 @@ export interface RunOptions {
   readonly floppy: string | undefined;
   /** Undefined: 128, or what the saved machine has. */
   readonly memoryMb: number | undefined;
+  /** Undefined: no switch of the CPU was given. */
+  readonly cpu: CpuConfig | undefined;
   /** Undefined: none was named. */
   readonly bootOrder: readonly BootDevice[] | undefined;
   /** COM1 to COM4. */
@@ -70,6 +74,10 @@ Runs a PC without a screen and ends when it is switched off.
     --vga-bios FILE          video BIOS (default: SeaVGABIOS, from npm run guests)
   Hardware
     --memory MB              ${MEMORY_MB.least} to ${MEMORY_MB.most} (default: 128)
+    --longmode on|off        64-bit mode (default: on)
+    --pae on|off             physical address extension and execute-disable (default: on; 64-bit mode needs it)
+    --cpu-profile NAME       a processor to look like (default: host, all that there is)
+    --cpuid-set "LEAF[:SUB] EAX EBX ECX EDX"  hexadecimal: what CPUID answers for a leaf; may be repeated
     --hda FILE[,ro]          first disk; with ,ro the file is never written
     --hdb FILE[,ro]          second disk
     --cdrom FILE             disc in the CD drive
@@ -109,6 +117,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     cdrom: values.cdrom,
     floppy: values.floppy,
     memoryMb: parseMemory(values.memory),
+    cpu: parseCpu(values),
     bootOrder: parseBootOrder([values.boot1, values.boot2, values.boot3, values.boot4]),
     serial,
     monitor: parseMonitor(values.monitor),
@@ -144,6 +153,10 @@ function parsed(args: readonly string[]) {
         cdrom: text,
         floppy: text,
         memory: text,
+        longmode: text,
+        pae: text,
+        'cpu-profile': text,
+        'cpuid-set': { type: 'string', multiple: true, default: [] },
         boot1: text,
         boot2: text,
         boot3: text,
@@ -253,6 +266,7 @@ function refuseWithRestore(options: RunOptions): void {
   const given: readonly (readonly [string, boolean])[] = [
     ['--kernel', options.kernel !== undefined],
     ['--memory', options.memoryMb !== undefined],
+    ['--longmode, --pae, --cpu-profile and --cpuid-set', options.cpu !== undefined],
     ['--boot1 to --boot4', options.bootOrder !== undefined],
     ['--bios', options.bios !== undefined],
     ['--vga-bios', options.videoBios !== undefined],

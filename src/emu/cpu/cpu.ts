@@ -20,6 +20,7 @@ import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
 import { ATTENTION, GPR, JUMP_CACHE, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
 import { instantiate, type LinearMemory } from './wasm/host.ts';
 
@@ -32,6 +33,8 @@ export interface CpuParts {
   readonly tsc: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source: RDRAND and RDSEED. They are not announced without it. */
   readonly random?: ((into: Uint8Array) => void) | undefined;
+  /** Default: all that there are. */
+  readonly features?: CpuFeatures;
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
   readonly onFloatError?: () => boolean;
   /** Triple fault. */
@@ -99,6 +102,7 @@ export class Cpu {
       tsc: parts.tsc,
       random: parts.random,
       x87Transcendental: (which) => x87Transcendental(this.state, which),
+      ...(parts.features ? { features: parts.features } : {}),
       callbacks: {
         onShutdown: () => {
           this.state.set(STATE.shutdown, 1);

@@ -4,6 +4,7 @@
  */
 import { CodedError } from '#base/errors.ts';
 import { MIB } from '#base/units.ts';
+import { CPU_PROFILES, type CpuConfig, DEFAULT_CPU } from '#emu/cpu/system/cpu-features.ts';
 import { FLOPPY_DRIVES, type FloppyDriveType } from '#emu/devices/storage/floppy/floppy-geometry.ts';
 import type { BlockPort } from '#emu/host/block.ts';
 import { MAX_NETWORK_CARDS, type NetworkCardConfig, NIC_TYPES, parseMac } from '#emu/host/network-card.ts';
@@ -37,6 +38,7 @@ export interface DirectKernelConfig {
 }
 
 export interface MachineConfig {
+  readonly cpu: CpuConfig;
   /** Whole megabytes, `MEMORY_MB.least` to `MEMORY_MB.most`. */
   readonly memoryMb: number;
   /** A power of two, 1 to 256; 16 is enough for 1920x1200 with 32 bits a pixel. */
@@ -75,6 +77,7 @@ export const NO_MEDIA: MachineMedia = { ide: {}, floppies: [undefined, undefined
 export const MEMORY_MB = { least: 1, most: 3072 } as const;
 
 export const DEFAULT_CONFIG: MachineConfig = {
+  cpu: DEFAULT_CPU,
   memoryMb: 128,
   videoMemoryMb: 16,
   bootOrder: [],
@@ -122,6 +125,9 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   const { memoryMb, kernel, firmware } = config;
   if (!Number.isInteger(memoryMb) || memoryMb < MEMORY_MB.least || memoryMb > MEMORY_MB.most) {
     throw bad('memoryMb', `memory is ${MEMORY_MB.least} to ${MEMORY_MB.most} MB in whole megabytes, not ${memoryMb}`);
+  }
+  if (!CPU_PROFILES.includes(config.cpu.profile)) {
+    throw bad('cpu', `CPU profiles are ${CPU_PROFILES.join(', ')}`);
   }
   const { videoMemoryMb } = config;
   if (!Number.isInteger(Math.log2(videoMemoryMb)) || videoMemoryMb < 1 || videoMemoryMb > 256) {

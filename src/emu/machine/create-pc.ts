@@ -1,6 +1,7 @@
 /** A machine with the real CPU, and one from a saved state: what a worker calls. */
 import { CodedError } from '#base/errors.ts';
 import { Cpu } from '#emu/cpu/cpu.ts';
+import { CpuFeatures } from '#emu/cpu/system/cpu-features.ts';
 import { createLinearMemory } from '#emu/cpu/wasm/host.ts';
 import type { MachineConfig, MachineMedia } from './config.ts';
 import { linearBytesOf, Pc, type PcHost, type PcRecord } from './pc.ts';
@@ -9,7 +10,8 @@ import { decodeSavedState, encodeSavedState } from './saved-state.ts';
 /** @throws CodedError<'bad-config' | 'memory-refused'>, and what ROMs and drives say of their images */
 export function createPc(config: MachineConfig, media: MachineMedia, host: PcHost): Pc {
   const linear = createLinearMemory(linearBytesOf(config, media));
-  return new Pc({ config, media, host, linear, createCpu: (parts) => new Cpu(parts) });
+  const features = new CpuFeatures(config.cpu);
+  return new Pc({ config, media, host, linear, createCpu: (parts) => new Cpu({ ...parts, features }) });
 }
 
 /** A saved machine as a file. The machine is paused or at least not inside `advance`. @throws CodedError<'busy'> */

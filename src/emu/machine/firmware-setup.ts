@@ -1,6 +1,6 @@
 /** What firmware, or a direct boot in its place, tells the guest about this machine. */
 
-import { BRAND, cpuid, SIGNATURE } from '#emu/cpu/system/cpuid.ts';
+import { CpuFeatures } from '#emu/cpu/system/cpu-features.ts';
 import { ACPI_BOARD, type AcpiConfig } from '#emu/devices/acpi/acpi-config.ts';
 import { type AcpiTables, acpiTables } from '#emu/devices/acpi/acpi-tables.ts';
 import { type SmbiosTables, smbiosTables } from '#emu/devices/acpi/smbios.ts';
@@ -28,7 +28,7 @@ export function machineTables(config: MachineConfig, ramBytes: number): MachineT
     keyboard: true,
     mouse: true,
   };
-  const [, , , features] = cpuid(1, 0, false);
+  const features = new CpuFeatures(config.cpu);
   return {
     acpi: acpiTables(acpi),
     smbios: smbiosTables({
@@ -40,11 +40,11 @@ export function machineTables(config: MachineConfig, ramBytes: number): MachineT
       biosVendor: 'SeaBIOS',
       biosVersion: '1',
       biosDate: '01/01/2024',
-      cpuName: BRAND,
+      cpuName: features.brand,
       cpuCount: 1,
       cpuMhz: TSC_MHZ,
-      cpuSignature: SIGNATURE,
-      cpuFeatures: features >>> 0,
+      cpuSignature: features.signature,
+      cpuFeatures: features.word(1, 0, 'edx') >>> 0,
       ramBytes,
     }),
   };

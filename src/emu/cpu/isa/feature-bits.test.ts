@@ -3,6 +3,7 @@
  * What the instructions compute is compared with the host's processor in test/cpu.
  */
 import { describe, expect, it } from 'vitest';
+import { CpuFeatures } from '../system/cpu-features.ts';
 import { cpuid } from '../system/cpuid.ts';
 import { IntegerBench } from './integer-bench.suite.ts';
 
@@ -55,7 +56,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
 const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;
 const announced = (place: string): number[] => {
   const [leaf, register] = place.split('.');
-  const word = cpuid(Number.parseInt(leaf, 16), 0, false, true)[REGISTERS.indexOf(register as 'eax')];
+  const word = cpuid(new CpuFeatures(), Number.parseInt(leaf, 16), 0, false)[REGISTERS.indexOf(register as 'eax')];
   return Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => (word >>> bit) & 1);
 };
 

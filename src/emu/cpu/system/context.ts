@@ -10,7 +10,8 @@ import type { Mmu } from '../mmu/mmu.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, MODE, SEG, SEGMENT, STATE } from '../state/layout.ts';
-import { CR0, DR7 } from './control-bits.ts';
+import { CR0, cr4Known, DR7 } from './control-bits.ts';
+import type { CpuFeatures } from './cpu-features.ts';
 import {
   ACCESS_RIGHTS,
   descriptorAccess,
@@ -31,6 +32,9 @@ export class SystemContext {
   readonly state: CpuState;
   readonly mmu: Mmu;
   readonly stack: PushStack;
+  readonly features: CpuFeatures;
+  /** CR4 bits that can be set. */
+  readonly cr4Known: number;
 
   /** 1 while an event that the program did not ask for is delivered: the EXT bit of error codes. */
   ext = 0;
@@ -38,9 +42,11 @@ export class SystemContext {
   low = 0;
   high = 0;
 
-  constructor(state: CpuState, mmu: Mmu) {
+  constructor(state: CpuState, mmu: Mmu, features: CpuFeatures) {
     this.state = state;
     this.mmu = mmu;
+    this.features = features;
+    this.cr4Known = cr4Known(features);
     this.stack = new PushStack(this);
   }
 

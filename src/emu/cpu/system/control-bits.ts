@@ -1,4 +1,6 @@
 /** Bits of control and debug registers and EFER. Source: SDM Vol. 3A, 2.2.1, 2.5, 17.2. */
+import type { CpuFeatures, Feature } from './cpu-features.ts';
+
 export const CR0 = {
   pe: 1 << 0,
   mp: 1 << 1,
@@ -26,6 +28,20 @@ export const CR4 = {
   osfxsr: 1 << 9,
   osxmmexcpt: 1 << 10,
 } as const;
+
+/** The feature that lets each CR4 bit be set; without it setting the bit is #GP(0). */
+const CR4_NEEDS: readonly (readonly [number, Feature])[] = [
+  [CR4.tsd, 'tsc'],
+  [CR4.de, 'de'],
+  [CR4.pse, 'pse'],
+  [CR4.pae, 'pae'],
+  [CR4.pge, 'pge'],
+  [CR4.osfxsr, 'fxsr'],
+  [CR4.osxmmexcpt, 'sse'],
+];
+
+export const cr4Known = (features: CpuFeatures): number =>
+  CR4_NEEDS.reduce((known, [bit, feature]) => (features.has(feature) ? known | bit : known), CR4.pce as number);
 
 export const EFER = { sce: 1 << 0, lme: 1 << 8, lma: 1 << 10, nxe: 1 << 11 } as const;
 

@@ -12,8 +12,6 @@ import type { SystemContext } from './context.ts';
 import { CR0, CR4, DR6, DR7 } from './control-bits.ts';
 
 const CR0_KNOWN = CR0.pe | CR0.mp | CR0.em | CR0.ts | CR0.ne | CR0.wp | CR0.am | CR0.nw | CR0.cd | CR0.pg;
-/** What CPUID announces; setting anything else is #GP(0). */
-const CR4_KNOWN = CR4.tsd | CR4.de | CR4.pse | CR4.pae | CR4.pge | CR4.pce | CR4.osfxsr | CR4.osxmmexcpt;
 /** Bits whose change makes cached translations wrong (4.10.4.1). */
 const CR4_PAGING = CR4.pse | CR4.pae | CR4.pge;
 
@@ -74,7 +72,7 @@ function writeCr3(c: SystemContext, value: number): Status {
 
 function writeCr4(c: SystemContext, value: number): Status {
   const { state, mmu } = c;
-  if (value & ~CR4_KNOWN) return general(c);
+  if (value & ~c.cr4Known) return general(c);
   const changed = state.get(STATE.cr4) ^ value;
   if (value & CR4.pae && changed & CR4_PAGING && state.get(STATE.cr0) & CR0.pg) {
     if (!mmu.loadPdptes(state.get(STATE.cr3))) return general(c);

@@ -6,6 +6,7 @@ import { CpuState } from '../state/cpu-state.ts';
 import { LINEAR, STATE } from '../state/layout.ts';
 import { createLinearMemory, type LinearMemory } from '../wasm/host.ts';
 import { STATUS, type Status, SYSTEM_CALLS, type SystemCall } from './calls.ts';
+import { type CpuConfig, CpuFeatures, DEFAULT_CPU } from './cpu-features.ts';
 import { System } from './system.ts';
 
 export const RAM_BYTES = 4 * 1024 * 1024;
@@ -43,7 +44,7 @@ export class CpuBench {
   shutdowns = 0;
   ignoreFloatError = false;
 
-  constructor() {
+  constructor(config: Partial<CpuConfig> = {}) {
     this.memory = createLinearMemory(LINEAR.guest + RAM_BYTES + 65536);
     const { buffer } = this.memory;
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
@@ -57,6 +58,7 @@ export class CpuBench {
       interrupts: { acknowledge: () => this.nextVector },
       tsc: () => this.ticks,
       x87Transcendental: () => {},
+      features: new CpuFeatures({ ...DEFAULT_CPU, ...config }),
       callbacks: { onShutdown: () => this.shutdowns++, onFloatError: () => this.ignoreFloatError },
     });
     this.state.set(STATE.a20Mask, -1);

@@ -141,7 +141,7 @@ export function writeMsr(c: SystemContext, ticks: number): Status {
       store(c, number, low, high);
       return STATUS.next;
     case MSR.efer:
-      if (low & ~EFER.nxe || high !== 0) return general(c);
+      if (low & ~(c.features.has('nx') ? EFER.nxe : 0) || high !== 0) return general(c);
       store(c, number, low, 0);
       mmu.flush(false);
       return STATUS.next;

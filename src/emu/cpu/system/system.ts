@@ -16,7 +16,8 @@ import { STATUS, type Status, SYSTEM_CALLS, type SystemCall } from './calls.ts';
 import { SystemContext } from './context.ts';
 import * as control from './control.ts';
 import { breakpointEnabled, breakpointKind, CR0, DR6, DR7 } from './control-bits.ts';
-import { cpuid, SIGNATURE } from './cpuid.ts';
+import { CpuFeatures } from './cpu-features.ts';
+import { cpuid } from './cpuid.ts';
 import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
 import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, writeMsr } from './msr.ts';
 import { inString, outString, portIn, portOut } from './ports.ts';
@@ -36,6 +37,8 @@ export interface SystemParts {
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** The x87 functions that are not rows: see float/. */
   readonly x87Transcendental: (which: number) => void;
+  /** Default: all of them. */
+  readonly features?: CpuFeatures;
   readonly callbacks?: SystemCallbacks;
 }
 
@@ -69,7 +72,9 @@ export class System {
     this.#random = parts.random && new RandomNumbers(parts.random);
     this.#state = parts.state;
     this.#mmu = parts.mmu;
-    this.#context = new SystemContext(parts.state, parts.mmu);
+    const features = parts.features ?? new CpuFeatures();
+    const possible = parts.random ? features : features.without('rdrand', 'rdseed');
+    this.#context = new SystemContext(parts.state, parts.mmu, possible);
     const handlers = this.#makeHandlers();
     this.#handlers = SYSTEM_CALLS.map((name) => handlers[name]);
   }
@@ -90,7 +95,7 @@ export class System {
     const c = this.#context;
     const state = this.#state;
     for (let i = 0; i < 8; i++) state.setGpr(i, 0);
-    state.setGpr(GPR.edx, SIGNATURE);
+    state.setGpr(GPR.edx, c.features.signature);
     state.eflags = EFLAGS.reserved1;
     for (const field of ZERO_AT_RESET) state.set(field, 0);
     state.set(STATE.cr0, CR0.cd | CR0.nw | CR0.et);
@@ -345,10 +350,10 @@ export class System {
     const state = this.#state;
     const limited = (state.get(STATE.miscEnable) & MISC_ENABLE.limitCpuid) !== 0;
     const [eax, ebx, ecx, edx] = cpuid(
+      this.#context.features,
       state.gpr(GPR.eax) >>> 0,
       state.gpr(GPR.ecx) >>> 0,
       limited,
-      this.#random !== undefined,
     );
     state.setGpr(GPR.eax, eax);
     state.setGpr(GPR.ebx, ebx);
