@@ -243,7 +243,7 @@ describe('PAE paging', () => {
 
   it('faults on reserved bits', () => {
     setUp(false);
-    cpu.put32(PT + 5 * 8, 0x7000 | P | W, 0x10);
+    cpu.put32(PT + 5 * 8, 0x7000 | P | W, 0x100);
     expect(cpu.mmu.readLinear(0x5010, 4, true)).toBe(-1);
     pageFault(0x5010, 9);
     cpu.put32(PT + 5 * 8, 0x7000 | P | W, NX);

@@ -1,15 +1,23 @@
 /**
  * Linear memory accesses: the slow path of generated code, and the accesses of system code.
  *
- * Source: SDM Vol. 3A, chapter 4 (paging), 17.2 (debug registers).
- * Not modelled: alignment checks (#AC), caching by PAT and CR0.CD.
+ * A linear address is any 32-bit integer, signed or not, where code has 32-bit addresses, and a signed number where it has
+ * 64-bit ones (-2^47 <= n < 2^47; what lies beyond is not canonical). System code uses the latter while EFER.LMA is set,
+ * in compatibility mode too.
+ *
+ * Source: SDM Vol. 3A, chapter 4 (paging), 17.2 (debug registers); Vol. 1, 3.3.7.1 (canonical addresses).
+ * Not modelled: alignment checks (#AC), caching by PAT and CR0.CD. Under SMAP an access to a descriptor table or TSS while
+ * CPL < 3 and EFLAGS.AC = 1 counts as explicit.
  */
 import { PAGE, type PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { CpuState } from '../state/cpu-state.ts';
-import { JUMP_CACHE, LINEAR, STATE, STATE_BLOCK_BYTES } from '../state/layout.ts';
-import { type CodeWatch, type SlowMemory, STATUS, type Status } from '../system/calls.ts';
-import { breakpointBytes, breakpointEnabled, breakpointKind } from '../system/control-bits.ts';
+import { EFLAGS } from '../state/flags.ts';
+import { MODE, STATE } from '../state/layout.ts';
+import { type CodeWatch, type SlowMemory, STACK_ACCESS, STATUS, type Status } from '../system/calls.ts';
+import { CR4, EFER } from '../system/control-bits.ts';
+import { DataBreakpoints } from './data-breakpoints.ts';
+import { JumpCaches } from './jump-caches.ts';
 import { ACCESS, PageWalk } from './page-walk.ts';
 import { TlbBank } from './tlb.ts';
 
@@ -20,15 +28,14 @@ export interface MmuParts {
 
 const MAP_FRAMES = 1 << 20;
 const PAGE_MASK = 0xfff;
-/** Copied, not filled: `fill` on shared memory takes twice as long (2.3 -> 1.2 us a bank). */
-const EMPTY_JUMPS = new Int32Array((JUMP_CACHE.entries * JUMP_CACHE.entryBytes) / 4);
+/** Canonical addresses lie in [-CANONICAL_END, CANONICAL_END). */
+export const CANONICAL_END = 2 ** 47;
 
-/** The jump cache of one privilege bank, and the code mode its entries were made in. */
-interface JumpBank {
-  readonly at: number;
-  readonly words: Int32Array;
-  mode: number;
-  csBase: number;
+/** The banks of one width. */
+interface TlbBanks {
+  readonly supervisor: TlbBank;
+  readonly user: TlbBank;
+  readonly strict: TlbBank;
 }
 
 /**
@@ -39,22 +46,28 @@ export class Mmu implements SlowMemory {
   readonly #state: CpuState;
   readonly #physical: PhysicalMemory;
   readonly #walk: PageWalk;
-  readonly #supervisor: TlbBank;
-  readonly #user: TlbBank;
-  readonly #jumpSupervisor: JumpBank;
-  readonly #jumpUser: JumpBank;
+  /** For 32-bit addresses of code outside 64-bit mode. */
+  readonly #narrow: TlbBanks;
+  /** For 64-bit code, and for system code while EFER.LMA is set. */
+  readonly #wide: TlbBanks;
+  readonly #banks: readonly TlbBank[];
+  readonly #jumps: JumpCaches;
+  readonly #breakpoints: DataBreakpoints;
   readonly #scratch: number;
-  /** Pages with an enabled data breakpoint (page addresses as signed integers). */
-  readonly #watchedPages: number[] = [];
+  /** ACCESS bits of the code that runs, of system code as supervisor, and as user. */
+  #codeAccess = 0;
+  #supervisorAccess = 0;
+  #userAccess: number = ACCESS.user;
   /** Where `commitWrite` puts the two parts of what is in scratch. */
   #commitFrame = 0;
   #commitNextFrame = 0;
-  /** By page number modulo 4096: 1 when `translateCode` was asked for such a page since the jump caches were emptied. */
-  readonly #codePages = new Uint8Array(4096);
   #codeWatch: CodeWatch = { beforeStore: () => 'go' };
 
   /** Set when a store of system code hit the block that runs; the System then leaves that block. */
   codeTouched = false;
+  /** What `readQuad` found, as signed 32-bit halves. */
+  low = 0;
+  high = 0;
 
   constructor(parts: MmuParts) {
     const { state, physical } = parts;
@@ -62,17 +75,17 @@ export class Mmu implements SlowMemory {
     this.#physical = physical;
     this.#walk = new PageWalk(state, physical);
     const buffer = physical.bytes.buffer;
-    this.#supervisor = new TlbBank(buffer, state.at, false);
-    this.#user = new TlbBank(buffer, state.at, true);
+    const banks = (wide: boolean): TlbBanks => ({
+      supervisor: new TlbBank(buffer, state.at, 'supervisor', wide),
+      user: new TlbBank(buffer, state.at, 'user', wide),
+      strict: new TlbBank(buffer, state.at, 'strict', wide),
+    });
+    this.#narrow = banks(false);
+    this.#wide = banks(true);
+    this.#banks = [this.#narrow, this.#wide].flatMap(({ supervisor, user, strict }) => [supervisor, user, strict]);
+    this.#jumps = new JumpCaches(buffer, state.at);
+    this.#breakpoints = new DataBreakpoints(state);
     this.#scratch = state.at + STATE.scratch;
-    const vcpu = (state.at - LINEAR.states) / STATE_BLOCK_BYTES;
-    const jumpBank = (user: number): JumpBank => {
-      const at = LINEAR.jumpCache + (vcpu * 2 + user) * LINEAR.jumpCacheBankBytes;
-      const words = new Int32Array(buffer, at, (JUMP_CACHE.entries * JUMP_CACHE.entryBytes) / 4);
-      return { at, words, mode: -1, csBase: 0 };
-    };
-    this.#jumpSupervisor = jumpBank(0);
-    this.#jumpUser = jumpBank(1);
     this.reset();
   }
 
@@ -81,81 +94,73 @@ export class Mmu implements SlowMemory {
     this.#walk.codeWatch = watch;
   }
 
+  /** CPUID announces 1 GB pages. */
+  set hugePages(announced: boolean) {
+    this.#walk.hugePages = announced;
+  }
+
   /** Forgets everything cached and takes breakpoints and privilege from the state block: after a reset or a restore. */
   reset(): void {
-    this.#supervisor.reset();
-    this.#user.reset();
-    this.#flushJumps();
+    for (const bank of this.#banks) bank.reset();
+    this.#jumps.reset();
     this.codeTouched = false;
     this.breakpointsChanged();
-    this.setPrivilege(this.#state.get(STATE.cpl));
+    this.rightsChanged();
   }
 
   // Accesses of generated code.
 
   readSlow(linear: number, byteCount: number): number {
-    const access = this.#state.get(STATE.cpl) === 3 ? ACCESS.user : 0;
-    const offset = linear & PAGE_MASK;
-    const frame = this.#frame(linear, access);
-    if (frame < 0) return 0;
-    if (offset + byteCount <= 4096) {
-      if (this.#watchedPages.length > 0) this.#checkBreakpoints(linear, byteCount, false);
-      const page = this.#page(frame);
-      if (page & PAGE.backed) return (page & ~PAGE_MASK) + offset;
-      this.#gather(frame * 4096 + offset, byteCount, this.#scratch);
-      return this.#scratch;
-    }
-    const first = 4096 - offset;
-    const next = this.#frame(linear + first, access);
-    if (next < 0) return 0;
-    if (this.#watchedPages.length > 0) this.#checkBreakpoints(linear, byteCount, false);
-    this.#gather(frame * 4096 + offset, first, this.#scratch);
-    this.#gather(next * 4096, byteCount - first, this.#scratch + first);
-    return this.#scratch;
+    return this.#read(linear, byteCount, this.#codeAccess);
   }
-
   writeSlow(linear: number, byteCount: number): Status {
-    const access = ACCESS.write | (this.#state.get(STATE.cpl) === 3 ? ACCESS.user : 0);
-    const status = this.#prepareWrite(linear, byteCount, access);
-    if (status === STATUS.next) this.#scatter(linear, byteCount);
-    return status;
+    return this.#write(linear, byteCount, this.#codeAccess | ACCESS.write);
+  }
+  modifySlow(linear: number, byteCount: number): number {
+    return this.#modify(linear, byteCount, this.#codeAccess | ACCESS.write);
+  }
+  probeSlow(linear: number, byteCount: number): Status {
+    return this.#check(linear, byteCount, this.#codeAccess | ACCESS.write) ? STATUS.next : STATUS.fault;
   }
 
-  modifySlow(linear: number, byteCount: number): number {
-    const access = ACCESS.write | (this.#state.get(STATE.cpl) === 3 ? ACCESS.user : 0);
-    if (this.#prepareWrite(linear, byteCount, access) !== STATUS.next) return 0;
-    const offset = linear & PAGE_MASK;
-    const first = 4096 - offset;
-    if (byteCount <= first) {
-      const page = this.#page(this.#commitFrame);
-      if (page & PAGE.writable) return (page & ~PAGE_MASK) + offset;
-      this.#gather(this.#commitFrame * 4096 + offset, byteCount, this.#scratch);
-    } else {
-      this.#gather(this.#commitFrame * 4096 + offset, first, this.#scratch);
-      this.#gather(this.#commitNextFrame * 4096, byteCount - first, this.#scratch + first);
-    }
-    this.#state.set(STATE.commitAddress, linear);
-    this.#state.set(STATE.commitBytes, byteCount);
-    return this.#scratch;
+  readSlow64(linear: number, byteCount: number): number {
+    if (!this.#isCanonical(linear, byteCount)) return 0;
+    return this.#read(linear, byteCount & ~STACK_ACCESS, this.#codeAccess | ACCESS.long);
+  }
+  writeSlow64(linear: number, byteCount: number): Status {
+    if (!this.#isCanonical(linear, byteCount)) return STATUS.fault;
+    return this.#write(linear, byteCount & ~STACK_ACCESS, this.#codeAccess | ACCESS.long | ACCESS.write);
+  }
+  modifySlow64(linear: number, byteCount: number): number {
+    if (!this.#isCanonical(linear, byteCount)) return 0;
+    return this.#modify(linear, byteCount & ~STACK_ACCESS, this.#codeAccess | ACCESS.long | ACCESS.write);
+  }
+  probeSlow64(linear: number, byteCount: number): Status {
+    if (!this.#isCanonical(linear, byteCount)) return STATUS.fault;
+    const access = this.#codeAccess | ACCESS.long | ACCESS.write;
+    return this.#check(linear, byteCount & ~STACK_ACCESS, access) ? STATUS.next : STATUS.fault;
   }
 
   commitWrite(): void {
     this.#scatter(this.#state.get(STATE.commitAddress), this.#state.get(STATE.commitBytes));
   }
 
-  probeSlow(linear: number, byteCount: number): Status {
-    return this.checkWrite(linear, byteCount, this.#state.get(STATE.cpl) !== 3) ? STATUS.next : STATUS.fault;
-  }
-
   /**
-   * Guest-physical address of code at `linear`, at the current privilege level; -1 = fault was set.
+   * Guest-physical address of code at `linear` (a 64-bit address in 64-bit mode), at the current privilege level; -1 =
+   * fault was set.
    * INVARIANT: nobody puts a block into a jump cache without having asked here for its pages since the last flush.
    */
   translateCode(linear: number): number {
-    this.#codePages[(linear >>> 12) & 0xfff] = 1;
-    const access = ACCESS.fetch | (this.#state.get(STATE.cpl) === 3 ? ACCESS.user : 0);
+    const state = this.#state;
+    this.#jumps.expectCode(linear);
+    const smep = state.get(STATE.cr4) & CR4.smep ? ACCESS.strict : 0;
+    let access: number = ACCESS.fetch | (state.get(STATE.cpl) === 3 ? ACCESS.user : smep);
+    if (state.get(STATE.mode) & MODE.long) {
+      if (!this.#isCanonical(linear, 1)) return -1;
+      access |= ACCESS.long;
+    }
     const frame = this.#walk.walk(linear, access);
-    if (frame < 0) return this.#pageFault(linear);
+    if (frame < 0) return this.#pageFault(linear, access);
     return frame * 4096 + (linear & PAGE_MASK);
   }
 
@@ -167,49 +172,55 @@ export class Mmu implements SlowMemory {
    * @returns unsigned value; -1 = fault was set
    */
   readLinear(linear: number, byteCount: number, supervisor: boolean): number {
-    const bank = supervisor ? this.#supervisor : this.#user;
-    let at = bank.findRead(linear, linear + byteCount - 1);
-    if (at < 0) {
-      const access = supervisor ? 0 : ACCESS.user;
-      const offset = linear & PAGE_MASK;
-      const frame = this.#frame(linear, access);
-      if (frame < 0) return -1;
-      const first = 4096 - offset;
-      const next = byteCount > first ? this.#frame(linear + first, access) : 0;
-      if (next < 0) return -1;
-      if (this.#watchedPages.length > 0) this.#checkBreakpoints(linear, byteCount, false);
-      at = this.#scratch;
-      this.#gather(frame * 4096 + offset, Math.min(first, byteCount), at);
-      if (byteCount > first) this.#gather(next * 4096, byteCount - first, at + first);
-    }
+    const at = this.#locate(linear, byteCount, supervisor ? this.#supervisorAccess : this.#userAccess);
+    if (at < 0) return -1;
     if (byteCount === 4) return this.#physical.view.getUint32(at, true);
     return byteCount === 2 ? this.#physical.view.getUint16(at, true) : this.#physical.bytes[at];
   }
 
+  /** Reads 8 bytes into `low` and `high`. @returns false: fault was set */
+  readQuad(linear: number, supervisor: boolean): boolean {
+    const at = this.#locate(linear, 8, supervisor ? this.#supervisorAccess : this.#userAccess);
+    if (at < 0) return false;
+    this.low = this.#physical.view.getInt32(at, true);
+    this.high = this.#physical.view.getInt32(at + 4, true);
+    return true;
+  }
+
   /** @param byteCount 1, 2 or 4. @returns false: fault was set, nothing was written */
   writeLinear(linear: number, byteCount: number, value: number, supervisor: boolean): boolean {
-    const bank = supervisor ? this.#supervisor : this.#user;
-    const at = bank.findWrite(linear, linear + byteCount - 1);
+    const access = (supervisor ? this.#supervisorAccess : this.#userAccess) | ACCESS.write;
+    const at = this.#bank(access).findWrite(linear, linear + byteCount - 1);
     if (at >= 0) {
       this.#put(at, byteCount, value);
       return true;
     }
-    const access = ACCESS.write | (supervisor ? 0 : ACCESS.user);
-    const status = this.#prepareWrite(linear, byteCount, access);
-    if (status === STATUS.fault) return false;
-    if (status === STATUS.restart) this.codeTouched = true;
+    if (!this.#prepareSystemWrite(linear, byteCount, access)) return false;
     this.#put(this.#scratch, byteCount, value);
     this.#scatter(linear, byteCount);
     return true;
   }
 
+  /** Writes 8 bytes, given as halves. @returns false: fault was set, nothing was written */
+  writeQuad(linear: number, low: number, high: number, supervisor: boolean): boolean {
+    const access = (supervisor ? this.#supervisorAccess : this.#userAccess) | ACCESS.write;
+    const at = this.#bank(access).findWrite(linear, linear + 7);
+    const to = at < 0 ? this.#scratch : at;
+    if (at < 0 && !this.#prepareSystemWrite(linear, 8, access)) return false;
+    this.#put(to, 4, low);
+    this.#put(to + 4, 4, high);
+    if (at < 0) this.#scatter(linear, 8);
+    return true;
+  }
+
   /** Can [linear, linear + byteCount) be written? byteCount <= 4096. @returns false: fault was set */
   checkWrite(linear: number, byteCount: number, supervisor: boolean): boolean {
-    return this.#check(linear, byteCount, ACCESS.write | (supervisor ? 0 : ACCESS.user));
+    const access = (supervisor ? this.#supervisorAccess : this.#userAccess) | ACCESS.write;
+    return this.#check(linear, byteCount, access);
   }
 
   checkRead(linear: number, byteCount: number, supervisor: boolean): boolean {
-    return this.#check(linear, byteCount, supervisor ? 0 : ACCESS.user);
+    return this.#check(linear, byteCount, supervisor ? this.#supervisorAccess : this.#userAccess);
   }
 
   /** A word of linear memory itself (a decoded record), not of the guest. */
@@ -226,16 +237,15 @@ export class Mmu implements SlowMemory {
 
   /** @param keepGlobal keep global pages (MOV CR3 with CR4.PGE) */
   flush(keepGlobal: boolean): void {
-    this.#supervisor.flush(keepGlobal);
-    this.#user.flush(keepGlobal);
-    this.#flushJumps();
+    for (const bank of this.#banks) bank.flush(keepGlobal);
+    this.#jumps.flush();
   }
 
   invalidatePage(linear: number): void {
-    const largeSupervisor = this.#supervisor.invalidatePage(linear);
-    const largeUser = this.#user.invalidatePage(linear);
+    let large = false;
+    for (const bank of this.#banks) large = bank.invalidatePage(linear) || large;
     // Most INVLPG are for data: then the jump caches, which take longer to fill again, stay.
-    if (largeSupervisor || largeUser || this.#codePages[(linear >>> 12) & 0xfff]) this.#flushJumps();
+    if (large || this.#jumps.mayHoldCode(linear)) this.#jumps.flush();
   }
 
   /** The A20 gate. */
@@ -249,65 +259,75 @@ export class Mmu implements SlowMemory {
   /** Chooses the banks of TLB and jump cache. */
   setPrivilege(cpl: number): void {
     this.#state.set(STATE.cpl, cpl);
-    const user = cpl === 3;
-    this.#state.set(STATE.tlbBase, (user ? this.#user : this.#supervisor).at);
-    this.#state.set(STATE.jumpCacheBase, (user ? this.#jumpUser : this.#jumpSupervisor).at);
+    this.rightsChanged();
+  }
+
+  /** Chooses the banks again: CPL, EFLAGS.AC, MODE.long, EFER.LMA or a right that CR4 keeps have changed. */
+  rightsChanged(): void {
+    const state = this.#state;
+    const user = state.get(STATE.cpl) === 3;
+    const long = (state.get(STATE.mode) & MODE.long) !== 0;
+    const wide = state.get(STATE.efer) & EFER.lma ? ACCESS.long : 0;
+    const smap = (state.get(STATE.cr4) & CR4.smap) !== 0;
+    const strict = smap && (user || !(state.get(STATE.eflags) & EFLAGS.ac)) ? ACCESS.strict : 0;
+    this.#supervisorAccess = strict | wide;
+    this.#userAccess = ACCESS.user | wide;
+    this.#codeAccess = user ? ACCESS.user : strict;
+    state.set(STATE.tlbBase, this.#bank(this.#codeAccess | (long ? ACCESS.long : 0)).at);
+    state.set(STATE.jumpCacheBase, this.#jumps.select(user, long));
   }
 
   /**
-   * Tells what code is decoded as from now on, after `setPrivilege`; a jump cache made for something else is dropped.
+   * Tells what code is decoded as from now on, after STATE.mode and privilege are set; a jump cache made for something
+   * else is dropped.
    * @param mode anything that tells modes apart
    */
   modeChanged(mode: number, csBase: number): void {
-    const bank = this.#state.get(STATE.cpl) === 3 ? this.#jumpUser : this.#jumpSupervisor;
-    if (bank.mode === mode && bank.csBase === csBase) return;
-    bank.mode = mode;
-    bank.csBase = csBase;
-    bank.words.set(EMPTY_JUMPS);
+    this.rightsChanged();
+    this.#jumps.modeChanged(mode, csBase);
   }
 
   /** DR0-DR3 or DR7 changed. */
   breakpointsChanged(): void {
-    const dr7 = this.#state.get(STATE.dr7);
-    const before = this.#watchedPages.length;
-    this.#watchedPages.length = 0;
-    for (let n = 0; n < 4; n++) {
-      if (!breakpointEnabled(dr7, n) || !(breakpointKind(dr7, n) & 1)) continue;
-      this.#watchedPages.push(this.#state.get(STATE.dr + n * 8) & ~PAGE_MASK);
-    }
-    if (before > 0 || this.#watchedPages.length > 0) this.flush(false);
+    if (this.#breakpoints.changed()) this.flush(false);
   }
 
   /** The reader of the dirty map cleared it: stores to tracked pages must be seen again. */
   flushTracked(): void {
-    this.#supervisor.flushTracked();
-    this.#user.flushTracked();
+    for (const bank of this.#banks) bank.flushTracked();
   }
 
   /** A page was marked as holding decoded code: stores to it must take the slow path. @param physical any address in it */
   protectCode(physical: number): void {
     const host = this.#physical.entry(physical) & ~PAGE_MASK;
-    this.#supervisor.protect(host);
-    this.#user.protect(host);
+    for (const bank of this.#banks) bank.protect(host);
   }
 
-  #flushJumps(): void {
-    this.#jumpSupervisor.words.set(EMPTY_JUMPS);
-    this.#jumpUser.words.set(EMPTY_JUMPS);
-    this.#codePages.fill(0);
+  #bank(access: number): TlbBank {
+    const banks = access & ACCESS.long ? this.#wide : this.#narrow;
+    if (access & ACCESS.user) return banks.user;
+    return access & ACCESS.strict ? banks.strict : banks.supervisor;
   }
 
   #page(frame: number): number {
     return frame < MAP_FRAMES ? this.#physical.pageMap[frame] : 0;
   }
 
+  /** @param byteCount with STACK_ACCESS: #SS(0) instead of #GP(0) */
+  #isCanonical(linear: number, byteCount: number): boolean {
+    if (-CANONICAL_END <= linear && linear < CANONICAL_END) return true;
+    this.#fault(byteCount & STACK_ACCESS ? EXCEPTION.ss : EXCEPTION.gp, 0);
+    return false;
+  }
+
   /** Page frame of `linear`, filling the TLB; -1 = fault was set. */
   #frame(linear: number, access: number): number {
+    if (access & ACCESS.long && !this.#isCanonical(linear, 0)) return -1;
     const walk = this.#walk;
     const frame = walk.walk(linear, access);
-    if (frame < 0) return this.#pageFault(linear);
+    if (frame < 0) return this.#pageFault(linear, access);
     const page = this.#page(frame);
-    if (!(page & PAGE.backed) || this.#isWatched(linear)) return frame;
+    if (!(page & PAGE.backed) || this.#breakpoints.watches(fullAddress(linear, access))) return frame;
     const tracked = (page & PAGE.tracked) !== 0;
     if (tracked && access & ACCESS.write) this.#physical.dirtyMap[page >>> 12] = 1;
     const write =
@@ -315,28 +335,98 @@ export class Mmu implements SlowMemory {
       walk.dirty &&
       (page & (PAGE.writable | PAGE.code)) === PAGE.writable &&
       (!tracked || this.#physical.dirtyMap[page >>> 12] === 1);
-    const bank = access & ACCESS.user ? this.#user : this.#supervisor;
-    bank.fill(linear, page & ~PAGE_MASK, write, walk.global, tracked, walk.large);
+    this.#bank(access).fill(linear, page & ~PAGE_MASK, write, walk.global, tracked, walk.large);
     return frame;
   }
 
-  #pageFault(linear: number): number {
-    const state = this.#state;
-    state.set(STATE.cr2, linear);
-    state.set(STATE.faultVector, EXCEPTION.pf);
-    state.set(STATE.faultErrorCode, this.#walk.errorCode);
-    state.set(STATE.faultHasErrorCode, 1);
-    state.set(STATE.faultIsSoftware, 0);
+  #pageFault(linear: number, access: number): number {
+    this.#state.setAddress(STATE.cr2, fullAddress(linear, access));
+    this.#fault(EXCEPTION.pf, this.#walk.errorCode);
     return -1;
   }
 
+  #fault(vector: number, errorCode: number): void {
+    const state = this.#state;
+    state.set(STATE.faultVector, vector);
+    state.set(STATE.faultErrorCode, errorCode);
+    state.set(STATE.faultHasErrorCode, 1);
+    state.set(STATE.faultIsSoftware, 0);
+  }
+
+  #read(linear: number, byteCount: number, access: number): number {
+    const offset = linear & PAGE_MASK;
+    const frame = this.#frame(linear, access);
+    if (frame < 0) return 0;
+    if (offset + byteCount <= 4096) {
+      if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+      const page = this.#page(frame);
+      if (page & PAGE.backed) return (page & ~PAGE_MASK) + offset;
+      this.#gather(frame * 4096 + offset, byteCount, this.#scratch);
+      return this.#scratch;
+    }
+    const first = 4096 - offset;
+    const next = this.#frame(linear + first, access);
+    if (next < 0) return 0;
+    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+    this.#gather(frame * 4096 + offset, first, this.#scratch);
+    this.#gather(next * 4096, byteCount - first, this.#scratch + first);
+    return this.#scratch;
+  }
+
+  #write(linear: number, byteCount: number, access: number): Status {
+    const status = this.#prepareWrite(linear, byteCount, access);
+    if (status === STATUS.next) this.#scatter(linear, byteCount);
+    return status;
+  }
+
+  #modify(linear: number, byteCount: number, access: number): number {
+    if (this.#prepareWrite(linear, byteCount, access) !== STATUS.next) return 0;
+    const offset = linear & PAGE_MASK;
+    const first = 4096 - offset;
+    if (byteCount <= first) {
+      const page = this.#page(this.#commitFrame);
+      if (page & PAGE.writable) return (page & ~PAGE_MASK) + offset;
+      this.#gather(this.#commitFrame * 4096 + offset, byteCount, this.#scratch);
+    } else {
+      this.#gather(this.#commitFrame * 4096 + offset, first, this.#scratch);
+      this.#gather(this.#commitNextFrame * 4096, byteCount - first, this.#scratch + first);
+    }
+    // Only the offset in the page is asked for later.
+    this.#state.set(STATE.commitAddress, linear);
+    this.#state.set(STATE.commitBytes, byteCount);
+    return this.#scratch;
+  }
+
+  /** Linear-memory address where the bytes can be read: in place or in scratch; -1 = fault was set. */
+  #locate(linear: number, byteCount: number, access: number): number {
+    const at = this.#bank(access).findRead(linear, linear + byteCount - 1);
+    if (at >= 0) return at;
+    const offset = linear & PAGE_MASK;
+    const frame = this.#frame(linear, access);
+    if (frame < 0) return -1;
+    const first = 4096 - offset;
+    const next = byteCount > first ? this.#frame(linear + first, access) : 0;
+    if (next < 0) return -1;
+    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+    this.#gather(frame * 4096 + offset, Math.min(first, byteCount), this.#scratch);
+    if (byteCount > first) this.#gather(next * 4096, byteCount - first, this.#scratch + first);
+    return this.#scratch;
+  }
+
   #check(linear: number, byteCount: number, access: number): boolean {
-    const bank = access & ACCESS.user ? this.#user : this.#supervisor;
+    const bank = this.#bank(access);
     const last = linear + byteCount - 1;
     if ((access & ACCESS.write ? bank.findWrite(linear, last) : bank.findRead(linear, last)) >= 0) return true;
     if (this.#frame(linear, access) < 0) return false;
     const first = 4096 - (linear & PAGE_MASK);
     return byteCount <= first || this.#frame(linear + first, access) >= 0;
+  }
+
+  /** System code cannot be run again: it writes, and the System leaves the block. @returns false: fault was set */
+  #prepareSystemWrite(linear: number, byteCount: number, access: number): boolean {
+    const status = this.#prepareWrite(linear, byteCount, access);
+    if (status === STATUS.restart) this.codeTouched = true;
+    return status !== STATUS.fault;
   }
 
   /** Translates a write and asks the code watch; the frames are then in #commitFrame and #commitNextFrame. */
@@ -366,7 +456,7 @@ export class Mmu implements SlowMemory {
       this.#state.set(STATE.faultVector, -1);
       return STATUS.restart;
     }
-    if (this.#watchedPages.length > 0) this.#checkBreakpoints(linear, byteCount, true);
+    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, true);
     return STATUS.next;
   }
 
@@ -422,25 +512,7 @@ export class Mmu implements SlowMemory {
     else if (byteCount === 2) this.#physical.view.setInt16(at, value, true);
     else this.#physical.bytes[at] = value;
   }
-
-  #isWatched(linear: number): boolean {
-    return this.#watchedPages.length > 0 && this.#watchedPages.includes(linear & ~PAGE_MASK);
-  }
-
-  /** A data breakpoint is a trap: remembered here, delivered after the instruction. */
-  #checkBreakpoints(linear: number, byteCount: number, write: boolean): void {
-    const state = this.#state;
-    const dr7 = state.get(STATE.dr7);
-    for (let n = 0; n < 4; n++) {
-      if (!breakpointEnabled(dr7, n)) continue;
-      const kind = breakpointKind(dr7, n);
-      if (kind !== 3 && !(kind === 1 && write)) continue;
-      const bytes = breakpointBytes(dr7, n);
-      const from = (state.get(STATE.dr + n * 8) & -bytes) >>> 0;
-      const at = linear >>> 0;
-      if (at < from + bytes && from < at + byteCount) {
-        state.set(STATE.pendingDebug, state.get(STATE.pendingDebug) | (1 << n));
-      }
-    }
-  }
 }
+
+/** The address as breakpoints and CR2 have it: 32-bit ones unsigned. */
+const fullAddress = (linear: number, access: number): number => (access & ACCESS.long ? linear : linear >>> 0);

@@ -1,78 +1,105 @@
 /**
- * The software TLB that generated code looks into: two banks a virtual CPU (supervisor and user), as state/layout.ts lays
- * them out. An entry maps one 4 KB page of linear addresses to linear memory.
+ * The software TLB that generated code looks into, bank by bank, as state/layout.ts lays them out. An entry maps one 4 KB
+ * page of linear addresses to linear memory. A bank is either narrow (32-bit tags, for code with 32-bit addresses) or wide
+ * (64-bit tags, for 64-bit code); linear addresses are integers below 2^53 in size, of which a narrow bank takes 32 bits.
  *
  * INVARIANT: an entry with a tag that can match is in its bank's list, so flushes need not visit the whole bank.
  */
-import { LINEAR, STATE_BLOCK_BYTES, TLB } from '../state/layout.ts';
+import { LINEAR, STATE_BLOCK_BYTES, TLB, TLB64 } from '../state/layout.ts';
 
 const NOTE = { global: 1, tracked: 2, listed: 4 } as const;
-const WORDS = TLB.entryBytes / 4;
-const READ = TLB.readTag / 4;
-const WRITE = TLB.writeTag / 4;
-const ADDEND = TLB.addend / 4;
-const NOTES = TLB.note / 4;
+const TWO_32 = 0x1_0000_0000;
+
+/** `supervisor` may use user pages, `strict` is kept from them by SMAP. */
+export const BANK = { supervisor: 0, user: 1, strict: 2 } as const;
+export type BankKind = keyof typeof BANK;
 
 export class TlbBank {
   /** Linear-memory address. */
   readonly at: number;
+  readonly #wide: boolean;
   readonly #words: Int32Array;
+  /** Words of an entry; the read tag comes first. */
+  readonly #stride: number;
+  readonly #write: number;
+  readonly #addend: number;
+  readonly #notes: number;
   readonly #list = new Uint16Array(TLB.entries);
   #listed = 0;
   /** Write tags of tracked pages may be among the entries. */
   #tracked = false;
-  /** By 4 MB of linear space: 1 when an entry came from a large page there. */
+  /** log2 of the regions that large pages are remembered by: 4 MB, or 1 GB in a wide bank. */
+  readonly #regionShift: number;
+  /** By region modulo 1024: 1 when an entry came from a large page there. */
   readonly #large = new Uint8Array(1024);
   #anyLarge = false;
 
-  /** @param user the bank of CPL 3 */
-  constructor(buffer: ArrayBufferLike, stateAt: number, user: boolean) {
-    const vcpu = (stateAt - LINEAR.states) / STATE_BLOCK_BYTES;
-    this.at = LINEAR.tlb + (vcpu * 2 + (user ? 1 : 0)) * LINEAR.tlbBankBytes;
-    this.#words = new Int32Array(buffer, this.at, TLB.entries * WORDS);
-    this.#invalidateAll();
+  constructor(buffer: ArrayBufferLike, stateAt: number, kind: BankKind, wide: boolean) {
+    const bank = ((stateAt - LINEAR.states) / STATE_BLOCK_BYTES) * 3 + BANK[kind];
+    const layout = wide ? TLB64 : TLB;
+    this.#wide = wide;
+    this.at = wide ? LINEAR.tlb64 + bank * LINEAR.tlb64BankBytes : LINEAR.tlb + bank * LINEAR.tlbBankBytes;
+    this.#stride = layout.entryBytes / 4;
+    this.#write = layout.writeTag / 4;
+    this.#addend = layout.addend / 4;
+    this.#notes = layout.note / 4;
+    this.#regionShift = wide ? 30 : 22;
+    this.#words = new Int32Array(buffer, this.at, layout.entries * this.#stride);
+    this.reset();
   }
 
   /** Linear-memory address of a readable byte, or -1 on a miss. `last`: linear address of the access's last byte. */
   findRead(linear: number, last: number): number {
-    const i = ((linear >>> 12) & (TLB.entries - 1)) * WORDS;
-    return this.#words[i + READ] === (last & ~0xfff) ? (linear + this.#words[i + ADDEND]) >>> 0 : -1;
+    return this.#find(((linear >>> 12) & (TLB.entries - 1)) * this.#stride, 0, linear, last);
   }
 
   findWrite(linear: number, last: number): number {
-    const i = ((linear >>> 12) & (TLB.entries - 1)) * WORDS;
-    return this.#words[i + WRITE] === (last & ~0xfff) ? (linear + this.#words[i + ADDEND]) >>> 0 : -1;
+    return this.#find(((linear >>> 12) & (TLB.entries - 1)) * this.#stride, this.#write, linear, last);
+  }
+
+  #find(i: number, tag: number, linear: number, last: number): number {
+    const words = this.#words;
+    if (words[i + tag] !== (last & ~0xfff)) return -1;
+    if (this.#wide && words[i + tag + 1] !== Math.floor(last / TWO_32)) return -1;
+    return (linear + words[i + this.#addend]) >>> 0;
   }
 
   /** @param host linear-memory address of the page */
   fill(linear: number, host: number, write: boolean, global: boolean, tracked: boolean, large: boolean): void {
     const entry = (linear >>> 12) & (TLB.entries - 1);
-    const i = entry * WORDS;
+    const i = entry * this.#stride;
     const page = linear & ~0xfff;
     const words = this.#words;
-    if (!(words[i + NOTES] & NOTE.listed)) this.#list[this.#listed++] = entry;
-    words[i + READ] = page;
-    words[i + WRITE] = write ? page : TLB.invalidTag;
-    words[i + ADDEND] = (host - page) | 0;
-    words[i + NOTES] = NOTE.listed | (global ? NOTE.global : 0) | (tracked ? NOTE.tracked : 0);
+    const notes = i + this.#notes;
+    if (!(words[notes] & NOTE.listed)) this.#list[this.#listed++] = entry;
+    words[i] = page;
+    words[i + this.#write] = write ? page : TLB.invalidTag;
+    if (this.#wide) {
+      const high = Math.floor(linear / TWO_32);
+      words[i + 1] = high;
+      words[i + this.#write + 1] = high;
+    }
+    words[i + this.#addend] = (host - page) | 0;
+    words[notes] = NOTE.listed | (global ? NOTE.global : 0) | (tracked ? NOTE.tracked : 0);
     if (tracked) this.#tracked = true;
     if (large) {
-      this.#large[linear >>> 22] = 1;
+      this.#large[this.#region(linear)] = 1;
       this.#anyLarge = true;
     }
   }
 
   flush(keepGlobal: boolean): void {
     const words = this.#words;
+    const stride = this.#stride;
+    const notes = this.#notes;
     let kept = 0;
     for (let n = 0; n < this.#listed; n++) {
       const entry = this.#list[n];
-      const i = entry * WORDS;
-      if (keepGlobal && words[i + NOTES] & NOTE.global) this.#list[kept++] = entry;
+      const i = entry * stride;
+      if (keepGlobal && words[i + notes] & NOTE.global) this.#list[kept++] = entry;
       else {
-        words[i + READ] = TLB.invalidTag;
-        words[i + WRITE] = TLB.invalidTag;
-        words[i + NOTES] = 0;
+        this.#drop(i);
+        words[i + notes] = 0;
       }
     }
     this.#listed = kept;
@@ -85,16 +112,18 @@ export class TlbBank {
 
   /** Drops what translates `linear`: of a large page all of its parts (then true). */
   invalidatePage(linear: number): boolean {
-    if (this.#anyLarge && this.#large[linear >>> 22]) {
-      const region = linear & ~0x3f_ffff;
+    const words = this.#words;
+    const high = Math.floor(linear / TWO_32);
+    if (this.#anyLarge && this.#large[this.#region(linear)]) {
+      const shift = this.#regionShift;
       for (let n = 0; n < this.#listed; n++) {
-        const i = this.#list[n] * WORDS;
-        if ((this.#words[i + READ] & ~0x3f_ffff) === region) this.#drop(i);
+        const i = this.#list[n] * this.#stride;
+        if (words[i] >>> shift === linear >>> shift && (!this.#wide || words[i + 1] === high)) this.#drop(i);
       }
       return true;
     }
-    const i = ((linear >>> 12) & (TLB.entries - 1)) * WORDS;
-    if (this.#words[i + READ] === (linear & ~0xfff)) this.#drop(i);
+    const i = ((linear >>> 12) & (TLB.entries - 1)) * this.#stride;
+    if (words[i] === (linear & ~0xfff) && (!this.#wide || words[i + 1] === high)) this.#drop(i);
     return false;
   }
 
@@ -103,41 +132,41 @@ export class TlbBank {
     if (!this.#tracked) return;
     this.#tracked = false;
     for (let n = 0; n < this.#listed; n++) {
-      const i = this.#list[n] * WORDS;
-      if (this.#words[i + NOTES] & NOTE.tracked) this.#words[i + WRITE] = TLB.invalidTag;
+      const i = this.#list[n] * this.#stride;
+      if (this.#words[i + this.#notes] & NOTE.tracked) this.#words[i + this.#write] = TLB.invalidTag;
     }
   }
 
   /** Drops the write tags that lead to a page of linear memory. */
   protect(host: number): void {
     for (let n = 0; n < this.#listed; n++) {
-      const i = this.#list[n] * WORDS;
-      const tag = this.#words[i + WRITE];
-      if (tag !== TLB.invalidTag && ((tag + this.#words[i + ADDEND]) | 0) === (host | 0)) {
-        this.#words[i + WRITE] = TLB.invalidTag;
+      const i = this.#list[n] * this.#stride;
+      const tag = this.#words[i + this.#write];
+      if (tag !== TLB.invalidTag && ((tag + this.#words[i + this.#addend]) | 0) === (host | 0)) {
+        this.#words[i + this.#write] = TLB.invalidTag;
       }
     }
   }
 
   /** Forgets whatever the memory held before: after a restore. */
   reset(): void {
-    this.#invalidateAll();
-  }
-
-  /** The entry stays listed. */
-  #drop(i: number): void {
-    this.#words[i + READ] = TLB.invalidTag;
-    this.#words[i + WRITE] = TLB.invalidTag;
-  }
-
-  #invalidateAll(): void {
-    for (let i = 0; i < TLB.entries * WORDS; i += WORDS) {
+    for (let i = 0; i < this.#words.length; i += this.#stride) {
       this.#drop(i);
-      this.#words[i + NOTES] = 0;
+      this.#words[i + this.#notes] = 0;
     }
     this.#listed = 0;
     this.#tracked = false;
     this.#large.fill(0);
     this.#anyLarge = false;
+  }
+
+  /** The entry stays listed. No page address has this low half, whatever the high one is. */
+  #drop(i: number): void {
+    this.#words[i] = TLB.invalidTag;
+    this.#words[i + this.#write] = TLB.invalidTag;
+  }
+
+  #region(linear: number): number {
+    return this.#wide ? Math.floor(linear / 0x4000_0000) & 0x3ff : linear >>> 22;
   }
 }

@@ -236,14 +236,17 @@ const region = (bytes: number, align = 64 * KIB): number => {
 region(4096, 1);
 const RECORD_BYTES = 24 * 1024 * KIB;
 
-/** Linear memory below guest RAM. TLBs and jump caches are two banks (supervisor, user) a vCPU. */
+/**
+ * Linear memory below guest RAM. A vCPU has three banks of each TLB (supervisor, user, supervisor kept from user pages by
+ * SMAP) and two of each jump cache (supervisor, user).
+ */
 export const LINEAR = {
   states: region(MAX_VCPUS * STATE_BLOCK_BYTES, 4096),
-  tlb: region(MAX_VCPUS * 2 * TLB.entries * TLB.entryBytes),
+  tlb: region(MAX_VCPUS * 3 * TLB.entries * TLB.entryBytes),
   tlbBankBytes: TLB.entries * TLB.entryBytes,
   jumpCache: region(MAX_VCPUS * 2 * JUMP_CACHE.entries * JUMP_CACHE.entryBytes),
   jumpCacheBankBytes: JUMP_CACHE.entries * JUMP_CACHE.entryBytes,
-  tlb64: region(MAX_VCPUS * 2 * TLB64.entries * TLB64.entryBytes),
+  tlb64: region(MAX_VCPUS * 3 * TLB64.entries * TLB64.entryBytes),
   tlb64BankBytes: TLB64.entries * TLB64.entryBytes,
   jumpCache64: region(MAX_VCPUS * 2 * JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes),
   jumpCache64BankBytes: JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes,

@@ -72,7 +72,12 @@ export type SystemCall = (typeof SYSTEM_CALLS)[number];
 /** Second argument of inString and outString. */
 export const STRING_IO = { address32: 1, repeat: 2 } as const;
 
-/** Accesses that missed the TLB. Implemented by mmu/; addresses are linear, 0 <= address < 2^32 as signed or unsigned. */
+/** Added to the byte count of a 64-bit access through SS: a non-canonical address is #SS(0) instead of #GP(0). */
+export const STACK_ACCESS = 1 << 16;
+
+/** Accesses that missed the TLB. Implemented by mmu/; addresses are linear: 0 <= address < 2^32 as signed
+ * or unsigned; those of the functions for 64-bit code are signed numbers of any size, which fault unless canonical.
+ */
 export interface SlowMemory {
   /**
    * Makes `byteCount` bytes at `linear` readable: returns the linear-memory address where they are, either in place
@@ -89,6 +94,11 @@ export interface SlowMemory {
   commitWrite(): void;
   /** Checks that [linear, linear + byteCount) can be written, byteCount <= 4096. Changes nothing but A/D bits and the TLB. */
   probeSlow(linear: number, byteCount: number): Status;
+  /** The same for 64-bit code. */
+  readSlow64(linear: number, byteCount: number): number;
+  writeSlow64(linear: number, byteCount: number): Status;
+  modifySlow64(linear: number, byteCount: number): number;
+  probeSlow64(linear: number, byteCount: number): Status;
 }
 
 /** What decoded code asks of stores. Implemented by the code cache. */

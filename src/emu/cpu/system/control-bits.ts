@@ -27,6 +27,12 @@ export const CR4 = {
   pce: 1 << 8,
   osfxsr: 1 << 9,
   osxmmexcpt: 1 << 10,
+  umip: 1 << 11,
+  fsgsbase: 1 << 16,
+  pcide: 1 << 17,
+  osxsave: 1 << 18,
+  smep: 1 << 20,
+  smap: 1 << 21,
 } as const;
 
 /** The feature that lets each CR4 bit be set; without it setting the bit is #GP(0). */
