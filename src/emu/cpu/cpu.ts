@@ -9,20 +9,18 @@ import type { InterruptSource } from '#emu/bus/wires.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Decoder } from './decoder/decoder.ts';
 import { x87Transcendental } from './float/transcendental.ts';
-import { buildInterpreter } from './interpreter/build.ts';
-import { CaseTable } from './interpreter/cases.ts';
 import { CodeCache } from './interpreter/code-cache.ts';
 import { EXIT } from './interpreter/exits.ts';
-import { RecordWriter } from './interpreter/record-writer.ts';
+import { createTier0, type Tier0 } from './interpreter/tier0.ts';
 import { EXCEPTION } from './isa/ops.ts';
 import { instructionTable } from './isa/table.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
-import { ATTENTION, GPR, JUMP_CACHE, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MODE, RECORD, SEG, STATE } from './state/layout.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
-import { instantiate, type LinearMemory } from './wasm/host.ts';
+import type { LinearMemory } from './wasm/host.ts';
 
 export interface CpuParts {
   readonly linear: LinearMemory;
@@ -78,7 +76,10 @@ export class Cpu {
   readonly system: System;
   readonly decoder: Decoder;
   readonly #code: CodeCache;
-  readonly #run: (record: number, isHeader: number) => number;
+  readonly #linear: LinearMemory;
+  readonly #legacy: Tier0;
+  /** Made when 64-bit code runs for the first time. */
+  #long: Tier0 | undefined;
   readonly #words: Int32Array;
   readonly #attention: Int32Array;
   #nmiPending = false;
@@ -112,36 +113,28 @@ export class Cpu {
       },
     });
     this.decoder = new Decoder(instructionTable);
-    const cases = new CaseTable(instructionTable);
-    const built = buildInterpreter(cases, this.state.at, linear.pages);
-    const writer = new RecordWriter({
-      buffer: linear.buffer,
-      stateAt: this.state.at,
-      rows: instructionTable,
-      cases,
-      use: built.use,
-    });
+    this.#linear = linear;
+    this.#legacy = this.#createTier0(false);
+    const { writer } = this.#legacy;
     this.#code = new CodeCache({ physical, state: this.state, mmu: this.mmu, decoder: this.decoder, writer });
-    const { mmu, system } = this;
-    const exports = instantiate(
-      built.bytes,
-      linear,
-      {
-        readSlow: (at, byteCount) => mmu.readSlow(at, byteCount),
-        writeSlow: (at, byteCount) => mmu.writeSlow(at, byteCount),
-        modifySlow: (at, byteCount) => mmu.modifySlow(at, byteCount),
-        commitWrite: () => {
-          mmu.commitWrite();
-          return undefined;
-        },
-        probeSlow: (at, byteCount) => mmu.probeSlow(at, byteCount),
-        system: (number, a, b, c, d) => system.call(number, a, b, c, d),
-      },
-      built.tableSize,
-    );
-    this.#run = exports['run'] as (record: number, isHeader: number) => number;
+    const { mmu } = this;
     physical.onMapChanged = () => mmu.flush(false);
     this.reset();
+  }
+
+  #createTier0(long: boolean): Tier0 {
+    const { state, mmu, system } = this;
+    return createTier0({ rows: instructionTable, long, linear: this.#linear, state, mmu, system });
+  }
+
+  /** The interpreter of the code that runs now. */
+  #tier(): Tier0 {
+    if (!this.state.long) return this.#legacy;
+    if (this.#long === undefined) {
+      this.#long = this.#createTier0(true);
+      this.#code.longWriter = this.#long.writer;
+    }
+    return this.#long;
   }
 
   get halted(): boolean {
@@ -284,33 +277,40 @@ export class Cpu {
 
   /** @returns false when an instruction faulted */
   #runBlocks(): boolean {
-    const { state } = this;
+    const tier = this.#tier();
     const header = this.#find();
     if (header === 0) {
       this.system.deliverFault();
       return false;
     }
     if (header < 0) return this.#runAlone();
-    state.set(STATE.blockEip, state.get(STATE.eip));
-    return this.#finish(this.#run(header, 1));
+    this.#enterBlock();
+    return this.#finish(tier.run(header, 1));
   }
 
   /** Runs one instruction, decoded anew, and no more. */
   #runAlone(): boolean {
     const { state } = this;
+    const tier = this.#tier();
     const header = this.#withinLimit() ? this.#code.decodeAlone(this.#linearEip()) : 0;
     if (header === 0) {
       this.system.deliverFault();
       return false;
     }
-    state.set(STATE.blockEip, state.get(STATE.eip));
+    this.#enterBlock();
     state.set(STATE.block, header);
     state.set(STATE.budget, state.get(STATE.budget) - 1);
     Atomics.or(this.#attention, 0, ATTENTION.alone);
-    const exit = this.#run(header + RECORD.bytes, 0);
+    const exit = tier.run(header + RECORD.bytes, 0);
     Atomics.and(this.#attention, 0, ~ATTENTION.alone);
     state.set(STATE.linkFrom, 0);
     return this.#finish(exit);
+  }
+
+  #enterBlock(): void {
+    const { state } = this;
+    state.set(STATE.blockEip, state.get(STATE.eip));
+    if (state.long) state.set(STATE.blockEip + 4, state.get(STATE.eip + 4));
   }
 
   #finish(exit: number): boolean {
@@ -322,8 +322,9 @@ export class Cpu {
       case EXIT.fault:
       case EXIT.restart: {
         const record = state.get(STATE.record);
-        const eip = state.get(STATE.blockEip) + this.#instructionOffset(record);
-        state.set(STATE.eip, eip);
+        const offset = this.#instructionOffset(record);
+        if (state.long) state.setAddress(STATE.eip, state.address(STATE.blockEip) + offset);
+        else state.set(STATE.eip, state.get(STATE.blockEip) + offset);
         this.#giveBack(0);
         if (exit === EXIT.fault && state.get(STATE.faultVector) >= 0) {
           this.system.deliverFault();
@@ -353,13 +354,14 @@ export class Cpu {
   }
 
   #linearEip(): number {
+    if (this.state.long) return this.state.address(STATE.eip);
     return (this.state.base(SEG.cs) + this.state.get(STATE.eip)) | 0;
   }
 
   /** Is EIP inside the code segment? If not, #GP(0) is set. */
   #withinLimit(): boolean {
     const { state } = this;
-    if (state.get(STATE.mode) & MODE.flat) return true;
+    if (state.get(STATE.mode) & (MODE.flat | MODE.long)) return true;
     if (state.get(STATE.eip) >>> 0 <= state.limit(SEG.cs)) return true;
     state.set(STATE.faultVector, EXCEPTION.gp);
     state.set(STATE.faultErrorCode, 0);
@@ -378,10 +380,18 @@ export class Cpu {
     const linkFrom = state.get(STATE.linkFrom);
     state.set(STATE.linkFrom, 0);
     if (header <= 0) return header;
-    const entry =
-      state.get(STATE.jumpCacheBase) + ((eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1)) * JUMP_CACHE.entryBytes;
-    this.#words[(entry + JUMP_CACHE.tag) >> 2] = eip;
-    this.#words[(entry + JUMP_CACHE.record) >> 2] = header;
+    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
+    const base = state.get(STATE.jumpCacheBase) >> 2;
+    if (state.long) {
+      const entry = base + (number * JUMP_CACHE64.entryBytes) / 4;
+      this.#words[entry] = eip;
+      this.#words[entry + 1] = state.get(STATE.eip + 4);
+      this.#words[entry + JUMP_CACHE64.record / 4] = header;
+    } else {
+      const entry = base + (number * JUMP_CACHE.entryBytes) / 4;
+      this.#words[entry + JUMP_CACHE.tag / 4] = eip;
+      this.#words[entry + JUMP_CACHE.record / 4] = header;
+    }
     if (linkFrom !== 0) this.#code.link(linkFrom, from, header, eip);
     return header;
   }

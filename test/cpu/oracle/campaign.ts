@@ -93,7 +93,7 @@ function describe(
   const only = options.only === '' ? '' : ` TABBOX_ORACLE_ONLY=${JSON.stringify(options.only)}`;
   const input = new DataView(c.given.buffer, c.given.byteOffset, c.given.byteLength);
   return [
-    `${disassemble(c.code, 0, c.eip, c.code32, decoder).text}   [${bytes}]   ${c.block ? 'in a block' : 'single-stepped'}${segments(c, input)}`,
+    `${disassemble(c.code, 0, c.eip, c.code32 ? 32 : 16, decoder).text}   [${bytes}]   ${c.block ? 'in a block' : 'single-stepped'}${segments(c, input)}`,
     `  row ${c.row.opcode} ${c.row.mnemonic} ${c.row.operands}`,
     `  ${text}`,
     `  given   ${state(input, undefined)}${patches(c, input)}`,

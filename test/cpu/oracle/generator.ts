@@ -2,7 +2,7 @@
 import { DECODE } from '#emu/cpu/decoder/decoded.ts';
 import { Decoder, newDecoded } from '#emu/cpu/decoder/decoder.ts';
 import { type OpcodeSpec, parseOpcode } from '#emu/cpu/decoder/opcode-map.ts';
-import { fixedOperandSize, type OperandSpec, parseOperands } from '#emu/cpu/decoder/operands.ts';
+import { type OperandSpec, operandSizes, parseOperands } from '#emu/cpu/decoder/operands.ts';
 import type { Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
@@ -88,6 +88,7 @@ export class Generator {
     this.#long = long;
     this.#decoder = new Decoder(rows);
     this.#plans = rows.flatMap((row, index) =>
+      row.options.only64 ||
       exclusionOf(row) !== undefined ||
       (long && !meansTheSameInLongMode(row)) ||
       (only !== '' && row.mnemonic !== only && row.opcode !== only)
@@ -139,7 +140,8 @@ export class Generator {
       !this.#long && r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
     const code32 = this.#cs.wide;
     const address16 = addressPrefix === code32;
-    const size = fixedOperandSize(row) ?? (operandPrefix === code32 ? 16 : 32);
+    const sizes = operandSizes(row, false);
+    const size = (sizes.length === 1 ? sizes[0] : operandPrefix === code32 ? 16 : 32) as 8 | 16 | 32;
     const repeat = row.options.rep !== undefined && r.below(5) < 3;
     const lockable = row.options.lock === true && spec.mod !== 'register';
     const lock = (lockable && r.oneIn(5)) || (!plan.privileged && r.oneIn(100));
@@ -178,7 +180,7 @@ export class Generator {
     if (code.length > (this.#long ? 14 : 15)) return undefined;
 
     if (!lock || (lockable && rm < 0)) {
-      const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, code32, this.#decoded);
+      const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, code32 ? 32 : 16, this.#decoded);
       // Another row's encoding, by a prefix.
       if (status !== DECODE.ok || this.#decoded.rowIndex !== plan.index) return undefined;
     }

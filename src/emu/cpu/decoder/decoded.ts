@@ -1,4 +1,5 @@
 /** What the decoder says about one instruction: enough for the interpreter's records and for the disassembler. */
+import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
 export const DECODE = {
@@ -20,8 +21,10 @@ export interface Decoded {
   /** Bytes, 1..15. */
   length: number;
   /** Operand size in bits of the row's v and z operands; 8 for rows with only byte operands; `options.size` where given. */
-  size: 8 | 16 | 32;
-  address32: boolean;
+  size: Width;
+  addressSize: AddressWidth;
+  /** A REX prefix counts: byte registers 4 to 7 are SPL, BPL, SIL, DIL instead of AH, CH, DH, BH. */
+  rex: boolean;
   /** F3 = rep, F2 = repne, only where the row takes a repeat prefix; with `options.rep === 'rep'` both are rep. */
   rep: 'none' | 'rep' | 'repne';
   lock: boolean;
@@ -29,19 +32,25 @@ export interface Decoded {
   segment: number;
   /** ModRM names memory, or the operand is a moffs. */
   memory: boolean;
-  /** Register number, or -1. */
+  /** Register number 0..15, or -1. */
   base: number;
   index: number;
   /** Shift count 0..3. */
   scale: number;
-  /** Signed 32-bit displacement; moffs address. */
+  /** Signed 32-bit displacement; moffs address, its low half. */
   disp: number;
-  /** ModRM.reg, or the low three opcode bits for +r rows. */
+  /** Upper half of a 64-bit moffs address. */
+  dispHigh: number;
+  /** The displacement counts from the next instruction. */
+  ripRelative: boolean;
+  /** ModRM.reg, or the low three opcode bits for +r rows; 0..15. */
   reg: number;
   /** ModRM.rm when it names a register. */
   rm: number;
   /** Immediate, sign-extended as the row says; relative branches: displacement from the end of the instruction; far pointers: offset. */
   imm: number;
+  /** Upper half of a 64-bit immediate (MOV); else the sign of `imm`. */
+  immHigh: number;
   /** Second immediate (ENTER); far pointers: selector. */
   imm2: number;
 }

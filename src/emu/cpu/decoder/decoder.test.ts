@@ -11,18 +11,19 @@ const decoder = new Decoder(instructionTable);
 const bytesOf = (hex: string): Uint8Array =>
   Uint8Array.from(hex.match(/[0-9a-f]{2}/gi) ?? [], (b) => Number.parseInt(b, 16));
 
-const tryDecode = (hex: string, code32 = true): { status: DecodeStatus; d: Decoded } => {
+const tryDecode = (hex: string, codeSize: 16 | 32 | 64 = 32): { status: DecodeStatus; d: Decoded } => {
   const bytes = bytesOf(hex);
   const d = newDecoded();
-  return { status: decoder.decode(bytes, 0, bytes.length, code32, d), d };
+  return { status: decoder.decode(bytes, 0, bytes.length, codeSize, d), d };
 };
-const decode = (hex: string, code32 = true): Decoded => {
-  const { status, d } = tryDecode(hex, code32);
+const decode = (hex: string, codeSize: 16 | 32 | 64 = 32): Decoded => {
+  const { status, d } = tryDecode(hex, codeSize);
   expect(status, hex).toBe(DECODE.ok);
   expect(d.length, hex).toBe(bytesOf(hex).length);
   return d;
 };
-const text = (hex: string, code32 = true): string => disassemble(bytesOf(hex), 0, 0x1000, code32, decoder).text;
+const text = (hex: string, codeSize: 16 | 32 | 64 = 32): string =>
+  disassemble(bytesOf(hex), 0, 0x1000, codeSize, decoder).text;
 
 describe('addresses', () => {
   it('with SIB and displacement', () => {
@@ -32,7 +33,7 @@ describe('addresses', () => {
 
   it('of 16 bits in 32-bit code, SS where BP is the base', () => {
     expect(decode('67 8B42F0')).toMatchObject({
-      ...{ address32: false, base: GPR.ebp, index: GPR.esi, disp: -16, segment: SEG.ss },
+      ...{ addressSize: 16, base: GPR.ebp, index: GPR.esi, disp: -16, segment: SEG.ss },
     });
     expect(decode('67 8B06 3412')).toMatchObject({ base: -1, index: -1, disp: 0x1234, segment: SEG.ds });
   });
@@ -53,7 +54,7 @@ describe('addresses', () => {
 
   it('that the opcode holds are memory without base', () => {
     expect(decode('A1 78563412')).toMatchObject({ memory: true, base: -1, disp: 0x12345678, segment: SEG.ds });
-    expect(decode('36 A2 FEFF', false)).toMatchObject({ memory: true, disp: 0xfffe, segment: SEG.ss, size: 8 });
+    expect(decode('36 A2 FEFF', 16)).toMatchObject({ memory: true, disp: 0xfffe, segment: SEG.ss, size: 8 });
   });
 });
 
@@ -61,7 +62,7 @@ describe('sizes and immediates', () => {
   it('follow the code segment and the prefix', () => {
     expect(decode('B8 78563412')).toMatchObject({ size: 32, reg: 0, imm: 0x12345678 });
     expect(decode('66 BF 3482')).toMatchObject({ size: 16, reg: 7, imm: 0x8234 });
-    expect(decode('66 BF 78563412', false)).toMatchObject({ size: 32, imm: 0x12345678 });
+    expect(decode('66 BF 78563412', 16)).toMatchObject({ size: 32, imm: 0x12345678 });
   });
 
   it('are signed as the row says', () => {
@@ -74,7 +75,7 @@ describe('sizes and immediates', () => {
   it('may be two', () => {
     expect(decode('C8 3412 05')).toMatchObject({ imm: 0x1234, imm2: 5 });
     expect(decode('EA 78563412 0800')).toMatchObject({ imm: 0x12345678, imm2: 8 });
-    expect(decode('EA 3412 0080', false)).toMatchObject({ imm: 0x1234, imm2: 0x8000 });
+    expect(decode('EA 3412 0080', 16)).toMatchObject({ imm: 0x1234, imm2: 0x8000 });
   });
 });
 
@@ -126,13 +127,13 @@ describe('limits', () => {
   it('an instruction that is cut anywhere needs more', () => {
     const whole = fc.uint8Array({ minLength: 15, maxLength: 15 });
     fc.assert(
-      fc.property(whole, fc.boolean(), (bytes, code32) => {
+      fc.property(whole, fc.constantFrom<16 | 32 | 64>(16, 32, 64), (bytes, codeSize) => {
         const d = newDecoded();
-        fc.pre(decoder.decode(bytes, 0, bytes.length, code32, d) === DECODE.ok);
+        fc.pre(decoder.decode(bytes, 0, bytes.length, codeSize, d) === DECODE.ok);
         const { length } = d;
         for (let end = 0; end < length; end++)
-          if (decoder.decode(bytes, 0, end, code32, d) !== DECODE.needMore) return false;
-        return decoder.decode(bytes, 0, length, code32, d) === DECODE.ok;
+          if (decoder.decode(bytes, 0, end, codeSize, d) !== DECODE.needMore) return false;
+        return decoder.decode(bytes, 0, length, codeSize, d) === DECODE.ok;
       }),
       { numRuns: 2000 },
     );
@@ -164,7 +165,7 @@ describe('a table', () => {
     const map = make(['10', 'Ev'], ['10 /1', 'Ev'], ['10 /1 r', 'Ev'], ['10 C8', ''], ['F3 10 /1 r', 'Ev']);
     const find = (hex: string): number => {
       const bytes = bytesOf(hex);
-      map.decode(bytes, 0, bytes.length, true, d);
+      map.decode(bytes, 0, bytes.length, 32, d);
       return d.rowIndex;
     };
     expect(['10C0', '1008', '10C9', '10C8', 'F310C9'].map(find)).toEqual([0, 1, 2, 3, 4]);
@@ -182,7 +183,7 @@ it('instructions are written in Intel syntax', () => {
   expect(text('F0 0FB10B')).toBe('lock cmpxchg dword ptr [ebx], ecx');
   expect(text('C8 3412 02')).toBe('enter 1234h, 2');
   expect(text('D8C3')).toBe('fadd st, st(3)');
-  expect(text('0FFFFF', false)).toBe('ud0 di, di');
+  expect(text('0FFFFF', 16)).toBe('ud0 di, di');
   expect(text('0F04')).toBe('(undefined)');
   expect(text('0F')).toBe('(cut off)');
 });

@@ -1,13 +1,14 @@
 /**
- * Instruction decoder of the 16- and 32-bit modes.
- * Source: SDM Vol. 2A, chapter 2.1 (prefixes, ModRM, SIB, displacement, immediate; tables 2-1 to 2-3).
- * Not modelled: REX, VEX and EVEX prefixes (long mode, AVX).
+ * Instruction decoder.
+ * Source: SDM Vol. 2A, chapter 2.1 (prefixes, ModRM, SIB, displacement, immediate; tables 2-1 to 2-3), 2.2.1 (REX).
+ * Not modelled: VEX and EVEX prefixes (AVX).
  */
+import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 import { GPR, SEG } from '../state/layout.ts';
 import { DECODE, type Decoded, type DecodeStatus } from './decoded.ts';
 import { BY_MODRM, NO_ROW, OpcodeMap, PREFIX, parseOpcode } from './opcode-map.ts';
-import { fixedOperandSize, IMMEDIATE, immediateLayout, parseOperands } from './operands.ts';
+import { IMMEDIATE, immediateLayout, operandSizes, parseOperands } from './operands.ts';
 
 /** SDM Vol. 2A, 2.3.11. */
 export const MAX_INSTRUCTION_BYTES = 15;
@@ -25,11 +26,18 @@ const HAS = {
   rep: 1 << 9,
   /** F2 and F3 have their own meaning. */
   repz: 1 << 10,
+  /** 66h does not make it 16. */
+  no16: 1 << 11,
+  /** 64-bit code: 64 without REX.W. */
+  default64: 1 << 12,
+  /** REX.W does not widen it. */
+  no64: 1 << 13,
 } as const;
-/** Bits 16-21: the fixed operand size, 0 = by the prefix. */
+/** Bits 16-22: the only operand size, 0 = by the prefixes. */
 const SIZE_SHIFT = 16;
 
-const describe = (row: Row): number => {
+const describe = (row: Row, long: boolean): number => {
+  const sizes = operandSizes(row, long);
   const operands = parseOperands(row);
   const spec = parseOpcode(row);
   return (
@@ -41,7 +49,10 @@ const describe = (row: Row): number => {
     (row.options.lock ? HAS.lock : 0) |
     (row.options.rep === 'rep' ? HAS.rep : 0) |
     (row.options.rep === 'repz' ? HAS.repz : 0) |
-    ((fixedOperandSize(row) ?? 0) << SIZE_SHIFT)
+    (sizes.includes(16) ? 0 : HAS.no16) |
+    (sizes.includes(32) ? 0 : HAS.default64) |
+    (sizes.includes(64) ? 0 : HAS.no64) |
+    (sizes.length === 1 ? sizes[0] << SIZE_SHIFT : 0)
   );
 };
 
@@ -73,7 +84,8 @@ export const newDecoded = (): Decoded => ({
   rowIndex: -1,
   length: 0,
   size: 32,
-  address32: true,
+  addressSize: 32,
+  rex: false,
   rep: 'none',
   lock: false,
   segment: SEG.ds,
@@ -82,34 +94,53 @@ export const newDecoded = (): Decoded => ({
   index: -1,
   scale: 0,
   disp: 0,
+  dispHigh: 0,
+  ripRelative: false,
   reg: 0,
   rm: 0,
   imm: 0,
+  immHigh: 0,
   imm2: 0,
+});
+
+/** Lookup tables of one kind of code. */
+interface Tables {
+  readonly opcodes: Int32Array;
+  readonly byModrm: Int16Array;
+  readonly row: Int32Array;
+}
+
+const tablesOf = (rows: readonly Row[], long: boolean): Tables => ({
+  ...new OpcodeMap(rows, long),
+  row: Int32Array.from(rows, (row) => describe(row, long)),
 });
 
 export class Decoder {
   readonly rows: readonly Row[];
-  readonly #opcodes: Int32Array;
-  readonly #byModrm: Int16Array;
-  readonly #row: Int32Array;
+  readonly #legacy: Tables;
+  readonly #long: Tables;
+  /** By one-byte opcode: the row that is meant with REX.B, or NO_ROW. */
+  readonly #withRexB = new Int16Array(256).fill(NO_ROW);
 
   /** @throws Error when a row is written wrongly, or when two rows claim one encoding */
   constructor(rows: readonly Row[]) {
-    const map = new OpcodeMap(rows);
     this.rows = rows;
-    this.#opcodes = map.opcodes;
-    this.#byModrm = map.byModrm;
-    this.#row = Int32Array.from(rows, describe);
+    this.#legacy = tablesOf(rows, false);
+    this.#long = tablesOf(rows, true);
+    rows.forEach((row, index) => {
+      if (row.options.rexB) this.#withRexB[parseOpcode(row).opcode] = index;
+    });
   }
 
   /**
    * Decodes the instruction at `bytes[at]`, looking no further than `bytes[end - 1]`.
-   * @param code32 the code segment's D flag
+   * @param codeSize 64 in 64-bit mode, else 32 or 16 by the code segment's D flag
    * @param out filled in; with a status other than `ok` only `length` (bytes looked at) and `row` (undefined) count
    */
-  decode(bytes: Uint8Array, at: number, end: number, code32: boolean, out: Decoded): DecodeStatus {
+  decode(bytes: Uint8Array, at: number, end: number, codeSize: AddressWidth, out: Decoded): DecodeStatus {
     const limit = Math.min(end, at + MAX_INSTRUCTION_BYTES);
+    const long = codeSize === 64;
+    const tables = long ? this.#long : this.#legacy;
     out.row = undefined;
     out.rowIndex = -1;
     out.memory = false;
@@ -117,15 +148,18 @@ export class Decoder {
     out.index = -1;
     out.scale = 0;
     out.disp = 0;
+    out.dispHigh = 0;
+    out.ripRelative = false;
     out.reg = 0;
     out.rm = 0;
     out.imm = 0;
+    out.immHigh = 0;
     out.imm2 = 0;
 
     let p = at;
-    let operand32 = code32;
-    let address32 = code32;
     let operandPrefix = false;
+    let addressPrefix = false;
+    let rex = 0;
     let repeat = 0;
     let lock = false;
     let segment = -1;
@@ -134,12 +168,17 @@ export class Decoder {
       if (p >= limit) return this.#short(at, p, end, out);
       opcode = bytes[p++];
       const prefix = PREFIX_OF[opcode];
-      if (prefix === 0) break;
-      if (prefix >= IS.segment) segment = prefix - IS.segment;
-      else if (prefix === IS.operandSize) {
-        operandPrefix = true;
-        operand32 = !code32;
-      } else if (prefix === IS.addressSize) address32 = !code32;
+      if (prefix === 0) {
+        if (!long || (opcode & 0xf0) !== 0x40) break;
+        rex = opcode;
+        continue;
+      }
+      // A REX prefix counts only right before the opcode.
+      rex = 0;
+      if (prefix >= IS.segment) {
+        if (!long || prefix - IS.segment >= SEG.fs) segment = prefix - IS.segment;
+      } else if (prefix === IS.operandSize) operandPrefix = true;
+      else if (prefix === IS.addressSize) addressPrefix = true;
       else if (prefix === IS.lock) lock = true;
       else repeat = prefix;
     }
@@ -162,47 +201,50 @@ export class Decoder {
           : operandPrefix
             ? PREFIX.operandSize
             : PREFIX.none;
-    let found = this.#opcodes[(((map << 2) | mandatory) << 8) | opcode];
+    let found = tables.opcodes[(((map << 2) | mandatory) << 8) | opcode];
     let modrm = 0;
     if (found >= BY_MODRM) {
       if (p >= limit) return this.#short(at, p, end, out);
       modrm = bytes[p++];
-      found = this.#byModrm[found - BY_MODRM + modrm];
+      found = tables.byModrm[found - BY_MODRM + modrm];
     }
+    if ((rex & 1) !== 0 && map === 0 && this.#withRexB[opcode] !== NO_ROW) found = this.#withRexB[opcode];
     if (found === NO_ROW) {
       out.length = p - at;
       return DECODE.undefined;
     }
-    const row = this.#row[found];
-    const fixedSize = row >>> SIZE_SHIFT;
-    const size = fixedSize === 8 ? 8 : fixedSize === 16 ? 16 : fixedSize === 32 || operand32 ? 32 : 16;
+    const row = tables.row[found];
+    const size = (row >>> SIZE_SHIFT || sizeBy(row, codeSize, operandPrefix, (rex & 8) !== 0)) as Width;
+    const addressSize = !addressPrefix ? codeSize : codeSize === 32 ? 16 : 32;
+    const rexB = (rex & 1) << 3;
     let defaultSegment: number = SEG.ds;
 
     if ((row & HAS.modrm) !== 0) {
-      out.reg = (modrm >> 3) & 7;
+      out.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
       const rm = modrm & 7;
       const mod = (row & HAS.modIgnored) !== 0 ? 3 : modrm >> 6;
-      if (mod === 3) out.rm = rm;
+      if (mod === 3) out.rm = rm | rexB;
       else {
         out.memory = true;
         let dispBytes = mod === 2 ? 2 : mod;
         let base = rm;
-        if (address32) {
+        if (addressSize !== 16) {
           if (mod === 2) dispBytes = 4;
           if (rm === 4) {
             if (p >= limit) return this.#short(at, p, end, out);
             const sib = bytes[p++];
             base = sib & 7;
-            const index = (sib >> 3) & 7;
+            const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
             if (index !== GPR.esp) {
               out.index = index;
               out.scale = sib >> 6;
             }
           }
           if (base === GPR.ebp && mod === 0) {
+            out.ripRelative = long && rm !== 4;
             base = -1;
             dispBytes = 4;
-          }
+          } else base |= rexB;
         } else if (mod === 0 && rm === 6) {
           base = -1;
           dispBytes = 2;
@@ -216,17 +258,17 @@ export class Decoder {
           if (p + dispBytes > limit) return this.#short(at, p, end, out);
           if (dispBytes === 1) out.disp = (bytes[p] << 24) >> 24;
           else if (dispBytes === 2) out.disp = ((bytes[p] | (bytes[p + 1] << 8)) << 16) >> 16;
-          else out.disp = bytes[p] | (bytes[p + 1] << 8) | (bytes[p + 2] << 16) | (bytes[p + 3] << 24);
+          else out.disp = dword(bytes, p);
           p += dispBytes;
         }
       }
-    } else if ((row & HAS.opcodeRegister) !== 0) out.reg = opcode & 7;
+    } else if ((row & HAS.opcodeRegister) !== 0) out.reg = (opcode & 7) | rexB;
     else if ((row & HAS.moffs) !== 0) {
-      const addressBytes = address32 ? 4 : 2;
+      const addressBytes = addressSize / 8;
       if (p + addressBytes > limit) return this.#short(at, p, end, out);
       out.memory = true;
-      out.disp = bytes[p] | (bytes[p + 1] << 8);
-      if (address32) out.disp |= (bytes[p + 2] << 16) | (bytes[p + 3] << 24);
+      out.disp = addressSize === 16 ? bytes[p] | (bytes[p + 1] << 8) : dword(bytes, p);
+      if (addressSize === 64) out.dispHigh = dword(bytes, p + 4);
       p += addressBytes;
     }
 
@@ -244,12 +286,13 @@ export class Decoder {
           out.imm = word;
           out.imm2 = bytes[p + 2];
         } else {
-          const wide = size === 32 || layout === IMMEDIATE.dword;
-          if (wide) out.imm = word | (bytes[p + 2] << 16) | (bytes[p + 3] << 24);
+          const wide = size !== 16 || layout === IMMEDIATE.dword;
+          if (wide) out.imm = dword(bytes, p);
           else out.imm = layout === IMMEDIATE.relative ? (word << 16) >> 16 : word;
           if (layout === IMMEDIATE.far) out.imm2 = bytes[after - 2] | (bytes[after - 1] << 8);
         }
       }
+      out.immHigh = layout === IMMEDIATE.full && size === 64 ? dword(bytes, p + 4) : out.imm >> 31;
       p = after;
     }
 
@@ -259,7 +302,8 @@ export class Decoder {
     out.row = this.rows[found];
     out.rowIndex = found;
     out.size = size;
-    out.address32 = address32;
+    out.addressSize = addressSize;
+    out.rex = rex !== 0;
     out.segment = segment >= 0 ? segment : defaultSegment;
     if (repeat === 0 || (row & (HAS.rep | HAS.repz)) === 0) out.rep = 'none';
     else out.rep = (row & HAS.rep) !== 0 || repeat === IS.rep ? 'rep' : 'repne';
@@ -272,6 +316,16 @@ export class Decoder {
     return end - at < MAX_INSTRUCTION_BYTES ? DECODE.needMore : DECODE.tooLong;
   }
 }
+
+/** The operand size of a row that has several, by the prefixes. */
+function sizeBy(row: number, codeSize: AddressWidth, prefix: boolean, wide: boolean): Width {
+  if (wide && (row & HAS.no64) === 0) return 64;
+  if ((row & HAS.no16) === 0 && prefix !== (codeSize === 16)) return 16;
+  return codeSize === 64 && (row & HAS.default64) !== 0 ? 64 : 32;
+}
+
+const dword = (bytes: Uint8Array, at: number): number =>
+  bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
 
 function immediateBytes(layout: number, size: number): number {
   switch (layout) {
@@ -286,7 +340,9 @@ function immediateBytes(layout: number, size: number): number {
       return 4;
     case IMMEDIATE.far:
       return size === 32 ? 6 : 4;
+    case IMMEDIATE.full:
+      return size / 8;
     default:
-      return size === 32 ? 4 : 2;
+      return size === 16 ? 2 : 4;
   }
 }

@@ -3,6 +3,7 @@
  * Source: SDM Vol. 2, the instructions' own notation. Not modelled: prefixes without effect are not shown.
  */
 import { unreachable } from '#base/errors.ts';
+import type { AddressWidth } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 import { GPR, SEG } from '../state/layout.ts';
 import { DECODE, type Decoded } from './decoded.ts';
@@ -13,23 +14,39 @@ const BYTE_REGISTERS = ['al', 'cl', 'dl', 'bl', 'ah', 'ch', 'dh', 'bh'] as const
 const WORD_REGISTERS = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'] as const;
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 
-const general = (bits: number, n: number): string =>
-  bits === 8 ? BYTE_REGISTERS[n] : bits === 16 ? WORD_REGISTERS[n] : `e${WORD_REGISTERS[n]}`;
+const LOW_BYTES = ['al', 'cl', 'dl', 'bl', 'spl', 'bpl', 'sil', 'dil'] as const;
+const SUFFIX: Readonly<Record<number, string>> = { 8: 'b', 16: 'w', 32: 'd', 64: '' };
 
+/** @param rex a REX prefix makes 4..7 SPL to DIL */
+const general = (bits: number, n: number, rex = false): string => {
+  if (n >= 8) return `r${n}${SUFFIX[bits]}`;
+  if (bits === 8) return (rex ? LOW_BYTES : BYTE_REGISTERS)[n];
+  return bits === 16 ? WORD_REGISTERS[n] : `${bits === 64 ? 'r' : 'e'}${WORD_REGISTERS[n]}`;
+};
+
+const text = (digitsOf: string): string => `${digitsOf[0] > '9' ? '0' : ''}${digitsOf}h`;
 /** @param value taken as unsigned 32 bits */
 const hex = (value: number, digits = 0): string => {
   const unsigned = value >>> 0;
   if (unsigned < 10) return `${unsigned}`;
-  const text = unsigned.toString(16).toUpperCase().padStart(digits, '0');
-  return `${text[0] > '9' ? '0' : ''}${text}h`;
+  return text(unsigned.toString(16).toUpperCase().padStart(digits, '0'));
 };
-const truncate = (value: number, bits: number): number => (bits === 32 ? value : value & (2 ** bits - 1));
+/** @param value taken as unsigned 64 bits */
+const hex64 = (value: bigint, digits = 0): string => {
+  const unsigned = BigInt.asUintN(64, value);
+  if (unsigned < 10n) return `${unsigned}`;
+  return text(unsigned.toString(16).toUpperCase().padStart(digits, '0'));
+};
+const joined = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low >>> 0);
+const truncate = (value: number, bits: number): number => (bits >= 32 ? value : value & (2 ** bits - 1));
 
 /** Bits of a general register operand or immediate. */
 const operandBits = (type: string, size: number): number => {
   if (type === 'b') return 8;
   if (type === 'w') return 16;
   if (type === 'd') return 32;
+  if (type === 'q') return 64;
+  if (type === 'y') return size === 64 ? 64 : 32;
   return size;
 };
 
@@ -39,42 +56,60 @@ const MEMORY_NAMES: Readonly<Record<string, string>> = {
   d: 'dword',
   q: 'qword',
   x: 'xmmword',
-  dq: 'xmmword',
+  dq: 'oword',
   t: 'tbyte',
   s: 'fword',
 };
 const memoryName = (type: string, size: number): string => {
-  if (type === 'v' || type === 'z' || type === 'y') return size === 16 ? 'word' : 'dword';
-  if (type === 'p') return size === 16 ? 'dword' : 'fword';
+  if (type === 'v' || type === 'z' || type === 'y') return size === 16 ? 'word' : size === 64 ? 'qword' : 'dword';
+  if (type === 'yy') return size === 64 ? 'oword' : 'qword';
+  if (type === 'p') return size === 16 ? 'dword' : size === 64 ? 'tbyte' : 'fword';
+  if (type === 's') return size === 64 ? 'tbyte' : 'fword';
   if (type === 'a') return size === 16 ? 'dword' : 'qword';
   return MEMORY_NAMES[type] ?? '';
 };
 
-const addressText = (d: Decoded): string => {
-  const bits = d.address32 ? 32 : 16;
+/** @param next address of the next instruction, for RIP-relative ones */
+const addressText = (d: Decoded, next: number): string => {
+  const bits = d.addressSize;
   const stack = d.base === GPR.esp || d.base === GPR.ebp;
   const parts: string[] = [];
   if (d.base >= 0) parts.push(general(bits, d.base));
   if (d.index >= 0) parts.push(general(bits, d.index) + (d.scale > 0 ? `*${1 << d.scale}` : ''));
   const absolute = parts.length === 0;
-  let text = parts.join('+');
-  if (absolute) text = hex(truncate(d.disp, bits));
-  else if (d.disp < 0) text += `-${hex(-d.disp)}`;
-  else if (d.disp > 0) text += `+${hex(d.disp)}`;
-  const plain = !absolute && d.segment === (stack ? SEG.ss : SEG.ds);
-  return `${plain ? '' : `${SEGMENTS[d.segment]}:`}[${text}]`;
+  let inside = parts.join('+');
+  if (absolute) inside = absoluteText(d, next);
+  else if (d.disp < 0) inside += `-${hex(-d.disp)}`;
+  else if (d.disp > 0) inside += `+${hex(d.disp)}`;
+  const flat = bits === 64 || d.ripRelative;
+  const usual = d.segment === (stack ? SEG.ss : SEG.ds);
+  return `${(!absolute || flat) && usual ? '' : `${SEGMENTS[d.segment]}:`}[${inside}]`;
 };
 
-const memoryText = (o: OperandSpec, d: Decoded): string => {
+const absoluteText = (d: Decoded, next: number): string => {
+  if (d.ripRelative) {
+    const target = BigInt(next) + BigInt(d.disp);
+    return d.addressSize === 32 ? hex(Number(BigInt.asIntN(32, target))) : hex64(target);
+  }
+  if (d.addressSize === 64) return hex64(d.row?.operands.includes('O') ? joined(d.disp, d.dispHigh) : BigInt(d.disp));
+  return hex(truncate(d.disp, d.addressSize));
+};
+
+const memoryText = (o: OperandSpec, d: Decoded, next: number): string => {
   const name = memoryName(o.type, d.size);
-  return (name === '' ? '' : `${name} ptr `) + addressText(d);
+  return (name === '' ? '' : `${name} ptr `) + addressText(d, next);
 };
 
 const fixedText = (o: OperandSpec, d: Decoded): string => {
   if (o.fixed === 'eAX') return general(d.size, GPR.eax);
   if (o.fixed === 'ST0') return 'st';
-  if (o.fixed === 'STi') return `st(${d.rm})`;
+  if (o.fixed === 'STi') return `st(${d.rm & 7})`;
   return o.text.toLowerCase();
+};
+
+const immediateText = (o: OperandSpec, d: Decoded): string => {
+  const bits = operandBits(o.type, d.size);
+  return bits === 64 ? hex64(joined(d.imm, d.immHigh)) : hex(truncate(d.imm, bits));
 };
 
 /** @param next address of the next instruction */
@@ -83,19 +118,20 @@ const operandText = (o: OperandSpec, d: Decoded, next: number): string => {
     case 'fixed':
       return fixedText(o, d);
     case 'I':
-      return hex(truncate(d.imm, operandBits(o.type, d.size)));
+      return immediateText(o, d);
     case 'J':
+      if (d.size === 64) return hex64(BigInt(next) + BigInt(d.imm), 16);
       return hex(truncate(next + d.imm, d.size), d.size / 4);
     case 'A':
       return `${hex(d.imm2, 4)}:${hex(d.imm, d.size / 4)}`;
     case 'O':
     case 'M':
-      return memoryText(o, d);
+      return memoryText(o, d, next);
     case 'G':
     case 'Z':
-      return general(operandBits(o.type, d.size), d.reg);
+      return general(operandBits(o.type, d.size), d.reg, d.rex);
     case 'S':
-      return SEGMENTS[d.reg];
+      return SEGMENTS[d.reg & 7];
     case 'C':
       return `cr${d.reg}`;
     case 'D':
@@ -103,29 +139,29 @@ const operandText = (o: OperandSpec, d: Decoded, next: number): string => {
     case 'V':
       return `xmm${d.reg}`;
     case 'P':
-      return `mm${d.reg}`;
+      return `mm${d.reg & 7}`;
     case 'U':
       return `xmm${d.rm}`;
     case 'N':
-      return `mm${d.rm}`;
+      return `mm${d.rm & 7}`;
     case 'R':
-      return general(operandBits(o.type, d.size), d.rm);
+      return general(operandBits(o.type, d.size), d.rm, d.rex);
     case 'E':
-      return d.memory ? memoryText(o, d) : general(operandBits(o.type, d.size), d.rm);
+      return d.memory ? memoryText(o, d, next) : general(operandBits(o.type, d.size), d.rm, d.rex);
     case 'W':
-      return d.memory ? memoryText(o, d) : `xmm${d.rm}`;
+      return d.memory ? memoryText(o, d, next) : `xmm${d.rm}`;
     case 'Q':
-      return d.memory ? memoryText(o, d) : `mm${d.rm}`;
+      return d.memory ? memoryText(o, d, next) : `mm${d.rm & 7}`;
     default:
       return unreachable(`operand ${o.text} has no text`);
   }
 };
 
-/** Of `word|dword` names: by operand size, for JCXZ by address size. */
+/** Of `word|dword|qword` names: by operand size, for JCXZ by address size. */
 const mnemonicText = (row: Row, d: Decoded): string => {
-  const [word, dword = word] = row.mnemonic.split('|');
-  const wide = row.mnemonic.startsWith('jcxz') ? d.address32 : d.size === 32;
-  return wide ? dword : word;
+  const [word, dword = word, qword = dword] = row.mnemonic.split('|');
+  const bits = row.mnemonic.startsWith('jcxz') ? d.addressSize : d.size;
+  return bits === 64 ? qword : bits === 32 ? dword : word;
 };
 
 /** Rows that repeat are string instructions: a segment prefix shows only here. */
@@ -170,10 +206,10 @@ export function disassemble(
   bytes: Uint8Array,
   at: number,
   address: number,
-  code32: boolean,
+  codeSize: AddressWidth,
   decoder: Decoder,
 ): { text: string; length: number } {
   const d = newDecoded();
-  const status = decoder.decode(bytes, at, bytes.length, code32, d);
+  const status = decoder.decode(bytes, at, bytes.length, codeSize, d);
   return { text: WHY.get(status) ?? decodedText(d, address), length: d.length };
 }

@@ -106,10 +106,14 @@ export class OpcodeMap {
   /** Row number or NO_ROW by offset + ModRM byte. */
   readonly byModrm: Int16Array<ArrayBuffer>;
 
-  /** @throws Error when rows are written wrongly, or when two claim the same encoding */
-  constructor(rows: readonly Row[]) {
+  /**
+   * @param long of 64-bit code, else of the other modes
+   * @throws Error when rows are written wrongly, or when two claim the same encoding
+   */
+  constructor(rows: readonly Row[], long: boolean) {
     const buckets = new Map<number, Entry[]>();
     rows.forEach((row, index) => {
+      if (long ? row.options.not64 : row.options.only64) return;
       const spec = parseOpcode(row);
       for (let i = 0; i < (spec.register ? 8 : 1); i++) {
         const key = spec.map * OPCODES + spec.opcode + i;

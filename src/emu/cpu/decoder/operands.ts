@@ -1,4 +1,5 @@
 /** Operands of a row, taken apart: address method and type (notation: isa/row.ts; SDM Vol. 2D, appendix A.2). */
+import type { Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
 /** Address methods; `fixed` is an operand that the opcode names. */
@@ -7,7 +8,7 @@ export type OperandKind = (typeof METHODS)[number] | 'fixed';
 
 const FIXED = ['AL', 'CL', 'DX', 'AX', 'eAX', '1', 'ST0', 'STi', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 export type FixedOperand = (typeof FIXED)[number];
-const TYPES = ['', 'b', 'bs', 'w', 'd', 'q', 'x', 'dq', 't', 'v', 'z', 'y', 'p', 'a', 's'] as const;
+const TYPES = ['', 'b', 'bs', 'w', 'd', 'q', 'x', 'dq', 't', 'v', 'z', 'y', 'yy', 'p', 'a', 's'] as const;
 
 export interface OperandSpec {
   readonly kind: OperandKind;
@@ -35,19 +36,28 @@ const parseOperand = (row: Row, text: string): OperandSpec => {
 export const parseOperands = (row: Row): readonly OperandSpec[] =>
   row.operands === '' ? [] : row.operands.split(',').map((text) => parseOperand(row, text));
 
-/** Has operands of the operand size (16 or 32 bits)? */
+/** Has operands of the operand size, as prefixes choose it? */
 const followsOperandSize = (o: OperandSpec): boolean =>
-  ['v', 'z', 'y', 'p', 'a', 's', 'bs'].includes(o.type) || o.fixed === 'eAX' || o.kind === 'J';
+  ['v', 'z', 'p', 'a', 's', 'bs'].includes(o.type) || o.fixed === 'eAX' || o.kind === 'J';
+/** 64 bits with REX.W, else 32, whatever 66h says. */
+const followsWide = (o: OperandSpec): boolean => o.type === 'y' || o.type === 'yy';
 
-/** `options.size`, 8 for rows with byte operands only, 32 where a mandatory prefix leaves no choice; else undefined. */
-export const fixedOperandSize = (row: Row): 8 | 16 | 32 | undefined => {
-  if (row.options.size !== undefined) return row.options.size;
+/** Operand sizes that a row has, in bits, smallest first. @param long in 64-bit code */
+export const operandSizes = (row: Row, long: boolean): readonly Width[] => {
+  const { size, force64, default64, max32 } = row.options;
+  if (size !== undefined) return [size];
+  if (row.options.rexW) return long ? [32, 64] : [32];
   const operands = parseOperands(row);
   const byte = (o: OperandSpec): boolean => o.type === 'b' && o.kind !== 'J';
   const neutral = (o: OperandSpec): boolean => o.fixed === 'AL' || o.fixed === 'CL' || o.fixed === '1';
-  if (operands.some(byte) && operands.every((o) => byte(o) || neutral(o))) return 8;
-  if (/^(NP|66|F3|F2) /.test(row.opcode) && !operands.some(followsOperandSize)) return 32;
-  return undefined;
+  if (operands.some(byte) && operands.every((o) => byte(o) || neutral(o))) return [8];
+  if (!operands.some(followsOperandSize)) {
+    if (operands.some(followsWide)) return long ? [32, 64] : [32];
+    if (/^(NP|66|F3|F2) /.test(row.opcode) && !force64) return [32];
+  }
+  if (!long || max32) return [16, 32];
+  if (force64) return [64];
+  return default64 ? [16, 64] : [16, 32, 64];
 };
 
 /** What follows opcode, ModRM, SIB and displacement. */
@@ -59,7 +69,7 @@ export const IMMEDIATE = {
   signedByte: 2,
   word: 3,
   dword: 4,
-  /** 16 or 32 bits, zero-extended. */
+  /** 16 or 32 bits, zero-extended; of 64-bit operands 32 bits, sign-extended. */
   operandSize: 5,
   /** 16 or 32 bits, sign-extended. */
   relative: 6,
@@ -67,6 +77,8 @@ export const IMMEDIATE = {
   far: 7,
   /** ENTER. */
   wordAndByte: 8,
+  /** 16, 32 or 64 bits. */
+  full: 9,
 } as const;
 export type Immediate = (typeof IMMEDIATE)[keyof typeof IMMEDIATE];
 
@@ -75,7 +87,7 @@ const IMMEDIATES: Readonly<Record<string, Immediate>> = {
   Ibs: IMMEDIATE.signedByte,
   Iw: IMMEDIATE.word,
   Id: IMMEDIATE.dword,
-  Iv: IMMEDIATE.operandSize,
+  Iv: IMMEDIATE.full,
   Iz: IMMEDIATE.operandSize,
   Jb: IMMEDIATE.signedByte,
   Jz: IMMEDIATE.relative,

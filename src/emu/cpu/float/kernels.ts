@@ -6,6 +6,7 @@ import { KernelSet } from './kernel-set.ts';
 import { defineRound80, defineRoundNarrow, FORMATS } from './round.ts';
 import { defineSseArithmetic } from './sse-arith.ts';
 import { defineSseConversions } from './sse-convert.ts';
+import { defineWideDivide } from './wide-divide.ts';
 import { defineX87Arithmetic } from './x87-arith.ts';
 import { defineX87Conversions } from './x87-convert.ts';
 import { defineX87More } from './x87-more.ts';
@@ -24,5 +25,6 @@ export function defineFloatKernels(module: ModuleBuilder): Record<string, Callee
   defineX87Stack(set);
   defineSseArithmetic(set);
   defineSseConversions(set);
+  defineWideDivide(set);
   return set.table;
 }

@@ -8,12 +8,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { EXCEPTION, type Ops, type Width32 } from '../isa/ops.ts';
+import { unreachable } from '#base/errors.ts';
+import { conditionOfWords, wordsOf } from '../isa/flag-ops.ts';
+import { EXCEPTION, type FlagSource, type Ops, type Width, type Width32 } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { LINEAR, STATE, XMM_BYTES } from '../state/layout.ts';
 import type { SystemCall } from '../system/calls.ts';
-import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, type V128, v128, type Word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import { createLinearMemory, instantiate } from '../wasm/host.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
@@ -176,9 +178,10 @@ export function encode(row: Row, form: Form): number[] {
 
 class TestOps implements Ops {
   readonly f: FunctionBuilder;
-  readonly size: Width32;
-  readonly address32 = true;
-  readonly stack32 = true;
+  readonly long = false;
+  readonly size: Width;
+  readonly addressSize = 32;
+  readonly stackSize = 32;
   readonly rep = 'none';
   readonly #operands: string[];
   readonly #form: Form;
@@ -222,6 +225,35 @@ class TestOps implements Ops {
     if (this.#operands[n] === 'Ib') return k32(this.#form.immediate & 0xff);
     return this.load(this.#bits(n) as Width32, this.#place(n));
   }
+  readWord(n: number): I32 {
+    return this.read(n);
+  }
+  widthOf(n: number): Width {
+    return this.#bits(n) as Width;
+  }
+  registerNumber(): I32 {
+    return unreachable('not in these rows');
+  }
+  register(bits: Width, n: number): I32 {
+    return this.load(bits as Width32, this.addressOf(STATE.gpr + n * 8));
+  }
+  setRegister(bits: Width, n: number, value: Word): void {
+    this.store(bits, this.addressOf(STATE.gpr + n * 8), value);
+  }
+  setFlags(source: FlagSource): void {
+    const { result, aux } = wordsOf(this, source);
+    if (result) this.set(STATE.flagResult, result as I32);
+    if (aux) this.set(STATE.flagAux, aux);
+  }
+  flagResult(): I32 {
+    return this.get(STATE.flagResult);
+  }
+  flagAux(): I32 {
+    return this.get(STATE.flagAux);
+  }
+  condition(code: number): I32 {
+    return conditionOfWords(this, code);
+  }
   readSigned(n: number): I32 {
     const v = this.read(n);
     const bits = this.#bits(n);
@@ -233,7 +265,7 @@ class TestOps implements Ops {
   read128(n: number): V128 {
     return this.load128(this.#place(n));
   }
-  write(n: number, value: I32): void {
+  write(n: number, value: Word): void {
     this.store(this.#bits(n) as Width32, this.#place(n), value);
   }
   write64(n: number, value: I64): void {
@@ -244,28 +276,34 @@ class TestOps implements Ops {
   write128(n: number, value: V128): void {
     this.store128(this.#place(n), value);
   }
-  modify(n: number, change: (old: I32) => I32): void {
+  modify(n: number, change: (old: Word) => Word): void {
     this.write(n, change(this.read(n)));
   }
-  load(bits: Width32, at: I32): I32 {
+  loadWord(bits: Width, at: Word): I32 {
+    return this.load(bits as Width32, at);
+  }
+  load(bits: Width32, address: Word): I32 {
+    const at = address as I32;
     return this.f.let(bits === 32 ? i32.load(at) : bits === 16 ? i32.load16U(at) : i32.load8U(at));
   }
-  load64(at: I32): I64 {
-    return this.f.let(i64.load(at));
+  load64(at: Word): I64 {
+    return this.f.let(i64.load(at as I32));
   }
-  load128(at: I32): V128 {
-    return this.f.let(v128.load(at));
+  load128(at: Word): V128 {
+    return this.f.let(v128.load(at as I32));
   }
-  store(bits: Width32, at: I32, value: I32): void {
+  store(bits: Width, address: Word, v: Word): void {
+    const at = address as I32;
+    const value = v as I32;
     if (bits === 32) this.f.store32(at, value);
     else if (bits === 16) this.f.store16(at, value);
     else this.f.store8(at, value);
   }
-  store64(at: I32, value: I64): void {
-    this.f.store64(at, value);
+  store64(at: Word, value: I64): void {
+    this.f.store64(at as I32, value);
   }
-  store128(at: I32, value: V128): void {
-    this.f.store128(at, value);
+  store128(at: Word, value: V128): void {
+    this.f.store128(at as I32, value);
   }
   probe(): void {}
   get(field: number): I32 {
@@ -273,6 +311,9 @@ class TestOps implements Ops {
   }
   get64(field: number): I64 {
     return this.f.let(i64.load(k32(LINEAR.states), field));
+  }
+  getAddress(field: number): I32 {
+    return this.get(field);
   }
   set(field: number, value: I32): void {
     this.f.store32(k32(LINEAR.states), value, field);
@@ -306,7 +347,11 @@ class TestOps implements Ops {
     return at;
   }
   again(): void {}
-  system(_name: SystemCall, ...args: I32[]): void {
+  query64(): I64 {
+    return unreachable('not in these rows');
+  }
+  system(_name: SystemCall, ...given: Word[]): void {
+    const args = given as I32[];
     this.f.call(this.#system, args[0]);
     this.f.return();
   }

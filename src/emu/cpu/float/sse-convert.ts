@@ -1,5 +1,5 @@
 /** SSE conversions, one element at a time. Source: SDM Vol. 1, 11.4.1.6, 11.5; Vol. 2, CVT*. Flags as in sse-arith.ts. */
-import { i32, i64, k32, k64, select } from '../wasm/expr.ts';
+import { type I64, i32, i64, k32, k64, select, type Val, word } from '../wasm/expr.ts';
 import { type Extended, isNan, isSignalling, isZero, operandOf, signOf } from './extended.ts';
 import { EXTENDED_BIAS, EXTENDED_MAX, FLAG, flag64, type KernelSet, raiseFlags } from './kernel-set.ts';
 import { F32, F64, FORMATS, type Format, roundSignificand } from './round.ts';
@@ -28,29 +28,30 @@ function defineResize(set: KernelSet, from: Format, to: Format): void {
   });
 }
 
-/** sseF32ToInteger, sseF64ToInteger (state, control, bits): 32-bit; the integer indefinite when it does not fit. */
-function defineToInteger(set: KernelSet, format: Format): void {
-  set.define(`sseF${format.bits}ToInteger`, ['i32', 'i32', format.type], 'i32', (f) => {
+/** sseF32ToI32, sseF32ToI64 ... (state, control, bits): the integer indefinite when it does not fit. */
+function defineToInteger(set: KernelSet, format: Format, to: 'i32' | 'i64'): void {
+  const { bits } = INTEGER[to];
+  const result = (v: I64): Val => (to === 'i32' ? i32.wrap(v) : v);
+  set.define(`sseF${format.bits}ToI${bits}`, ['i32', 'i32', format.type], to, (f) => {
     const state = f.param(0, 'i32').get;
     const control = f.param(1, 'i32').get;
     const v: Extended = unpack(f, format, f.param(2, format.type).get, control);
-    f.if(isZero(v), () => f.return(k32(0)));
+    f.if(isZero(v), () => f.return(result(k64(0))));
     const sign = f.let(signOf(v));
     f.block((invalid) => {
-      f.brIf(invalid, i32.gtS(v.exp, k32(EXTENDED_BIAS + 32)));
+      f.brIf(invalid, i32.gtS(v.exp, k32(EXTENDED_BIAS + (bits === 64 ? 63 : 32))));
       const hi = f.local('i64');
       const lo = f.local('i64');
       f.set(hi, v.sig);
       f.set(lo, k64(0));
       shiftRightJam(f, hi, lo, i32.sub(k32(EXTENDED_BIAS + 63), v.exp));
       const r = roundSignificand(f, sign, control, hi, lo.get, 0);
-      f.brIf(invalid, i64.gtU(hi.get, i64.add(k64(0x7fffffff), flag64(sign))));
+      f.brIf(invalid, i64.gtU(hi.get, i64.add(k64(2n ** BigInt(bits - 1) - 1n), flag64(sign))));
       raiseFlags(f, state, i32.shl(r.inexact, k32(5)));
-      const magnitude = i32.wrap(hi.get);
-      f.return(select(sign, i32.sub(k32(0), magnitude), magnitude));
+      f.return(result(select(sign, i64.sub(k64(0), hi.get), hi.get)));
     });
     raiseFlags(f, state, k32(FLAG.ie));
-    f.return(k32(0x80000000 | 0));
+    f.return(result(k64(-(2n ** BigInt(bits - 1)))));
     f.unreachable();
   });
 }
@@ -88,29 +89,33 @@ function defineRoundToInteger(set: KernelSet, format: Format): void {
   });
 }
 
-/** sseIntegerToF32(state, control, value). */
-function defineFromInteger(set: KernelSet): void {
-  set.define('sseIntegerToF32', ['i32', 'i32', 'i32'], 'i32', (f) => {
+/** sseI32ToF32, sseI64ToF32, sseI64ToF64 (state, control, value). */
+function defineFromInteger(set: KernelSet, from: 'i32' | 'i64', format: Format): void {
+  set.define(`sseI${INTEGER[from].bits}ToF${format.bits}`, ['i32', 'i32', from], format.type, (f) => {
     const state = f.param(0, 'i32').get;
     const control = f.param(1, 'i32').get;
-    const value = f.param(2, 'i32').get;
-    f.if(i32.eqz(value), () => f.return(k32(0)));
-    const sign = f.let(i32.shrU(value, k32(31)));
-    const wide = i64.extendS(value);
+    const wide = f.let(word.toS('i64', f.param(2, from).get)) as I64;
+    f.if(i64.eqz(wide), () => f.return(narrow(format, k64(0))));
+    const sign = f.let(i32.wrap(i64.shrU(wide, k64(63))));
     const magnitude = f.let(select(sign, i64.sub(k64(0), wide), wide));
     const n = f.let(i64.clz(magnitude));
     const exp = i32.sub(k32(EXTENDED_BIAS + 63), i32.wrap(n));
-    f.return(set.value('i32', 'round32', state, control, sign, exp, i64.shl(magnitude, n), k64(0)));
+    const rounded = [control, sign, exp, i64.shl(magnitude, n), k64(0)] as const;
+    f.return(set.value(format.type, `round${format.bits}`, state, ...rounded));
     f.unreachable();
   });
 }
+
+const INTEGER = { i32: { bits: 32 }, i64: { bits: 64 } } as const;
 
 export function defineSseConversions(set: KernelSet): void {
   defineResize(set, F32, F64);
   defineResize(set, F64, F32);
   for (const format of FORMATS) {
-    defineToInteger(set, format);
+    defineToInteger(set, format, 'i32');
+    defineToInteger(set, format, 'i64');
+    defineFromInteger(set, 'i64', format);
     defineRoundToInteger(set, format);
   }
-  defineFromInteger(set);
+  defineFromInteger(set, 'i32', F32);
 }

@@ -1,18 +1,20 @@
 /**
- * Generates tier 0: one WebAssembly module whose main function walks records with one `br_table`.
+ * Generates tier 0: a WebAssembly module whose main function walks records with one `br_table`. 64-bit code has a module of
+ * its own, made by the same code from its own cases.
  *
  * run(record, isHeader): why it returned (EXIT). With `isHeader` the record is a block's header, else an instruction.
  */
 import { defineFloatKernels } from '../float/kernels.ts';
 import { defineSimdKernels } from '../simd/kernels.ts';
-import { GPR, JUMP_CACHE, RECORD, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, JUMP_CACHE, JUMP_CACHE64, RECORD, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
-import { type I32, i32, k32 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder, type Label, type Var } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { type Case, type CaseTable, CHECK, MICRO, MICRO_COUNT } from './cases.ts';
 import { EXIT } from './exits.ts';
-import { attentionMask, type Exits, type HostCallees, type MemoryUse, Tier0Ops } from './tier0-ops.ts';
+import type { Exits, HostCallees } from './guest-access.ts';
+import { attentionMask, type MemoryUse, Tier0Ops } from './tier0-ops.ts';
 
 export interface InterpreterModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -25,31 +27,39 @@ const zero = k32(0);
 
 export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages: number): InterpreterModule {
   const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
+  const { long } = table;
+  const address = long ? 'f64' : 'i32';
   const host: HostCallees = {
-    readSlow: module.import('readSlow', ['i32', 'i32'], 'i32'),
-    writeSlow: module.import('writeSlow', ['i32', 'i32'], 'i32'),
-    modifySlow: module.import('modifySlow', ['i32', 'i32'], 'i32'),
+    readSlow: module.import('readSlow', [address, 'i32'], 'i32'),
+    writeSlow: module.import('writeSlow', [address, 'i32'], 'i32'),
+    modifySlow: module.import('modifySlow', [address, 'i32'], 'i32'),
     commitWrite: module.import('commitWrite', [], 'void'),
-    probeSlow: module.import('probeSlow', ['i32', 'i32'], 'i32'),
+    probeSlow: module.import('probeSlow', [address, 'i32'], 'i32'),
     system: module.import('system', ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
   };
   const kernels = { ...defineFloatKernels(module), ...defineSimdKernels(module) };
   const use: (MemoryUse | undefined)[] = [];
-  const build = { stateAt, host, kernels, use };
+  const build = { stateAt, long, host, kernels, use };
   for (const c of table.cases) {
     if (c.number >= table.firstCold) module.element(c.number, defineCold(module, c, build));
   }
-  module.element(MICRO.check, defineCheck(module, stateAt, host.system));
+  if (!long) module.element(MICRO.check, defineCheck(module, stateAt, host.system));
   module.define(['i32', 'i32'], 'i32', (f) => defineRun(f, module, table, build), 'run');
   return { bytes: module.bytes(), tableSize: module.tableSize, use };
 }
 
 interface Build {
   readonly stateAt: number;
+  readonly long: boolean;
   readonly host: HostCallees;
   readonly kernels: Record<string, Callee>;
   readonly use: (MemoryUse | undefined)[];
 }
+
+const storeAddress = (f: FunctionBuilder, value: Word, at: number): void => {
+  if (value.type === 'i64') f.store64(zero, value as I64, at);
+  else f.store32(zero, value as I32, at);
+};
 
 /** A function of the table: (record) -> EXIT. */
 function defineCold(module: ModuleBuilder, c: Case, build: Build): Callee<'i32'> {
@@ -59,7 +69,7 @@ function defineCold(module: ModuleBuilder, c: Case, build: Build): Callee<'i32'>
       fault: (status) => f.return(status),
       status: (status) => f.if(status, () => f.return(status)),
       near: (target) => {
-        f.store32(zero, target, stateAt + STATE.eip);
+        storeAddress(f, target, stateAt + STATE.eip);
         f.return(k32(EXIT.near));
       },
     };
@@ -97,14 +107,21 @@ function defineCheck(module: ModuleBuilder, stateAt: number, system: Callee<'i32
 }
 
 function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, build: Build): void {
-  const { stateAt } = build;
+  const { stateAt, long } = build;
   const record = f.param(0, 'i32');
   const isHeader = f.param(1, 'i32');
   const status = f.local('i32');
-  const target = f.local('i32');
+  const target = f.local(long ? 'i64' : 'i32');
   const link = f.local('i32');
   const get = (field: number): I32 => i32.load(zero, stateAt + field);
   const set = (field: number, v: I32): void => f.store32(zero, v, stateAt + field);
+  const getAddress = (field: number): Word => (long ? i64.load(zero, stateAt + field) : get(field));
+  const setAddress = (field: number, v: Word): void => storeAddress(f, v, stateAt + field);
+  /** RIP or EIP at an offset from the block's first byte. */
+  const fromBlock = (offset: I32): Word => {
+    const block = getAddress(STATE.blockEip);
+    return word.add(block, word.toU(block.type, offset));
+  };
   const hot = table.cases.filter((c) => c.number < table.firstCold);
   const coldType = module.typeIndex(['i32'], 'i32');
 
@@ -114,7 +131,7 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
     f.loop((outer) => {
       f.block((dispatchFirst) => {
         f.brIf(dispatchFirst, i32.eqz(isHeader.get));
-        enterBlock(f, record, get, set);
+        enterBlock(f, record, get, set, () => setAddress(STATE.eip, getAddress(STATE.blockEip)));
       });
       f.set(isHeader, k32(1));
       f.block((near) => {
@@ -138,11 +155,11 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
               },
             });
             cases[MICRO.end] = () => {
-              const end = i32.add(get(STATE.blockEip), i32.load(record.get, RECORD.imm));
-              exits().near(i32.and(end, i32.load(record.get, RECORD.mask)), true);
+              const end = fromBlock(i32.load(record.get, RECORD.imm));
+              exits().near(long ? end : i32.and(end as I32, i32.load(record.get, RECORD.mask)), true);
             };
             cases[MICRO.stop] = () => {
-              set(STATE.eip, i32.add(get(STATE.blockEip), i32.load(record.get, RECORD.imm)));
+              setAddress(STATE.eip, fromBlock(i32.load(record.get, RECORD.imm)));
               f.set(status, k32(EXIT.stop));
               f.br(leave);
             };
@@ -154,7 +171,7 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
                 f.set(record, newer);
                 f.br(outer);
               });
-              set(STATE.eip, get(STATE.blockEip));
+              setAddress(STATE.eip, getAddress(STATE.blockEip));
               set(STATE.linkFrom, zero);
               f.return(k32(EXIT.near));
             };
@@ -162,7 +179,7 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
               f.set(status, f.callIndirect(coldType, 'i32', i32.load16U(record.get, RECORD.op), record.get));
               f.brIf(next, i32.eqz(status.get));
               f.brIf(leave, i32.ne(status.get, k32(EXIT.near)));
-              f.set(target, get(STATE.eip));
+              f.set(target, getAddress(STATE.eip));
               f.set(link, zero);
               f.br(near);
             };
@@ -205,7 +222,7 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
         });
       });
       // near
-      set(STATE.blockEip, target.get);
+      setAddress(STATE.blockEip, target.get);
       f.if(link.get, () => {
         const known = f.let(i32.load(link.get, RECORD.imm2));
         f.if(known, () => {
@@ -213,14 +230,12 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
           f.br(outer);
         });
       });
-      const hash = i32.and(i32.xor(target.get, i32.shrU(target.get, k32(12))), k32(JUMP_CACHE.entries - 1));
-      const entry = f.let(i32.add(get(STATE.jumpCacheBase), i32.shl(hash, k32(3))));
-      const found = f.let(i32.load(entry, JUMP_CACHE.record));
-      f.if(i32.and(i32.eq(i32.load(entry, JUMP_CACHE.tag), target.get), i32.ne(found, zero)), () => {
+      const { hit, found } = jumpCacheEntry(f, target.get, get(STATE.jumpCacheBase));
+      f.if(i32.and(hit, i32.ne(found, zero)), () => {
         f.set(record, found);
         f.br(outer);
       });
-      set(STATE.eip, target.get);
+      setAddress(STATE.eip, target.get);
       set(STATE.linkFrom, link.get);
       f.return(k32(EXIT.near));
     });
@@ -229,17 +244,30 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
   f.return(status.get);
 }
 
+/** Number of the jump-cache entry of an EIP is made of bits 0-11 xor 12-23. */
+function jumpCacheEntry(f: FunctionBuilder, target: Word, base: I32): { hit: I32; found: I32 } {
+  const low = f.let(word.low(target));
+  const number = i32.and(i32.xor(low, i32.shrU(low, k32(12))), k32(JUMP_CACHE.entries - 1));
+  if (target.type === 'i64') {
+    const entry = f.let(i32.add(base, i32.shl(number, k32(Math.log2(JUMP_CACHE64.entryBytes)))));
+    return { hit: i64.eq(i64.load(entry), target as I64), found: f.let(i32.load(entry, JUMP_CACHE64.record)) };
+  }
+  const entry = f.let(i32.add(base, i32.shl(number, k32(Math.log2(JUMP_CACHE.entryBytes)))));
+  return { hit: i32.eq(i32.load(entry), low), found: f.let(i32.load(entry, JUMP_CACHE.record)) };
+}
+
 /** Polls, takes the block's instructions from the budget, and steps to its first instruction. */
 function enterBlock(
   f: FunctionBuilder,
   record: Var<'i32'>,
   get: (field: number) => I32,
   set: (field: number, v: I32) => void,
+  leave: () => void,
 ): void {
   const budget = f.let(get(STATE.budget));
   const attention = i32.and(get(STATE.attention), attentionMask(get(STATE.eflags)));
   f.if(i32.or(attention, i32.shrU(budget, k32(31))), () => {
-    set(STATE.eip, get(STATE.blockEip));
+    leave();
     f.return(k32(EXIT.poll));
   });
   set(STATE.budget, i32.sub(budget, i32.load(record.get, RECORD.imm)));

@@ -2,10 +2,10 @@
  * Which cases the interpreter has: every row in every combination of what is fixed when code is decoded.
  *
  * A case is a number in a record's `op`. Micro-operations come first, then the hot cases (inlined in the main function),
- * then the cold ones (functions in the table).
+ * then the cold ones (functions in the table). 64-bit code has a table of its own.
  */
-import { fixedOperandSize, type OperandSpec, parseOperands } from '../decoder/operands.ts';
-import type { Width32 } from '../isa/ops.ts';
+import { type OperandSpec, operandSizes, parseOperands } from '../decoder/operands.ts';
+import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
 /** How the memory operand's address is made. `base`: register + displacement in a flat segment; `full`: everything. */
@@ -38,23 +38,19 @@ export interface Case {
   readonly number: number;
   readonly row: Row;
   readonly operands: readonly OperandSpec[];
-  readonly size: Width32;
+  readonly size: Width;
   readonly form: Form;
-  readonly stack32: boolean;
-  readonly address32: boolean;
+  readonly stackSize: AddressWidth;
+  readonly addressSize: AddressWidth;
   readonly rep: 'none' | 'rep' | 'repne';
 }
 
-const SIZES: readonly Width32[] = [8, 16, 32];
+const SIZES: readonly Width[] = [8, 16, 32, 64];
 const REPEATS = ['none', 'rep', 'repne'] as const;
-const COMBINATIONS = 3 * 3 * 2 * 2 * 3;
+const COMBINATIONS = 4 * 3 * 2 * 2 * 3;
+/** @param stack, address 0 or 1: the narrower or the wider of the two that the kind of code has */
 const combination = (size: number, form: number, stack: number, address: number, rep: number): number =>
   (((size * 3 + form) * 2 + stack) * 2 + address) * 3 + rep;
-
-const sizesOf = (row: Row): readonly Width32[] => {
-  const fixed = fixedOperandSize(row);
-  return fixed === undefined ? [16, 32] : [fixed];
-};
 
 const formsOf = (row: Row, operands: readonly OperandSpec[]): readonly Form[] => {
   const memory: readonly Form[] = row.options.hot ? [FORM.base, FORM.full] : [FORM.full];
@@ -68,20 +64,27 @@ const formsOf = (row: Row, operands: readonly OperandSpec[]): readonly Form[] =>
 
 /** All cases of a table, and how to find the one for a decoded instruction. */
 export class CaseTable {
+  readonly long: boolean;
   readonly cases: readonly Case[];
   /** Cases with a smaller number are inlined in the main function. */
   readonly firstCold: number;
   readonly #numbers: Uint16Array;
 
-  constructor(rows: readonly Row[]) {
+  /** @param long of 64-bit code, else of all other modes */
+  constructor(rows: readonly Row[], long: boolean) {
+    this.long = long;
+    const addresses: readonly AddressWidth[] = long ? [32, 64] : [16, 32];
+    const stacks: readonly AddressWidth[] = long ? [64] : [16, 32];
+    const widest = long ? 64 : 32;
     const all: (Omit<Case, 'number'> & { rowIndex: number; slot: number })[] = [];
     rows.forEach((row, rowIndex) => {
+      if (long ? row.options.not64 : row.options.only64) return;
       const operands = parseOperands(row);
       const { stack, address, rep } = row.options;
-      for (const size of sizesOf(row))
+      for (const size of operandSizes(row, long))
         for (const form of formsOf(row, operands))
-          for (const stack32 of stack === undefined ? [true] : [false, true])
-            for (const address32 of address || rep ? [false, true] : [true])
+          for (const stackSize of stack === undefined ? [widest as AddressWidth] : stacks)
+            for (const addressSize of address || rep ? addresses : [widest as AddressWidth])
               for (const r of rep === undefined
                 ? (['none'] as const)
                 : rep === 'rep'
@@ -90,19 +93,19 @@ export class CaseTable {
                 const slot = combination(
                   SIZES.indexOf(size),
                   form,
-                  Number(stack32),
-                  Number(address32),
+                  Number(stackSize === widest),
+                  Number(addressSize === widest),
                   REPEATS.indexOf(r),
                 );
-                all.push({ row, operands, size, form, stack32, address32, rep: r, rowIndex, slot });
+                all.push({ row, operands, size, form, stackSize, addressSize, rep: r, rowIndex, slot });
               }
     });
-    // Inlining pays where code is 32-bit: 16-bit variants of hot rows stay functions, except MOV.
+    // Inlining pays where code is 32-bit or wider: 16-bit variants of hot rows stay functions, except MOV.
     const isHot = (c: Omit<Case, 'number'>): boolean =>
       c.row.options.hot === true &&
       (c.size !== 16 || c.row.mnemonic === 'mov') &&
-      c.stack32 &&
-      c.address32 &&
+      c.stackSize === widest &&
+      c.addressSize === widest &&
       c.rep === 'none';
     const ordered = [...all.filter(isHot), ...all.filter((c) => !isHot(c))];
     this.firstCold = MICRO_COUNT + all.filter(isHot).length;
@@ -117,18 +120,19 @@ export class CaseTable {
   find(
     rowIndex: number,
     row: Row,
-    size: Width32,
+    size: Width,
     form: Form,
-    stack32: boolean,
-    address32: boolean,
+    stackSize: AddressWidth,
+    addressSize: AddressWidth,
     rep: string,
   ): number {
     const { options } = row;
+    const widest = this.long ? 64 : 32;
     const slot = combination(
-      size === 8 ? 0 : size === 16 ? 1 : 2,
+      size === 64 ? 3 : size >> 4,
       form,
-      options.stack === undefined || stack32 ? 1 : 0,
-      !(options.address || options.rep) || address32 ? 1 : 0,
+      options.stack === undefined || stackSize === widest ? 1 : 0,
+      !(options.address || options.rep) || addressSize === widest ? 1 : 0,
       options.rep === undefined || rep === 'none' ? 0 : rep === 'rep' ? 1 : 2,
     );
     const at = rowIndex * COMBINATIONS + slot;

@@ -6,6 +6,7 @@
  * to data beside it. A dropped block stays in the arena with its first record made STALE, so that nothing that still
  * points to it runs old code; when the same place is decoded again its header is told where to go.
  */
+import { unreachable } from '#base/errors.ts';
 import { PAGE, type PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { DECODE, type Decoded } from '../decoder/decoded.ts';
 import { type Decoder, newDecoded } from '../decoder/decoder.ts';
@@ -24,7 +25,14 @@ const BLOCK_RESERVE = (MAX_INSTRUCTIONS * 4 + 4) * RECORD.bytes;
 const MAX_LENGTH = 15;
 /** At the arena's start: the block that is decoded anew each time. */
 const ALONE_BYTES = 8 * RECORD.bytes;
-const MODE_BITS = MODE.code32 | MODE.stack32 | MODE.flat;
+/** What of STATE.mode tells blocks apart, as the low bits of their keys. */
+const modeKey = (mode: number): number =>
+  mode & MODE.long ? KEY_LONG : mode & (MODE.code32 | MODE.stack32 | MODE.flat);
+const KEY_LONG = 8;
+const KEY_BITS = 4;
+/** Keys of a page: offset and mode. */
+const KEYS = 4096 << KEY_BITS;
+const codeSizeOf = (mode: number): 16 | 32 | 64 => (mode & MODE.long ? 64 : mode & MODE.code32 ? 32 : 16);
 
 interface Block {
   readonly header: number;
@@ -37,7 +45,7 @@ interface Block {
 }
 
 interface CodePage {
-  /** By (offset << 3 | mode). */
+  /** By (offset << 4 | mode). */
   readonly blocks: Map<number, Block>;
   /** Headers of dropped blocks by key, to be told of their successors. */
   readonly stale: Map<number, number>;
@@ -53,6 +61,7 @@ export class CodeCache implements CodeWatch {
   readonly #mmu: Mmu;
   readonly #decoder: Decoder;
   readonly #writer: RecordWriter;
+  #longWriter: RecordWriter | undefined;
   readonly #words: Int32Array;
   readonly #halves: Uint16Array;
   readonly #pages = new Map<number, CodePage>();
@@ -82,6 +91,16 @@ export class CodeCache implements CodeWatch {
     };
   }
 
+  /** Records of 64-bit code; set before any is looked for. */
+  set longWriter(writer: RecordWriter) {
+    this.#longWriter = writer;
+  }
+
+  #writerOf(mode: number): RecordWriter {
+    if (!(mode & MODE.long)) return this.#writer;
+    return this.#longWriter ?? unreachable('64-bit code before its interpreter');
+  }
+
   /**
    * Header of the block at `linear` = CS base + `eip`, decoded if need be. 0: a fault was set. -1: the code is not in
    * RAM or ROM; it can only be run alone.
@@ -93,7 +112,7 @@ export class CodeCache implements CodeWatch {
     if (!(entry & PAGE.backed)) return -1;
     const page = Math.floor(physical / PAGE_BYTES);
     const offset = physical % PAGE_BYTES;
-    const key = (offset << 3) | (this.#state.get(STATE.mode) & MODE_BITS);
+    const key = (offset << KEY_BITS) | modeKey(this.#state.get(STATE.mode));
     const block = this.#pages.get(page)?.blocks.get(key);
     if (block === undefined) return this.#decode(linear, page, offset, key);
     if (block.nextPage >= 0) {
@@ -117,7 +136,7 @@ export class CodeCache implements CodeWatch {
     const offset = words[(from + RECORD.disp) >> 2] + words[(record + RECORD.imm) >> 2];
     if (offset !== words[(to + RECORD.disp) >> 2]) return;
     // 16-bit code that wraps around at 64 KB stays in no page.
-    if (!(this.#state.get(STATE.mode) & MODE.code32) && (eip < PAGE_BYTES || eip > 0xffff - PAGE_BYTES)) return;
+    if (codeSizeOf(this.#state.get(STATE.mode)) === 16 && (eip < PAGE_BYTES || eip > 0xffff - PAGE_BYTES)) return;
     words[(record + RECORD.imm2) >> 2] = to;
   }
 
@@ -128,14 +147,14 @@ export class CodeCache implements CodeWatch {
     const available = this.#fetch(linear);
     const d = this.#decoded;
     const mode = this.#state.get(STATE.mode);
-    const result = this.#decoder.decode(this.#fetched, 0, available, (mode & MODE.code32) !== 0, d);
+    const result = this.#decoder.decode(this.#fetched, 0, available, codeSizeOf(mode), d);
     if (result === DECODE.needMore) {
       // The bytes end where the next page cannot be fetched: that is the fault.
       return this.#mmu.translateCode(linear + available) < 0 ? 0 : this.#raiseAlone(EXCEPTION.gp, 1);
     }
     if (result === DECODE.undefined) return this.#raiseAlone(EXCEPTION.ud, 0);
     if (result === DECODE.tooLong) return this.#raiseAlone(EXCEPTION.gp, 1);
-    const writer = this.#writer;
+    const writer = this.#writerOf(mode);
     writer.at = LINEAR.records;
     const header = writer.header();
     writer.instruction(d, 0, mode, true);
@@ -182,7 +201,7 @@ export class CodeCache implements CodeWatch {
   #fetch(linear: number): number {
     let count = 0;
     while (count < MAX_LENGTH) {
-      const at = (linear + count) | 0;
+      const at = this.#state.long ? linear + count : (linear + count) | 0;
       let physical: number;
       if (count === 0) physical = this.#mmu.translateCode(at);
       else physical = this.#quietly(at);
@@ -212,8 +231,8 @@ export class CodeCache implements CodeWatch {
     const host = (this.#physical.entry(page * PAGE_BYTES) & ~0xfff) >>> 0;
     const end = host + PAGE_BYTES;
     const mode = this.#state.get(STATE.mode);
-    const code32 = (mode & MODE.code32) !== 0;
-    const writer = this.#writer;
+    const codeSize = codeSizeOf(mode);
+    const writer = this.#writerOf(mode);
     const d = this.#decoded;
     writer.at = this.#next;
     const header = writer.header();
@@ -225,13 +244,13 @@ export class CodeCache implements CodeWatch {
     const branches = this.#branches;
     branches.length = 0;
     while (open) {
-      const result = this.#decoder.decode(bytes, at, end, code32, d);
+      const result = this.#decoder.decode(bytes, at, end, codeSize, d);
       const from = at - host - offset;
       if (result === DECODE.needMore) {
         if (count > 0) break;
         // The first instruction reaches into the next page.
         const available = this.#fetch(linear);
-        const whole = this.#decoder.decode(this.#fetched, 0, available, code32, d);
+        const whole = this.#decoder.decode(this.#fetched, 0, available, codeSize, d);
         if (whole === DECODE.needMore) return this.#mmu.translateCode(linear + available) < 0 ? 0 : -1;
         const next = this.#quietly(linear - offset + PAGE_BYTES);
         if (next < 0) return -1;
@@ -280,7 +299,7 @@ export class CodeCache implements CodeWatch {
       if (at >= end) break;
     }
     // Also after what ends a block: a system call may say that the next instruction follows.
-    writer.micro(MICRO.end, at - host - offset, 0, at - host - offset, 0, code32 ? -1 : 0xffff);
+    writer.micro(MICRO.end, at - host - offset, 0, at - host - offset, 0, codeSize === 16 ? 0xffff : -1);
     for (let i = 0; i < branches.length; i += 2) writer.setRemaining(branches[i], count - branches[i + 1]);
     writer.setCount(header, count);
     // In the header `mask` tells that the block may not be chained to.
@@ -305,7 +324,7 @@ export class CodeCache implements CodeWatch {
     if (block.nextPage >= 0) {
       const next = this.#page(block.nextPage);
       mark(next.bytes, 0, block.to - PAGE_BYTES);
-      next.incoming.add(pageNumber * 65536 + block.key);
+      next.incoming.add(pageNumber * KEYS + block.key);
     }
   }
 
@@ -342,16 +361,16 @@ export class CodeCache implements CodeWatch {
       if (block.from < to && from < block.to) running = this.#drop(number, page, block) || running;
     }
     for (const id of page.incoming) {
-      const before = this.#pages.get(Math.floor(id / 65536));
-      const block = before?.blocks.get(id % 65536);
+      const before = this.#pages.get(Math.floor(id / KEYS));
+      const block = before?.blocks.get(id % KEYS);
       if (before && block && block.nextPage === number && from < block.to - PAGE_BYTES) {
-        running = this.#drop(Math.floor(id / 65536), before, block) || running;
+        running = this.#drop(Math.floor(id / KEYS), before, block) || running;
       } else if (!block) page.incoming.delete(id);
     }
     page.bytes.fill(0);
     for (const block of page.blocks.values()) mark(page.bytes, block.from, Math.min(block.to, PAGE_BYTES));
     for (const id of page.incoming) {
-      const block = this.#pages.get(Math.floor(id / 65536))?.blocks.get(id % 65536);
+      const block = this.#pages.get(Math.floor(id / KEYS))?.blocks.get(id % KEYS);
       if (block && block.nextPage === number) mark(page.bytes, 0, block.to - PAGE_BYTES);
     }
     // An empty page stays known for its `stale` headers.
@@ -365,7 +384,7 @@ export class CodeCache implements CodeWatch {
     page.stale.set(block.key, block.header);
     const first = (block.header + RECORD.bytes) >> 1;
     this.#halves[first] = MICRO.stale;
-    this.#pages.get(block.nextPage)?.incoming.delete(number * 65536 + block.key);
+    this.#pages.get(block.nextPage)?.incoming.delete(number * KEYS + block.key);
     return this.#state.get(STATE.block) === block.header;
   }
 }

@@ -6,7 +6,7 @@ import type { Row } from '../isa/row.ts';
 import { GPR, MODE, RECORD, SEG, STATE } from '../state/layout.ts';
 import { type CaseTable, CHECK, FORM, MICRO } from './cases.ts';
 import type { MemoryUse } from './tier0-ops.ts';
-import { registerSlots } from './tier0-ops.ts';
+import { ADDRESS_CUT, ADDRESS_STACK, registerSlots } from './tier0-ops.ts';
 
 /** What is needed to fill records of a row, worked out once. */
 interface Shape {
@@ -14,6 +14,8 @@ interface Shape {
   /** Slot kind of ModRM.reg / opcode register, and of ModRM.rm. */
   readonly reg: 'general' | 'byte' | 'word' | 'xmm' | 'mmx' | 'none';
   readonly rm: 'general' | 'byte' | 'word' | 'xmm' | 'mmx' | 'none';
+  /** A 64-bit immediate is possible. */
+  readonly full: boolean;
   readonly memory: OperandSpec | undefined;
   readonly relative: boolean;
   readonly source: OperandSpec | undefined;
@@ -32,8 +34,9 @@ const shapeOf = (row: Row): Shape => {
   const find = (...kinds: string[]): OperandSpec | undefined => operands.find((o) => kinds.includes(o.kind));
   return {
     operands,
-    reg: slotKind(find('G', 'Z', 'V', 'P')),
+    reg: slotKind(find('G', 'Z', 'V', 'P', 'C', 'D')),
     rm: slotKind(find('E', 'R', 'W', 'U', 'Q', 'N')),
+    full: operands.some((o) => o.kind === 'I' && o.type === 'v'),
     memory: find('E', 'M', 'W', 'Q', 'O'),
     relative: find('J') !== undefined,
     source: find('X'),
@@ -42,6 +45,8 @@ const shapeOf = (row: Row): Shape => {
 };
 
 const UNLIMITED_REPEATS = 4096;
+/** RIP-relative displacements above this may overflow a record's when the way from the block's start is added. */
+const FARTHEST = 0x7fff_0000;
 
 export class RecordWriter {
   readonly #view: DataView;
@@ -96,26 +101,55 @@ export class RecordWriter {
   instruction(d: Decoded, offset: number, mode: number, single: boolean): void {
     const row = d.row ?? unreachable('an undefined instruction has no record');
     const shape = this.#shapes[d.rowIndex];
-    const flat = (mode & MODE.flat) !== 0;
-    const stack32 = (mode & MODE.stack32) !== 0;
+    const long = (mode & MODE.long) !== 0;
+    const flat = long || (mode & MODE.flat) !== 0;
+    const widest = long ? 64 : 32;
+    const stackSize = long ? 64 : mode & MODE.stack32 ? 32 : 16;
     const plainSegment = flat && d.segment < SEG.fs;
-    const base = d.memory && plainSegment && d.index < 0 && d.address32;
+    const far = d.ripRelative && d.disp > FARTHEST;
+    const base = d.memory && plainSegment && d.index < 0 && d.addressSize === widest && !far;
     const form = shape.memory && d.memory ? (base ? FORM.base : FORM.full) : FORM.register;
-    const op = this.#cases.find(d.rowIndex, row, d.size, form, stack32, d.address32, d.rep);
+    const op = this.#cases.find(d.rowIndex, row, d.size, form, stackSize, d.addressSize, d.rep);
     if (op === 0) unreachable(`no case for ${row.opcode} ${row.mnemonic} ${d.size} form ${form}`);
-    const checked = this.#checks(d, row, shape, op, offset, mode);
+    const checked = !long && this.#checks(d, row, shape, op, offset, mode);
 
     this.#clear(op, offset, d.length);
     const view = this.#view;
     const at = this.at;
-    view.setUint16(at + RECORD.reg, this.#slot(shape.reg, d.reg), true);
-    view.setUint16(at + RECORD.rm, this.#slot(shape.rm, d.rm), true);
-    view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, d.segment), true);
-    if (d.memory) this.#address(at, d, d.disp + this.#popBias(row, d));
+    view.setUint16(at + RECORD.reg, this.#slot(shape.reg, d.reg, d.rex), true);
+    view.setUint16(at + RECORD.rm, this.#slot(shape.rm, d.rm, d.rex), true);
+    // In 64-bit code only FS and GS have a base.
+    const segment = long && d.segment < SEG.fs ? this.#zero : registerSlots.segment(this.#stateAt, d.segment);
+    view.setUint16(at + RECORD.segment, segment, true);
+    if (d.memory && long) this.#longAddress(at, d, offset, this.#popBias(row, d), form === FORM.full);
+    else if (d.memory) this.#address(at, d, d.disp + this.#popBias(row, d));
+    if (d.memory && shape.memory?.kind === 'O' && long) {
+      view.setInt32(at + RECORD.imm, d.addressSize === 64 ? d.dispHigh : 0, true);
+      this.at += RECORD.bytes;
+      return;
+    }
     view.setInt32(at + RECORD.imm, shape.relative ? offset + d.length + d.imm : d.imm, true);
     if (row.options.rep) view.setInt32(at + RECORD.imm2, single || checked ? 1 : UNLIMITED_REPEATS, true);
-    else if (!shape.relative) view.setInt32(at + RECORD.imm2, d.imm2, true);
+    else if (!shape.relative) view.setInt32(at + RECORD.imm2, shape.full ? d.immHigh : d.imm2, true);
     this.at += RECORD.bytes;
+  }
+
+  /** Base, index and displacement in 64-bit code. RIP-relative ones count from the block's first byte. */
+  #longAddress(at: number, d: Decoded, offset: number, bias: number, full: boolean): void {
+    const view = this.#view;
+    let disp = d.disp + bias;
+    if (d.ripRelative) {
+      disp += offset + d.length;
+      view.setUint16(at + RECORD.base, this.#stateAt + STATE.blockEip, true);
+      if (full && d.disp > FARTHEST) {
+        view.setUint16(at + RECORD.index, this.#stateAt + STATE.two31, true);
+        disp -= 0x8000_0000;
+      }
+    } else if (d.base >= 0) view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, d.base), true);
+    if (d.index >= 0) view.setUint16(at + RECORD.index, registerSlots.general(this.#stateAt, d.index), true);
+    const cut = d.addressSize === 32 ? ADDRESS_CUT : 0;
+    view.setUint8(at + RECORD.shift, d.scale | cut | (d.segment === SEG.ss ? ADDRESS_STACK : 0));
+    view.setInt32(at + RECORD.disp, disp, true);
   }
 
   /** Instructions left after a conditional branch, which it gives back when taken. */
@@ -173,7 +207,7 @@ export class RecordWriter {
     this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, segment), true);
     const repeated = d.rep === 'none' ? 0 : CHECK.ifCount;
     this.#view.setInt32(at + RECORD.imm, operandBytes(o, d.size) | (write ? CHECK.write : 0) | repeated, true);
-    this.#view.setInt32(at + RECORD.mask, d.address32 ? -1 : 0xffff, true);
+    this.#view.setInt32(at + RECORD.mask, d.addressSize === 16 ? 0xffff : -1, true);
     this.at += RECORD.bytes;
     return true;
   }
@@ -184,17 +218,17 @@ export class RecordWriter {
     if (d.index >= 0) view.setUint16(at + RECORD.index, registerSlots.general(this.#stateAt, d.index), true);
     view.setUint8(at + RECORD.shift, d.scale);
     view.setInt32(at + RECORD.disp, disp, true);
-    view.setInt32(at + RECORD.mask, d.address32 ? -1 : 0xffff, true);
+    view.setInt32(at + RECORD.mask, d.addressSize === 16 ? 0xffff : -1, true);
   }
 
-  #slot(kind: Shape['reg'], n: number): number {
+  #slot(kind: Shape['reg'], n: number, rex: boolean): number {
     switch (kind) {
       case 'byte':
-        return registerSlots.byte(this.#stateAt, n);
+        return registerSlots.byte(this.#stateAt, n, rex);
       case 'xmm':
         return registerSlots.xmm(this.#stateAt, n);
       case 'mmx':
-        return registerSlots.mmx(this.#stateAt, n);
+        return registerSlots.mmx(this.#stateAt, n & 7);
       default:
         return registerSlots.general(this.#stateAt, n);
     }
@@ -240,8 +274,10 @@ export function operandBytes(o: OperandSpec, size: number): number {
       return 10;
     case 'p':
       return size / 8 + 2;
+    case 'yy':
+      return size === 64 ? 16 : 8;
     case 's':
-      return 6;
+      return size === 64 ? 10 : 6;
     case 'a':
       return size / 4;
     case 'v':

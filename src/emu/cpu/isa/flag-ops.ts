@@ -1,64 +1,116 @@
 /** Arithmetic flags in semantics: see state/flags.ts for what the two lazy words mean. */
 import { AUX, EFLAGS } from '../state/flags.ts';
-import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32 } from '../wasm/expr.ts';
-import type { Ops, Width32 } from './ops.ts';
+import { type I32, type I64, type IntType, i32, i64, k32, type Val, type Word, word } from '../wasm/expr.ts';
+import type { FlagSource, Ops, Width } from './ops.ts';
 
-/** Sign-extends the low `bits` of a value. */
-export const signExtend = (bits: Width32, v: I32): I32 =>
-  bits === 32 ? v : bits === 16 ? i32.extend16S(v) : i32.extend8S(v);
+/** The type of a value of that many bits. */
+export const typeOf = (bits: Width): IntType => (bits === 64 ? 'i64' : 'i32');
 
-export const zeroExtend = (bits: Width32, v: I32): I32 =>
-  bits === 32 ? v : i32.and(v, k32(bits === 16 ? 0xffff : 0xff));
+/** Sign-extends the low `bits` of a value to its type. */
+export const signExtend = <T extends IntType>(bits: Width, v: Val<T>): Val<T> => {
+  if (v.type === 'i64') {
+    const wide = v as I64;
+    const extended =
+      bits === 64 ? wide : bits === 32 ? i64.extend32S(wide) : bits === 16 ? i64.extend16S(wide) : i64.extend8S(wide);
+    return extended as Val<T>;
+  }
+  return (bits >= 32 ? v : bits === 16 ? i32.extend16S(v as I32) : i32.extend8S(v as I32)) as Val<T>;
+};
 
-/** Sets the flags from a result (any extension) and its carry vector (bit n: carry or borrow out of bit n). */
-export function setCarryFlags(e: Ops, bits: Width32, result: I32, carries: I32): void {
-  const c = e.f.let(carries);
-  e.set(STATE.flagResult, signExtend(bits, result));
-  e.set(
-    STATE.flagAux,
-    bits === 32
-      ? i32.and(c, k32(AUX.cf | AUX.partialOverflow | AUX.af))
-      : i32.or(i32.and(i32.shl(c, k32(32 - bits)), k32(AUX.cf | AUX.partialOverflow)), i32.and(c, k32(AUX.af))),
-  );
-}
+/** Of a value of its width's type. */
+export const zeroExtend = <T extends IntType>(bits: Width, v: Val<T>): Val<T> =>
+  bits >= 32 ? v : word.and(v, bits === 16 ? 0xffff : 0xff);
 
-/** CF = OF = AF = 0. */
-export function setLogicFlags(e: Ops, bits: Width32, result: I32): void {
-  e.set(STATE.flagResult, signExtend(bits, result));
-  e.set(STATE.flagAux, k32(0));
-}
+/** CF, CF xor OF and AF in their places of `flagAux`, from a carry vector (bit n: carry or borrow out of bit n). */
+const auxOfCarries = (bits: Width, carries: Word): I32 => {
+  const top = AUX.cf | AUX.partialOverflow;
+  if (carries.type === 'i64') {
+    const wide = carries as I64;
+    return i32.or(i32.and(i32.wrap(i64.shrU(wide, i64High)), k32(top)), i32.and(i32.wrap(wide), k32(AUX.af)));
+  }
+  const c = carries as I32;
+  return bits === 32
+    ? i32.and(c, k32(top | AUX.af))
+    : i32.or(i32.and(i32.shl(c, k32(32 - bits)), k32(top)), i32.and(c, k32(AUX.af)));
+};
+const i64High = word.constant('i64', 32) as I64;
 
 /** Carries of a + b (+ carry in) = r. */
-export const addCarries = (a: I32, b: I32, r: I32): I32 =>
-  i32.or(i32.and(a, b), i32.and(i32.or(a, b), i32.xor(r, k32(-1))));
+const addCarries = (a: Word, b: Word, r: Word): Word => word.or(word.and(a, b), word.and(word.or(a, b), word.not(r)));
 
 /** Borrows of a - b (- borrow in) = r. */
-export const subBorrows = (a: I32, b: I32, r: I32): I32 =>
-  i32.or(i32.and(i32.xor(a, k32(-1)), b), i32.and(i32.xor(i32.xor(a, b), k32(-1)), r));
+const subBorrows = (a: Word, b: Word, r: Word): Word =>
+  word.or(word.and(word.not(a), b), word.and(word.not(word.xor(a, b)), r));
+
+/**
+ * INC and DEC leave CF: bit 31 stays, bit 30 (CF xor OF) follows OF, bit 3 is AF.
+ * Adding 1 overflows where the sign appears, subtracting 1 where it vanishes.
+ */
+function stepAux(e: Ops, up: boolean, bits: Width, a: Word, r: Word): I32 {
+  const appeared = word.and(word.not(a), r);
+  const vanished = word.and(a, word.not(r));
+  const overflow = up ? appeared : vanished;
+  const auxiliary = up ? vanished : appeared;
+  const overflowWord =
+    bits === 64
+      ? i32.wrap(i64.shrU(overflow as I64, i64High))
+      : bits === 32
+        ? (overflow as I32)
+        : i32.shl(overflow as I32, k32(32 - bits));
+  const before = e.f.let(e.flagAux());
+  const partial = i32.and(i32.shrU(i32.xor(before, overflowWord), k32(1)), k32(AUX.partialOverflow));
+  const kept = i32.or(i32.and(before, k32(AUX.cf)), partial);
+  return i32.or(kept, i32.and(word.low(auxiliary), k32(AUX.af)));
+}
+
+/** The two lazy words that a source means; `result` of the type of its operands, not evaluated. */
+export function wordsOf(e: Ops, s: FlagSource): { result: Word | undefined; aux: I32 | undefined } {
+  switch (s.kind) {
+    case 'words':
+      return { result: s.result, aux: s.aux };
+    case 'logic':
+      return { result: signExtend(s.bits, s.result), aux: k32(0) };
+    case 'add':
+      return {
+        result: signExtend(s.bits, s.result),
+        aux: auxOfCarries(s.bits, e.f.let(addCarries(s.a, s.b, s.result))),
+      };
+    case 'sub':
+      return {
+        result: signExtend(s.bits, s.result),
+        aux: auxOfCarries(s.bits, e.f.let(subBorrows(s.a, s.b, s.result))),
+      };
+    default:
+      return {
+        result: signExtend(s.bits, s.result),
+        aux: e.f.let(stepAux(e, s.kind === 'inc', s.bits, s.a, s.result)),
+      };
+  }
+}
 
 /** 0 or 1. */
-export const carryFlag = (e: Ops): I32 => i32.shrU(e.get(STATE.flagAux), k32(31));
+export const carryFlag = (e: Ops): I32 => i32.shrU(e.flagAux(), k32(31));
 /** 0 or 1. */
-export const zeroFlag = (e: Ops): I32 => i32.eqz(e.get(STATE.flagResult));
+export const zeroFlag = (e: Ops): I32 => word.eqz(e.flagResult());
 /** 0 or 1. */
 export const overflowFlag = (e: Ops): I32 => {
-  const aux = e.f.let(e.get(STATE.flagAux));
+  const aux = e.f.let(e.flagAux());
   return i32.shrU(i32.xor(aux, i32.shl(aux, k32(1))), k32(31));
 };
 /** Bit 31. */
-const signWord = (e: Ops): I32 => i32.xor(e.get(STATE.flagResult), i32.shl(e.get(STATE.flagAux), k32(31)));
+const signWord = (e: Ops): I32 => {
+  const result = e.flagResult();
+  const high = result.type === 'i64' ? i32.wrap(i64.shrU(result as I64, i64High)) : (result as I32);
+  return i32.xor(high, i32.shl(e.flagAux(), k32(31)));
+};
 export const signFlag = (e: Ops): I32 => i32.shrU(signWord(e), k32(31));
 export const parityFlag = (e: Ops): I32 => {
-  const byte = i32.and(
-    i32.xor(e.get(STATE.flagResult), i32.shrU(e.get(STATE.flagAux), k32(AUX.parityShift))),
-    k32(0xff),
-  );
+  const byte = i32.and(i32.xor(word.low(e.flagResult()), i32.shrU(e.flagAux(), k32(AUX.parityShift))), k32(0xff));
   return i32.xor(i32.and(i32.popcnt(byte), k32(1)), k32(1));
 };
 
-/** Condition codes 0..15 as Jcc, SETcc and CMOVcc encode them (SDM Vol. 1, appendix B): 0 or non-zero. */
-export function condition(e: Ops, code: number): I32 {
+/** `Ops.condition` made from the lazy words. */
+export function conditionOfWords(e: Ops, code: number): I32 {
   const test = ((): I32 => {
     switch (code >> 1) {
       case 0:
@@ -74,7 +126,7 @@ export function condition(e: Ops, code: number): I32 {
       case 5:
         return parityFlag(e);
       default: {
-        const aux = e.f.let(e.get(STATE.flagAux));
+        const aux = e.f.let(e.flagAux());
         const overflow = i32.xor(aux, i32.shl(aux, k32(1)));
         const less = i32.shrU(i32.xor(signWord(e), overflow), k32(31));
         return code >> 1 === 6 ? less : i32.or(less, zeroFlag(e));
@@ -87,7 +139,7 @@ export function condition(e: Ops, code: number): I32 {
 /** The six arithmetic flags as EFLAGS bits. */
 export const arithmeticBits = (e: Ops): I32 => {
   const bit = (v: I32, mask: number): I32 => i32.mul(v, k32(mask));
-  const auxiliary = i32.shl(i32.and(e.get(STATE.flagAux), k32(AUX.af)), k32(1));
+  const auxiliary = i32.shl(i32.and(e.flagAux(), k32(AUX.af)), k32(1));
   return e.f.let(
     [
       bit(parityFlag(e), EFLAGS.pf),
@@ -103,28 +155,24 @@ export const arithmeticBits = (e: Ops): I32 => {
 export function setArithmeticBits(e: Ops, eflags: I32): void {
   const v = e.f.let(eflags);
   const bit = (mask: number): I32 => i32.ne(i32.and(v, k32(mask)), k32(0));
-  e.set(STATE.flagResult, i32.eqz(bit(EFLAGS.zf)));
-  e.set(
-    STATE.flagAux,
-    [
+  e.setFlags({
+    kind: 'words',
+    result: i32.eqz(bit(EFLAGS.zf)),
+    aux: [
       i32.shl(i32.xor(bit(EFLAGS.cf), bit(EFLAGS.of)), k32(30)),
       i32.shl(bit(EFLAGS.af), k32(3)),
       i32.shl(i32.xor(bit(EFLAGS.zf), bit(EFLAGS.pf)), k32(AUX.parityShift)),
       bit(EFLAGS.sf),
     ].reduce((a, b) => i32.or(a, b), i32.shl(v, k32(31))),
-  );
+  });
 }
 
 /** Sets CF (and OF when given) and leaves the other flags as they are. Arguments are 0 or 1. */
 export function setCarry(e: Ops, carry: I32, overflow?: I32): void {
-  const aux = e.f.let(e.get(STATE.flagAux));
+  const aux = e.f.let(e.flagAux());
   const c = e.f.let(carry);
   const o = overflow ?? i32.and(i32.shrU(i32.xor(aux, i32.shl(aux, k32(1))), k32(31)), k32(1));
-  e.set(
-    STATE.flagAux,
-    i32.or(
-      i32.and(aux, k32(~(AUX.cf | AUX.partialOverflow))),
-      i32.or(i32.shl(c, k32(31)), i32.shl(i32.xor(c, o), k32(30))),
-    ),
-  );
+  const others = i32.and(aux, k32(~(AUX.cf | AUX.partialOverflow)));
+  const both = i32.or(i32.shl(c, k32(31)), i32.shl(i32.xor(c, o), k32(30)));
+  e.setFlags({ kind: 'words', aux: i32.or(others, both) });
 }

@@ -3,22 +3,21 @@
  *
  * Not modelled: segment limits for bit offsets that leave the operand (the operand's own place is what is checked).
  */
-import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32, select } from '../wasm/expr.ts';
-import { setCarry } from './flag-ops.ts';
+import { type I32, i64, k32, select, type Word, word } from '../wasm/expr.ts';
+import { setCarry, typeOf } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
 import { type Row, type RowOptions, row } from './row.ts';
 
-type Change = ((old: I32, mask: I32) => I32) | undefined;
+type Change = ((old: Word, mask: Word) => Word) | undefined;
 
-const bitOf = (value: I32, n: I32): I32 => i32.and(i32.shrU(value, n), k32(1));
-const maskOf = (n: I32): I32 => i32.shl(k32(1), n);
+const bitOf = (value: Word, n: Word): I32 => word.low(word.and(word.shrU(value, n), 1));
+const maskOf = (n: Word): Word => word.shl(word.constant(n.type, 1), n);
 
 /** Register destination, or an immediate bit number: the number is taken modulo the operand size. */
 function testWithin(e: Ops, change: Change): void {
-  const n = e.f.let(i32.and(e.read(1), k32(e.size - 1)));
+  const n = e.f.let(word.and(word.toU(typeOf(e.size), e.readWord(1)), e.size - 1));
   if (!change) {
-    setCarry(e, bitOf(e.read(0), n));
+    setCarry(e, bitOf(e.readWord(0), n));
     return;
   }
   e.modify(0, (old) => {
@@ -31,17 +30,23 @@ function testWithin(e: Ops, change: Change): void {
 /** Memory destination and a register: a signed bit number that counts from the operand on, in either direction. */
 function testBeyond(e: Ops, change: Change): void {
   const { f, size } = e;
-  const bytes = size === 32 ? 4 : 2;
+  const bytes = size / 8;
   const number = f.let(e.readSigned(1));
-  const offset = i32.add(e.offsetOf(0), i32.mul(i32.shrS(number, k32(size === 32 ? 5 : 4)), k32(bytes)));
-  const cut = e.address32 ? offset : i32.and(offset, k32(0xffff));
-  const at = f.let(i32.add(e.segmentBase(), cut));
-  const n = f.let(i32.and(number, k32(size - 1)));
+  const operands = word.shrS(number, size === 64 ? 6 : size === 32 ? 5 : 4);
+  const offset = word.add(e.offsetOf(0), word.mul(e.long ? word.toS('i64', operands) : operands, bytes));
+  const at = f.let(word.add(e.segmentBase(), cutAddress(e, offset)));
+  const n = f.let(word.and(number, size - 1));
   if (change) e.probe(at, k32(bytes));
-  const value = f.let(e.load(size, at));
+  const value = f.let(e.loadWord(size, at));
   if (change) e.store(size, at, change(value, maskOf(n)));
   setCarry(e, bitOf(value, n));
 }
+
+/** An offset cut to the address size. */
+const cutAddress = (e: Ops, offset: Word): Word => {
+  if (e.addressSize === 16) return word.and(offset, 0xffff);
+  return e.long && e.addressSize === 32 ? i64.extendU(word.low(offset)) : offset;
+};
 
 const byRegister =
   (change: Change) =>
@@ -52,12 +57,7 @@ const byImmediate =
   (e: Ops): void =>
     testWithin(e, change);
 
-const bitRows = (
-  name: string,
-  opcode: string,
-  group: number,
-  change?: (old: I32, mask: I32) => I32,
-): readonly Row[] => {
+const bitRows = (name: string, opcode: string, group: number, change?: Change): readonly Row[] => {
   const options: RowOptions = change ? { lock: true } : { access: 'read' };
   return [
     row(`0F ${opcode}`, name, 'Ev,Gv', byRegister(change), { ...options, address: true }),
@@ -73,26 +73,26 @@ const NOT_ZERO = 0x100;
  * PF is the parity of the result, the rest is clear, as measured.
  */
 const scan =
-  (find: (source: I32) => I32) =>
+  (find: (source: Word) => Word) =>
   (e: Ops): void => {
-    const source = e.f.let(e.read(1));
+    const source = e.f.let(e.readWord(1));
     const result = e.f.let(find(source));
-    e.f.if(source, () => e.write(0, result));
-    e.set(STATE.flagResult, select(source, i32.or(result, k32(NOT_ZERO)), k32(0)));
-    e.set(STATE.flagAux, k32(0));
+    const found = e.f.let(word.nonzero(source));
+    e.f.if(found, () => e.write(0, result));
+    e.setFlags({ kind: 'words', result: select(found, word.low(word.or(result, NOT_ZERO)), k32(0)), aux: k32(0) });
   };
 
 export const integerBitsRows: readonly Row[] = [
   ...bitRows('bt', 'A3', 4),
-  ...bitRows('bts', 'AB', 5, i32.or),
-  ...bitRows('btr', 'B3', 6, (old, mask) => i32.and(old, i32.xor(mask, k32(-1)))),
-  ...bitRows('btc', 'BB', 7, i32.xor),
-  row('0F BC', 'bsf', 'Gv,Ev', scan(i32.ctz), { access: 'read' }),
+  ...bitRows('bts', 'AB', 5, word.or),
+  ...bitRows('btr', 'B3', 6, (old, mask) => word.and(old, word.not(mask))),
+  ...bitRows('btc', 'BB', 7, word.xor),
+  row('0F BC', 'bsf', 'Gv,Ev', scan(word.ctz), { access: 'read' }),
   row(
     '0F BD',
     'bsr',
     'Gv,Ev',
-    scan((v) => i32.sub(k32(31), i32.clz(v))),
+    scan((v) => word.sub(word.constant(v.type, v.type === 'i64' ? 63 : 31), word.clz(v))),
     { access: 'read' },
   ),
 ];

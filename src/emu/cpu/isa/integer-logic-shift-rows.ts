@@ -1,45 +1,47 @@
 /**
  * Shifts and rotates. Source: SDM Vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD.
  *
- * Counts are taken modulo 32; 0 leaves all flags. Where the manual leaves OF undefined (counts above 1) it comes from the
+ * Counts are taken modulo 32 (64 with 64-bit operands); 0 leaves all flags. Where the manual leaves OF undefined (counts above 1) it comes from the
  * same formula as for 1, as processors do; AF is cleared. Not modelled: processors that set AF instead.
  */
 import { AUX } from '../state/flags.ts';
-import { STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64 } from '../wasm/expr.ts';
-import { carryFlag, setCarry, signExtend } from './flag-ops.ts';
-import type { Ops, Width32 } from './ops.ts';
+import { type I32, type I64, i32, i64, k32, k64, select, type Word, word } from '../wasm/expr.ts';
+import { carryFlag, setCarry, signExtend, typeOf } from './flag-ops.ts';
+import type { Ops, Width } from './ops.ts';
 import { type Row, type RowOptions, row } from './row.ts';
 
-/** One of the group D0: the result and what sets the flags when the count is not 0. Arguments are evaluated. */
-type Shift = (e: Ops, a: I32, count: I32) => { result: I32; flags: () => void };
+/** One of the group D0: the result and what sets the flags when the count (of the operand's type) is not 0. Arguments are evaluated. */
+type Shift = (e: Ops, a: Word, count: Word) => { result: Word; flags: () => void };
 
 const CARRY_AND_PARTIAL = AUX.cf | AUX.partialOverflow;
-const less1 = (count: I32): I32 => i32.sub(count, k32(1));
-const bit = (v: I32, n: number): I32 => i32.and(n === 0 ? v : i32.shrU(v, k32(n)), k32(1));
-const leftBy = (v: I32, n: number): I32 => (n === 0 ? v : i32.shl(v, k32(n)));
-const low = (bits: Width32, v: I32): I32 => (bits === 32 ? v : i32.and(v, k32(2 ** bits - 1)));
+const less1 = (count: Word): Word => word.sub(count, 1);
+const bit = (v: Word, n: number): I32 => word.low(word.and(n === 0 ? v : word.shrU(v, n), 1));
+const low = (bits: Width, v: Word): Word => (bits >= 32 ? v : word.and(v, 2 ** bits - 1));
+/** The bits from `n` on, moved to the top of 32 bits: `n` = 62 puts bits 63 and 62 to 31 and 30. */
+const toTop = (e: Ops, v: Word): I32 =>
+  e.size === 64 ? i32.wrap(i64.shrU(v as I64, k64(32))) : i32.shl(v as I32, k32(32 - e.size));
 
-function setShiftFlags(e: Ops, result: I32, aux: I32): void {
-  e.set(STATE.flagAux, aux);
-  e.set(STATE.flagResult, signExtend(e.size, result));
-}
+const setShiftFlags = (e: Ops, result: Word, aux: I32): void =>
+  e.setFlags({ kind: 'words', result: signExtend(e.size, result), aux });
 
 /** CF is the bit above the result, CF xor OF the result's sign: two neighbours that are moved to bits 31 and 30. */
 const shl: Shift = (e, a, count) => {
-  const result = e.f.let(i32.shl(a, count));
-  const pair = (): I32 => (e.size === 32 ? i32.shl(a, less1(count)) : i32.shl(result, k32(31 - e.size)));
+  const result = e.f.let(word.shl(a, count));
+  const pair = (): I32 => {
+    if (e.size === 64) return toTop(e, word.shl(a, less1(count)));
+    return e.size === 32 ? i32.shl(a as I32, less1(count) as I32) : i32.shl(result as I32, k32(31 - e.size));
+  };
   return { result, flags: () => setShiftFlags(e, result, i32.and(pair(), k32(CARRY_AND_PARTIAL))) };
 };
 
 /** OF is the xor of the result's two upper bits, of which the first is 0: the sign of `a` for count 1. */
 const shr: Shift = (e, a, count) => {
-  const result = e.f.let(i32.shrU(a, count));
+  const result = e.f.let(word.shrU(a, count));
   return {
     result,
     flags: () => {
-      const carry = e.f.let(i32.shrU(a, less1(count)));
-      const partial = i32.xor(i32.shl(carry, k32(30)), leftBy(result, 32 - e.size));
+      const carry = e.f.let(word.low(word.shrU(a, less1(count))));
+      const partial = i32.xor(i32.shl(carry, k32(30)), toTop(e, result));
       const aux = i32.or(i32.shl(carry, k32(31)), i32.and(partial, k32(AUX.partialOverflow)));
       setShiftFlags(e, result, aux);
     },
@@ -49,48 +51,67 @@ const shr: Shift = (e, a, count) => {
 /** OF = 0. */
 const sar: Shift = (e, a, count) => {
   const signed = e.f.let(signExtend(e.size, a));
-  const result = e.f.let(i32.shrS(signed, count));
+  const result = e.f.let(word.shrS(signed, count));
   return {
     result,
     flags: () => {
-      const carry = i32.and(i32.shrS(signed, less1(count)), k32(1));
+      const carry = bit(word.shrS(signed, less1(count)), 0);
       setShiftFlags(e, result, i32.and(i32.sub(k32(0), carry), k32(CARRY_AND_PARTIAL)));
     },
   };
 };
 
 /** The operand repeated to 32 bits, so that a 32-bit rotation does. */
-const repeated = (e: Ops, a: I32): I32 =>
-  e.size === 32 ? a : i32.mul(low(e.size, a), k32(e.size === 16 ? 0x0001_0001 : 0x0101_0101));
+const repeated = (e: Ops, a: Word): Word =>
+  e.size >= 32 ? a : word.mul(low(e.size, a), e.size === 16 ? 0x0001_0001 : 0x0101_0101);
 
 const rol: Shift = (e, a, count) => {
-  const result = e.f.let(i32.rotl(repeated(e, a), count));
+  const result = e.f.let(word.rotl(repeated(e, a), count));
   const carry = bit(result, 0);
   return { result, flags: () => setCarry(e, carry, i32.xor(carry, bit(result, e.size - 1))) };
 };
 const ror: Shift = (e, a, count) => {
-  const result = e.f.let(i32.rotr(repeated(e, a), count));
+  const result = e.f.let(word.rotr(repeated(e, a), count));
   const sign = bit(result, e.size - 1);
   return { result, flags: () => setCarry(e, sign, i32.xor(sign, bit(result, e.size - 2))) };
 };
 
+/** Rotates CF and 64 bits: the count (0..63) is no number of bits to shift 65 by, so 0 is left to the caller's condition. */
+function rotateCarry64(e: Ops, a: I64, count: I64, left: boolean): { result: Word; carry: I32 } {
+  const { f } = e;
+  const carry = f.let(i64.extendU(carryFlag(e)));
+  const back = f.let(i64.sub(k64(63), less1(count) as I64));
+  // The part that wraps around is shifted by 65 - count, in two steps since that may be 64.
+  const one = k64(1);
+  const main = left ? i64.shl(a, count) : i64.shrU(a, count);
+  const around = left ? i64.shrU(i64.shrU(a, one), back) : i64.shl(i64.shl(a, one), back);
+  const carried = left ? i64.shl(carry, less1(count) as I64) : i64.shl(carry, back);
+  const rotated = i64.or(i64.or(main, around), carried);
+  const out = left ? i64.shrU(a, back) : i64.shrU(a, less1(count) as I64);
+  const kept = f.let(i64.eqz(count));
+  return { result: f.let(select(kept, a, rotated)), carry: f.let(bit(out, 0)) };
+}
+
 /** Rotates CF and the operand, `size + 1` bits, to the left or right: returns operand and carry. */
-function rotateCarry(e: Ops, a: I32, count: I32, left: boolean): { result: I32; carry: I32 } {
+function rotateCarry(e: Ops, a: Word, count: Word, left: boolean): { result: Word; carry: I32 } {
   const { f, size } = e;
+  if (size === 64) return rotateCarry64(e, a as I64, count as I64, left);
   if (size === 32) {
-    const whole = f.let(i64.or(i64.extendU(a), i64.shl(i64.extendU(carryFlag(e)), k64(32))));
-    const by = f.let(i64.extendU(count));
+    const whole = f.let(i64.or(i64.extendU(a as I32), i64.shl(i64.extendU(carryFlag(e)), k64(32))));
+    const by = f.let(i64.extendU(count as I32));
     const other = i64.sub(k64(33), by);
     const rotated = f.let(
       left ? i64.or(i64.shl(whole, by), i64.shrU(whole, other)) : i64.or(i64.shrU(whole, by), i64.shl(whole, other)),
     );
-    return { result: i32.wrap(rotated), carry: i32.and(i32.wrap(i64.shrU(rotated, k64(32))), k32(1)) };
+    return { result: i32.wrap(rotated), carry: bit(i64.shrU(rotated, k64(32)), 0) };
   }
-  const whole = f.let(i32.or(low(size, a), i32.shl(carryFlag(e), k32(size))));
-  const by = f.let(i32.remU(count, k32(size + 1)));
-  const other = i32.sub(k32(size + 1), by);
+  const whole = f.let(word.or(low(size, a), i32.shl(carryFlag(e), k32(size))));
+  const by = f.let(word.remU(count, size + 1));
+  const other = word.sub(word.constant('i32', size + 1), by);
   const rotated = f.let(
-    left ? i32.or(i32.shl(whole, by), i32.shrU(whole, other)) : i32.or(i32.shrU(whole, by), i32.shl(whole, other)),
+    left
+      ? word.or(word.shl(whole, by), word.shrU(whole, other))
+      : word.or(word.shrU(whole, by), word.shl(whole, other)),
   );
   return { result: low(size, rotated), carry: bit(rotated, size) };
 }
@@ -103,21 +124,25 @@ const rcr: Shift = (e, a, count) => {
   return { result, flags: () => setCarry(e, carry, i32.xor(bit(result, e.size - 1), bit(result, e.size - 2))) };
 };
 
+/** A count operand, cut as the operand size asks, of the operand's type. */
+const countOf = (e: Ops, n: number): Word =>
+  e.f.let(word.toU(typeOf(e.size), i32.and(e.read(n), k32(e.size === 64 ? 63 : 31))));
+
 const by1 =
   (shift: Shift) =>
   (e: Ops): void =>
     e.modify(0, (old) => {
-      const { result, flags } = shift(e, e.f.let(old), k32(1));
+      const { result, flags } = shift(e, e.f.let(old), word.constant(typeOf(e.size), 1));
       flags();
       return result;
     });
 const byCount =
   (shift: Shift) =>
   (e: Ops): void => {
-    const count = e.f.let(i32.and(e.read(1), k32(31)));
+    const count = countOf(e, 1);
     e.modify(0, (old) => {
       const { result, flags } = shift(e, e.f.let(old), count);
-      e.f.if(count, flags);
+      e.f.if(word.nonzero(count), flags);
       return result;
     });
   };
@@ -153,13 +178,12 @@ const shiftRows: readonly Row[] = SHIFTS.flatMap(([name, shift, hot], n) => {
 const double =
   (left: boolean) =>
   (e: Ops): void => {
-    const source = e.f.let(e.read(1));
-    const count = e.f.let(i32.and(e.read(2), k32(31)));
+    const source = e.f.let(e.readWord(1));
+    const count = countOf(e, 2);
     e.modify(0, (old) => {
       const a = e.f.let(old);
-      const { result, carry } =
-        e.size === 32 ? double32(e, a, source, count, left) : double16(e, a, source, count, left);
-      e.f.if(count, () => {
+      const { result, carry } = doubled(e, a, source, count, left);
+      e.f.if(word.nonzero(count), () => {
         const sign = bit(result, e.size - 1);
         const c = e.f.let(carry);
         const partial = left ? sign : i32.xor(c, i32.xor(sign, bit(result, e.size - 2)));
@@ -170,9 +194,26 @@ const double =
   };
 
 interface Shifted {
-  readonly result: I32;
+  readonly result: Word;
   /** Meaningful when the count is not 0. */
   readonly carry: I32;
+}
+
+const doubled = (e: Ops, a: Word, source: Word, count: Word, left: boolean): Shifted => {
+  if (e.size === 64) return double64(e, a as I64, source as I64, count as I64, left);
+  const narrow = [a as I32, source as I32, count as I32] as const;
+  return e.size === 32 ? double32(e, ...narrow, left) : double16(e, ...narrow, left);
+};
+
+function double64(e: Ops, a: I64, source: I64, count: I64, left: boolean): Shifted {
+  // The source's part is shifted by 64 - count, in two steps since that may be 64.
+  const back = e.f.let(i64.sub(k64(63), count));
+  const one = k64(1);
+  const main = left ? i64.shl(a, count) : i64.shrU(a, count);
+  const filled = left ? i64.shrU(i64.shrU(source, one), back) : i64.shl(i64.shl(source, one), back);
+  const result = e.f.let(i64.or(main, filled));
+  const out = left ? i64.shrU(a, i64.sub(k64(64), count)) : i64.shrU(a, i64.sub(count, one));
+  return { result, carry: bit(out, 0) };
 }
 
 function double32(e: Ops, a: I32, source: I32, count: I32, left: boolean): Shifted {
@@ -180,18 +221,18 @@ function double32(e: Ops, a: I32, source: I32, count: I32, left: boolean): Shift
   const whole = e.f.let(i64.or(upper, i64.extendU(left ? source : a)));
   const by = i64.extendU(count);
   const result = e.f.let(i32.wrap(left ? i64.shrU(i64.shl(whole, by), k64(32)) : i64.shrU(whole, by)));
-  return { result, carry: left ? bit(i32.shrU(a, i32.sub(k32(32), count)), 0) : bit(i32.shrU(a, less1(count)), 0) };
+  return { result, carry: bit(i32.shrU(a, left ? i32.sub(k32(32), count) : i32.sub(count, k32(1))), 0) };
 }
 
 function double16(e: Ops, a: I32, source: I32, count: I32, left: boolean): Shifted {
-  const inner = e.f.let(low(16, source));
+  const inner = e.f.let(low(16, source) as I32);
   const twice = i64.extendU(i32.or(i32.shl(inner, k32(16)), inner));
-  const outer = i64.extendU(low(16, a));
+  const outer = i64.extendU(low(16, a) as I32);
   const whole = e.f.let(left ? i64.or(i64.shl(outer, k64(32)), twice) : i64.or(i64.shl(twice, k64(16)), outer));
   const by = i64.extendU(count);
   const shifted = e.f.let(left ? i64.shl(whole, by) : i64.shrU(whole, by));
   const result = e.f.let(low(16, i32.wrap(left ? i64.shrU(shifted, k64(32)) : shifted)));
-  const before = i64.shrU(whole, i64.extendU(less1(count)));
+  const before = i64.shrU(whole, i64.extendU(i32.sub(count, k32(1))));
   const last = i32.and(i32.wrap(left ? i64.shrU(shifted, k64(48)) : before), k32(1));
   return { result, carry: i32.and(last, i32.leU(count, k32(16))) };
 }

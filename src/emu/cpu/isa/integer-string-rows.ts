@@ -9,55 +9,62 @@
  */
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
-import { type I32, i32, k32, select } from '../wasm/expr.ts';
+import { type I32, type I64, type IntType, i32, k32, k64, select, type Word, word } from '../wasm/expr.ts';
 import type { Var } from '../wasm/function.ts';
-import { setCarryFlags, subBorrows } from './flag-ops.ts';
-import type { Ops, Width32 } from './ops.ts';
-import { getAccumulator, getReg, setAccumulator, setReg } from './register-ops.ts';
+import { typeOf } from './flag-ops.ts';
+import type { Address, AddressWidth, Ops, Width } from './ops.ts';
+import { getAccumulator, setAccumulator } from './register-ops.ts';
 import { type Row, row } from './row.ts';
 
 /** What one run of a string instruction works with. All values are evaluated once, at its start. */
 interface StringRun {
   readonly e: Ops;
-  readonly bits: Width32;
+  readonly bits: Width;
   /** Bytes an element has. */
   readonly bytes: number;
   /** Width of the registers that address and count. */
-  readonly width: 16 | 32;
+  readonly width: AddressWidth;
   /** `bytes`, negative when DF is set. */
   readonly step: I32;
-  readonly sourceBase: I32;
-  readonly destinationBase: I32;
+  readonly sourceBase: Address;
+  readonly destinationBase: Address;
 }
 
 const has = (what: string, letter: string): boolean => what.includes(letter);
 
+const ES_BASE = STATE.segments + SEG.es * SEGMENT.bytes + SEGMENT.base;
+
 /** @param uses `s`: DS:rSI is read; `d`: ES:rDI is used */
 function start(e: Ops, wide: boolean, uses: string): StringRun {
-  const bits: Width32 = wide ? e.size : 8;
+  const bits: Width = wide ? e.size : 8;
+  const zero = word.constant(e.long ? 'i64' : 'i32', 0);
   const bytes = bits / 8;
   const down = i32.and(e.get(STATE.eflags), k32(EFLAGS.df));
   return {
     e,
     bits,
     bytes,
-    width: e.address32 ? 32 : 16,
+    width: e.addressSize,
     step: e.f.let(select(down, k32(-bytes), k32(bytes))),
-    sourceBase: has(uses, 's') ? e.f.let(e.segmentBase()) : k32(0),
-    destinationBase: has(uses, 'd') ? e.f.let(e.get(STATE.segments + SEG.es * SEGMENT.bytes + SEGMENT.base)) : k32(0),
+    sourceBase: has(uses, 's') ? e.f.let(e.segmentBase()) : zero,
+    destinationBase: has(uses, 'd') && !e.long ? e.f.let(e.get(ES_BASE)) : zero,
   };
 }
 
-const source = (r: StringRun): I32 => r.e.f.let(i32.add(r.sourceBase, getReg(r.e, r.width, GPR.esi)));
-const destination = (r: StringRun): I32 => r.e.f.let(i32.add(r.destinationBase, getReg(r.e, r.width, GPR.edi)));
+const countType = (r: StringRun): IntType => typeOf(r.width);
+/** A register that addresses, as an address. */
+const pointer = (r: StringRun, register: number): Address =>
+  word.toU(r.sourceBase.type, r.e.register(r.width, register));
+const source = (r: StringRun): Address => r.e.f.let(word.add(r.sourceBase, pointer(r, GPR.esi)));
+const destination = (r: StringRun): Address => r.e.f.let(word.add(r.destinationBase, pointer(r, GPR.edi)));
 const move = (r: StringRun, register: number, by: I32): void =>
-  setReg(r.e, r.width, register, i32.add(getReg(r.e, r.width, register), by));
+  r.e.setRegister(r.width, register, word.add(r.e.register(r.width, register), word.toS(countType(r), by)));
 
 /** One element, registers included. */
 type Iteration = (r: StringRun) => void;
 
 const moveElement: Iteration = (r) => {
-  const value = r.e.f.let(r.e.load(r.bits, source(r)));
+  const value = r.e.f.let(r.e.loadWord(r.bits, source(r)));
   r.e.store(r.bits, destination(r), value);
   move(r, GPR.esi, r.step);
   move(r, GPR.edi, r.step);
@@ -67,7 +74,7 @@ const storeElement: Iteration = (r) => {
   move(r, GPR.edi, r.step);
 };
 const loadElement: Iteration = (r) => {
-  setAccumulator(r.e, r.bits, r.e.f.let(r.e.load(r.bits, source(r))));
+  setAccumulator(r.e, r.bits, r.e.f.let(r.e.loadWord(r.bits, source(r))));
   move(r, GPR.esi, r.step);
 };
 
@@ -80,10 +87,15 @@ const least = (r: StringRun, a: I32, b: I32): I32 => {
   const y = r.e.f.let(b);
   return r.e.f.let(select(i32.ltU(x, y), x, y));
 };
+/** The smaller of a count in rCX and a 32-bit one. */
+const leastCount = (r: StringRun, left: Word, most: I32): I32 => {
+  const limit = word.toU(left.type, r.e.f.let(most));
+  return r.e.f.let(word.low(select(word.ltU(left, limit), left, limit)));
+};
 /** Whole elements from a linear address to the end of its page. */
-const elementsInPage = (r: StringRun, at: I32): I32 => {
-  const left = i32.sub(k32(PAGE), i32.and(at, k32(PAGE - 1)));
-  return r.bytes === 1 ? left : i32.shrU(left, k32(r.bytes / 2));
+const elementsInPage = (r: StringRun, at: Address): I32 => {
+  const left = i32.sub(k32(PAGE), i32.and(word.low(at), k32(PAGE - 1)));
+  return r.bytes === 1 ? left : i32.shrU(left, k32(Math.log2(r.bytes)));
 };
 const bytesOf = (r: StringRun, elements: I32): I32 => i32.mul(elements, k32(r.bytes));
 
@@ -105,6 +117,12 @@ const bulkMove: Bulk = (r, most, chunk) => {
   });
 };
 
+/** A value with 1 in every byte. */
+const everyByte = (bits: Width): Word => {
+  if (bits === 64) return k64(0x0101_0101_0101_0101n);
+  return k32(bits === 8 ? 1 : bits === 16 ? 0x101 : 0x0101_0101);
+};
+
 const bulkStore: Bulk = (r, most, chunk) => {
   const { e } = r;
   const { f } = e;
@@ -114,12 +132,10 @@ const bulkStore: Bulk = (r, most, chunk) => {
   const written = f.let(e.writable(to));
   f.if(written, () => {
     const value = getAccumulator(e, r.bits);
-    const repeated = f.let(
-      i32.mul(i32.and(value, k32(0xff)), k32(r.bits === 8 ? 1 : r.bits === 16 ? 0x101 : 0x0101_0101)),
-    );
+    const repeated = f.let(word.mul(word.and(value, 0xff), everyByte(r.bits)));
     f.if(
-      i32.eq(repeated, value),
-      () => f.memoryFill(written, value, bytes),
+      word.eq(repeated, value),
+      () => f.memoryFill(written, word.low(value), bytes),
       () => {
         const at = f.local('i32');
         const end = f.let(i32.add(written, bytes));
@@ -127,8 +143,9 @@ const bulkStore: Bulk = (r, most, chunk) => {
         f.block((done) => {
           f.loop((next) => {
             f.brIf(done, i32.geU(at.get, end));
-            if (r.bits === 16) f.store16(at.get, value);
-            else f.store32(at.get, value);
+            if (r.bits === 16) f.store16(at.get, value as I32);
+            else if (r.bits === 64) f.store64(at.get, value as I64);
+            else f.store32(at.get, value as I32);
             f.set(at, i32.add(at.get, k32(r.bytes)));
             f.br(next);
           });
@@ -146,29 +163,29 @@ function repeat(r: StringRun, iteration: Iteration, bulk?: Bulk): void {
   const { f } = e;
   const limit = f.let(e.repeatLimit());
   const done = f.local('i32');
-  const left = f.local('i32');
+  const left = f.local(countType(r));
   const chunk = f.local('i32');
   f.set(done, k32(0));
-  f.set(left, getReg(e, r.width, GPR.ecx));
+  f.set(left, e.register(r.width, GPR.ecx));
   f.block((stop) => {
     f.loop((next) => {
-      f.brIf(stop, i32.or(i32.eqz(left.get), i32.geU(done.get, limit)));
+      f.brIf(stop, i32.or(word.eqz(left.get), i32.geU(done.get, limit)));
       f.set(chunk, k32(0));
-      if (bulk && r.width === 32) {
-        f.if(i32.gtS(r.step, k32(0)), () => bulk(r, least(r, left.get, i32.sub(limit, done.get)), chunk));
+      if (bulk && r.width !== 16) {
+        f.if(i32.gtS(r.step, k32(0)), () => bulk(r, leastCount(r, left.get, i32.sub(limit, done.get)), chunk));
       }
       f.if(i32.eqz(chunk.get), () => {
         iteration(r);
         f.set(chunk, k32(1));
       });
-      f.set(left, i32.sub(left.get, chunk.get));
-      setReg(e, r.width, GPR.ecx, left.get);
+      f.set(left, word.sub(left.get, word.toU(left.type, chunk.get)));
+      e.setRegister(r.width, GPR.ecx, left.get);
       f.set(done, i32.add(done.get, chunk.get));
       f.br(next);
     });
   });
   e.spend(done.get);
-  f.if(left.get, () => e.again());
+  f.if(word.nonzero(left.get), () => e.again());
 }
 
 const transfer =
@@ -180,54 +197,52 @@ const transfer =
   };
 
 /** Reads what one comparison compares, then moves the registers. */
-type Compared = (r: StringRun, a: Var<'i32'>, b: Var<'i32'>) => void;
+type Compared = (r: StringRun, a: Var<IntType>, b: Var<IntType>) => void;
 
 const compareElements: Compared = (r, a, b) => {
-  const first = r.e.f.let(r.e.load(r.bits, source(r)));
-  const second = r.e.f.let(r.e.load(r.bits, destination(r)));
+  const first = r.e.f.let(r.e.loadWord(r.bits, source(r)));
+  const second = r.e.f.let(r.e.loadWord(r.bits, destination(r)));
   r.e.f.set(a, first);
   r.e.f.set(b, second);
   move(r, GPR.esi, r.step);
   move(r, GPR.edi, r.step);
 };
 const scanElement: Compared = (r, a, b) => {
-  const found = r.e.f.let(r.e.load(r.bits, destination(r)));
+  const found = r.e.f.let(r.e.loadWord(r.bits, destination(r)));
   r.e.f.set(a, getAccumulator(r.e, r.bits));
   r.e.f.set(b, found);
   move(r, GPR.edi, r.step);
 };
 
-function setCompareFlags(r: StringRun, a: I32, b: I32): void {
-  const difference = r.e.f.let(i32.sub(a, b));
-  setCarryFlags(r.e, r.bits, difference, subBorrows(a, b, difference));
-}
+const setCompareFlags = (r: StringRun, a: Word, b: Word): void =>
+  r.e.setFlags({ kind: 'sub', bits: r.bits, a, b, result: r.e.f.let(word.sub(a, b)) });
 
 /** Repeats while elements are equal (REPE) or differ (REPNE). */
 function repeatCompare(r: StringRun, compared: Compared): void {
   const { e } = r;
   const { f } = e;
   const limit = f.let(e.repeatLimit());
-  const a = f.local('i32');
-  const b = f.local('i32');
+  const a = f.local(typeOf(r.bits));
+  const b = f.local(typeOf(r.bits));
   const done = f.local('i32');
-  const left = f.local('i32');
+  const left = f.local(countType(r));
   f.set(done, k32(0));
-  f.set(left, getReg(e, r.width, GPR.ecx));
+  f.set(left, e.register(r.width, GPR.ecx));
   f.block((stop) => {
     f.loop((next) => {
-      f.brIf(stop, i32.or(i32.eqz(left.get), i32.geU(done.get, limit)));
+      f.brIf(stop, i32.or(word.eqz(left.get), i32.geU(done.get, limit)));
       compared(r, a, b);
-      f.set(left, i32.sub(left.get, k32(1)));
-      setReg(e, r.width, GPR.ecx, left.get);
+      f.set(left, word.sub(left.get, 1));
+      e.setRegister(r.width, GPR.ecx, left.get);
       f.set(done, i32.add(done.get, k32(1)));
-      f.brIf(next, e.rep === 'rep' ? i32.eq(a.get, b.get) : i32.ne(a.get, b.get));
+      f.brIf(next, e.rep === 'rep' ? word.eq(a.get, b.get) : word.ne(a.get, b.get));
       // Found: nothing is left to do, whatever rCX says.
-      f.set(left, k32(0));
+      f.set(left, word.constant(left.type, 0));
     });
   });
   e.spend(done.get);
   f.if(done.get, () => setCompareFlags(r, a.get, b.get));
-  f.if(left.get, () => e.again());
+  f.if(word.nonzero(left.get), () => e.again());
 }
 
 const comparison =
@@ -238,8 +253,8 @@ const comparison =
       repeatCompare(r, compared);
       return;
     }
-    const a = e.f.local('i32');
-    const b = e.f.local('i32');
+    const a = e.f.local(typeOf(r.bits));
+    const b = e.f.local(typeOf(r.bits));
     compared(r, a, b);
     setCompareFlags(r, a.get, b.get);
   };
@@ -249,13 +264,13 @@ const REPZ = { address: true, rep: 'repz', access: 'none' } as const;
 
 export const integerStringRows: readonly Row[] = [
   row('A4', 'movsb', 'Yb,Xb', transfer(false, 'sd', moveElement, bulkMove), REP),
-  row('A5', 'movsw|movsd', 'Yv,Xv', transfer(true, 'sd', moveElement, bulkMove), REP),
+  row('A5', 'movsw|movsd|movsq', 'Yv,Xv', transfer(true, 'sd', moveElement, bulkMove), REP),
   row('A6', 'cmpsb', 'Xb,Yb', comparison(false, 'sd', compareElements), REPZ),
-  row('A7', 'cmpsw|cmpsd', 'Xv,Yv', comparison(true, 'sd', compareElements), REPZ),
+  row('A7', 'cmpsw|cmpsd|cmpsq', 'Xv,Yv', comparison(true, 'sd', compareElements), REPZ),
   row('AA', 'stosb', 'Yb,AL', transfer(false, 'd', storeElement, bulkStore), REP),
-  row('AB', 'stosw|stosd', 'Yv,eAX', transfer(true, 'd', storeElement, bulkStore), REP),
+  row('AB', 'stosw|stosd|stosq', 'Yv,eAX', transfer(true, 'd', storeElement, bulkStore), REP),
   row('AC', 'lodsb', 'AL,Xb', transfer(false, 's', loadElement), REP),
-  row('AD', 'lodsw|lodsd', 'eAX,Xv', transfer(true, 's', loadElement), REP),
+  row('AD', 'lodsw|lodsd|lodsq', 'eAX,Xv', transfer(true, 's', loadElement), REP),
   row('AE', 'scasb', 'AL,Yb', comparison(false, 'd', scanElement), REPZ),
-  row('AF', 'scasw|scasd', 'eAX,Yv', comparison(true, 'd', scanElement), REPZ),
+  row('AF', 'scasw|scasd|scasq', 'eAX,Yv', comparison(true, 'd', scanElement), REPZ),
 ];

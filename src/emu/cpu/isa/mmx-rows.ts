@@ -1,6 +1,6 @@
 /** MMX, and the MMX instructions that came with SSE, SSE2 and SSSE3. Source: SDM Vol. 1, 9.4, 10.4.5, 12.6; Vol. 2. */
-import { STATE } from '../state/layout.ts';
-import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
+import { GPR, STATE } from '../state/layout.ts';
+import { type I32, type I64, i32, i64, k32, type V128, v128, word } from '../wasm/expr.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import type { Ops } from './ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
@@ -99,15 +99,15 @@ function maskedStore(e: Ops): void {
 /** Stores the bytes of a register slot whose bit in `mask` is set, at the segment's (E)DI. */
 export function storeBytes(e: Ops, slot: I32, mask: I32, count: number): void {
   const { f } = e;
-  const edi = e.get(STATE.gpr + 7 * 8);
-  const at = f.let(i32.add(e.segmentBase(), e.address32 ? edi : i32.and(edi, k32(0xffff))));
+  const base = e.segmentBase();
+  const at = f.let(word.add(base, word.toU(base.type, e.register(e.addressSize, GPR.edi))));
   f.if(mask, () => {
     e.probe(at, k32(count));
     const n = f.local('i32');
     f.set(n, k32(0));
     f.loop((again) => {
       f.if(i32.and(i32.shrU(mask, n.get), k32(1)), () => {
-        e.store(8, f.let(i32.add(at, n.get)), f.let(i32.load8U(i32.add(slot, n.get))));
+        e.store(8, f.let(word.add(at, word.toU(at.type, n.get))), f.let(i32.load8U(i32.add(slot, n.get))));
       });
       f.set(n, i32.add(n.get, k32(1)));
       f.brIf(again, i32.ltU(n.get, k32(count)));
@@ -120,9 +120,9 @@ const rows: readonly Row[] = [
   ...shiftRows,
   row(
     'NP 0F 6E',
-    'movd',
-    'Pq,Ed',
-    load((e) => i64.extendU(e.read(1))),
+    'movd|movd|movq',
+    'Pq,Ey',
+    load((e) => word.toU('i64', e.readWord(1)) as I64),
   ),
   row(
     'NP 0F 6F',
@@ -132,9 +132,9 @@ const rows: readonly Row[] = [
   ),
   row(
     'NP 0F 7E',
-    'movd',
-    'Ed,Pq',
-    store((e) => e.write(0, i32.wrap(e.read64(1)))),
+    'movd|movd|movq',
+    'Ey,Pq',
+    store((e) => e.write(0, e.size === 64 ? e.read64(1) : i32.wrap(e.read64(1)))),
     { access: 'write' },
   ),
   row(

@@ -7,7 +7,7 @@
  */
 
 import type { SystemCall } from '../system/calls.ts';
-import type { I32, I64, V128 } from '../wasm/expr.ts';
+import type { I32, I64, V128, Word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 
 /** Exceptions by vector (SDM Vol. 3A, table 6-1). */
@@ -33,58 +33,101 @@ export const EXCEPTION = {
 } as const;
 
 export type Width32 = 8 | 16 | 32;
+export type Width = Width32 | 64;
+/** Width of addresses and stack pointers. */
+export type AddressWidth = 16 | 32 | 64;
+/** A linear address or an offset in a segment: i64 in 64-bit code, else i32. */
+export type Address = Word;
+
+/**
+ * Where the six arithmetic flags come from. Tiers keep this as it is or as the two lazy words of state/flags.ts.
+ * Values are evaluated (`let`); those of less than 32 bits may have anything above their width.
+ */
+export type FlagSource =
+  /** `result` = a + b or a - b, with a carry or borrow into it where the operation has one. */
+  | { readonly kind: 'add' | 'sub'; readonly bits: Width; readonly a: Word; readonly b: Word; readonly result: Word }
+  /** CF = OF = AF = 0. */
+  | { readonly kind: 'logic'; readonly bits: Width; readonly result: Word }
+  /** INC and DEC: CF stays. */
+  | { readonly kind: 'inc' | 'dec'; readonly bits: Width; readonly a: Word; readonly result: Word }
+  /** The lazy words themselves; one that is missing stays. `result` is sign-extended from its width to its type. */
+  | { readonly kind: 'words'; readonly result?: Word; readonly aux?: I32 };
 
 export interface Ops {
   /** For locals, `let`, `if`, loops and pure code. */
   readonly f: FunctionBuilder;
-  /** Operand size in bits of this case: what v, z, y operands have; 8 where the row has only byte operands. */
-  readonly size: Width32;
+  /** 64-bit code: addresses are i64, 32-bit register writes clear the upper half. Static. */
+  readonly long: boolean;
+  /** Operand size in bits of this case: what v and y operands have (z and y: see row.ts); 8 where the row has only byte operands. */
+  readonly size: Width;
   /** Address size of this case; fixed only in rows that ask for it (`address`), else undefined behaviour. */
-  readonly address32: boolean;
+  readonly addressSize: AddressWidth;
   /** Stack-pointer size of this case; fixed only in rows that ask for it (`stack`). */
-  readonly stack32: boolean;
+  readonly stackSize: AddressWidth;
   /** Repeat prefix of this case; only in rows that ask for it (`rep`). */
   readonly rep: 'none' | 'rep' | 'repne';
 
   /** Operand `n` (from 0, destination first), up to 32 bits, zero-extended. XMM and MMX operands give their low bits. */
   read(n: number): I32;
-  /** Operand `n` sign-extended from its size to 32 bits. */
-  readSigned(n: number): I32;
+  /** Likewise of any width: i64 where the operand has 64 bits, else i32. Immediates are sign-extended to the operand size. */
+  readWord(n: number): Word;
+  /** Operand `n` sign-extended from its size to the operand size, at least to 32 bits. */
+  readSigned(n: number): Word;
   read64(n: number): I64;
   read128(n: number): V128;
-  /** Writes an operand of up to 32 bits. Of an XMM or MMX register only the low part changes. */
-  write(n: number, value: I32): void;
-  /** Likewise 64 bits. Writing an MMX register also sets its exponent field to all ones. */
+  /** Writes an operand: an i64 when it has 64 bits. Of an XMM or MMX register only the low part changes. */
+  write(n: number, value: Word): void;
+  /** Writes 64 bits whatever the operand size. Writing an MMX register also sets its exponent field to all ones. */
   write64(n: number, value: I64): void;
   write128(n: number, value: V128): void;
   /** Reads, computes, writes; the write cannot fault once the read has not. `change` runs between. */
-  modify(n: number, change: (old: I32) => I32): void;
+  modify(n: number, change: (old: Word) => Word): void;
   /** Is operand `n` in memory in this case? Static. */
   isMemory(n: number): boolean;
+  /** Bits of operand `n` in this case; general registers, immediates and memory of up to 64 bits. Static. */
+  widthOf(n: number): Width;
   /** Offset of memory operand `n` in its segment (LEA). */
-  offsetOf(n: number): I32;
+  offsetOf(n: number): Address;
   /** Linear address of memory operand `n`. */
-  linear(n: number): I32;
-  /** Address (in the state block, absolute) of the register slot of register operand `n`. */
+  linear(n: number): Address;
+  /** Address (in the state block, absolute) of the register slot of register operand `n`; not of general registers. */
   slot(n: number): I32;
+  /** Number of the general register that operand `n` names. */
+  registerNumber(n: number): I32;
+
+  /** General register `n` by its encoding; for 8 bits 4..7 are AH CH DH BH. Zero-extended, evaluated. */
+  register(bits: Width, n: number): Word;
+  /** Writes the low bits of `value`; the rest of a wider register stays, but 32-bit writes clear the upper half in 64-bit code. */
+  setRegister(bits: Width, n: number, value: Word): void;
+
+  setFlags(source: FlagSource): void;
+  /** The lazy words, evaluated: i64 in 64-bit code, else i32. */
+  flagResult(): Word;
+  flagAux(): I32;
+  /** Condition codes 0..15 as Jcc, SETcc and CMOVcc encode them (SDM Vol. 1, appendix B): 0 or non-zero. */
+  condition(code: number): I32;
 
   /** Guest memory at a linear address, zero-extended. May fault. */
-  load(bits: Width32, at: I32): I32;
-  load64(at: I32): I64;
-  load128(at: I32): V128;
-  store(bits: Width32, at: I32, value: I32): void;
-  store64(at: I32, value: I64): void;
-  store128(at: I32, value: V128): void;
+  load(bits: Width32, at: Address): I32;
+  /** @param stack through SS: what is not canonical is #SS(0) */
+  loadWord(bits: Width, at: Address, stack?: boolean): Word;
+  load64(at: Address): I64;
+  load128(at: Address): V128;
+  store(bits: Width, at: Address, value: Word, stack?: boolean): void;
+  store64(at: Address, value: I64): void;
+  store128(at: Address, value: V128): void;
   /** Faults now if any byte of [at, at + bytes) cannot be written; 0 < bytes <= 4096. */
-  probe(at: I32, bytes: I32): void;
+  probe(at: Address, bytes: I32): void;
   /** Linear-memory address of the byte at linear address `at` if its page is in the TLB for reading, else 0. */
-  readable(at: I32): I32;
+  readable(at: Address): I32;
   /** Likewise for writing. Valid up to the end of the page and until the next access that may fault. */
-  writable(at: I32): I32;
+  writable(at: Address): I32;
 
-  /** A 4-byte field of the state block (an offset of STATE). */
+  /** A 4-byte field of the state block (an offset of STATE). Not of general registers and lazy flags. */
   get(field: number): I32;
   get64(field: number): I64;
+  /** An 8-byte field that holds an address: all of it in 64-bit code, else the low half. */
+  getAddress(field: number): Address;
   set(field: number, value: I32): void;
   set64(field: number, value: I64): void;
   /** Absolute linear-memory address of a field, for indexed access. */
@@ -95,29 +138,30 @@ export interface Ops {
   raiseIf(condition: I32, vector: number, errorCode?: I32): void;
 
   /** EIP of this instruction and of the one after it. */
-  eip(): I32;
-  nextEip(): I32;
+  eip(): Address;
+  nextEip(): Address;
   /** Goes to the target of relative operand `n`. Ends the semantics. */
   jumpRelative(n: number): void;
   /** Goes to relative operand `n` when `taken` is non-zero, else to the next instruction. Ends the semantics. */
   branch(n: number, taken: I32): void;
   /** Goes to an EIP (already cut to the operand size). Ends the semantics. */
-  jump(target: I32): void;
+  jump(target: Address): void;
   /** Runs this instruction again from its start (a repeated string instruction that used its share). */
   again(): void;
 
   /**
-   * Runs a part of the system that lives in TypeScript (see system/), with up to four arguments. It may fault, go on with
-   * the next instruction or elsewhere. Ends the semantics.
+   * Runs a part of the system that lives in TypeScript (see system/), with up to four arguments (system/calls.ts: how i64
+   * goes there). It may fault, go on with the next instruction or elsewhere. Ends the semantics.
    */
-  system(name: SystemCall, ...args: I32[]): void;
+  system(name: SystemCall, ...args: Word[]): void;
   /** Likewise for a value: goes on with what the call left in STATE.queryResult, or faults. */
-  query(name: SystemCall, ...args: I32[]): I32;
+  query(name: SystemCall, ...args: Word[]): I32;
+  query64(name: SystemCall, ...args: Word[]): I64;
   /** A function of the interpreter's module, by name (kernels of float/). */
   kernel(name: string): Callee<never>;
 
   /** Linear base of the segment the memory operand (or the string source) uses, prefix applied. */
-  segmentBase(): I32;
+  segmentBase(): Address;
   /** Selector of that segment (x87 keeps it as the data pointer's). */
   segmentSelector(): I32;
   /** Most iterations a repeated string instruction may do in one go. */

@@ -7,10 +7,11 @@
 import { LINEAR, STATE } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS, type SystemCall } from '../system/calls.ts';
 import type { CpuBench } from '../system/cpu-bench.suite.ts';
-import { type I32, i32, k32 } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
 import { instantiate } from '../wasm/host.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
+import { conditionOfWords, wordsOf } from './flag-ops.ts';
 import type { Ops, Width32 } from './ops.ts';
 import type { Row } from './row.ts';
 
@@ -72,7 +73,7 @@ export class RowRunner {
 }
 
 function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: number, system: Callee<'i32'>): Ops {
-  const size: Width32 = row.options.size ?? options.size ?? 32;
+  const size = (row.options.size ?? options.size ?? 32) as Width32;
   const field = (offset: number): I32 => k32(stateAt + offset);
   const get = (offset: number): I32 => f.let(i32.load(field(offset)));
   const host = (at: I32): I32 => i32.add(at, k32(LINEAR.guest));
@@ -80,8 +81,8 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
   const isMemory = (n: number): boolean => options.memory !== undefined && /^M/.test(row.operands.split(',')[n] ?? '');
   const load = (bits: Width32, at: I32): I32 =>
     f.let(bits === 8 ? i32.load8U(host(at)) : bits === 16 ? i32.load16U(host(at)) : i32.load(host(at)));
-  const callSystem = (name: SystemCall, args: readonly I32[]): I32 => {
-    const four = [...args, k32(0), k32(0), k32(0), k32(0)].slice(0, 4);
+  const callSystem = (name: SystemCall, args: readonly Word[]): I32 => {
+    const four = [...args.map((a) => word.low(a)), k32(0), k32(0), k32(0), k32(0)].slice(0, 4);
     return f.let(call(system, k32(SYSTEM_CALLS.indexOf(name)), ...four));
   };
   const raise = (vector: number, errorCode?: I32): void => {
@@ -93,25 +94,48 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
   const unused = (): never => {
     throw new Error(`row ${row.opcode} uses something the runner has not`);
   };
-  return {
+  const ops: Ops = {
     f,
     size,
-    address32: options.address32 ?? true,
-    stack32: options.stack32 ?? true,
+    long: false,
+    addressSize: options.address32 === false ? 16 : 32,
+    stackSize: options.stack32 === false ? 16 : 32,
     rep: options.rep ?? 'none',
     read: (n) => get(operandField(n)),
+    readWord: (n) => get(operandField(n)),
+    widthOf: () => size,
+    registerNumber: () => i32.shrU(k32((options.slot ?? stateAt + STATE.gpr) - stateAt - STATE.gpr), k32(3)),
+    register: (_bits, n) => get(STATE.gpr + n * 8),
+    setRegister: (bits, n, value) => {
+      const at = field(STATE.gpr + n * 8);
+      if (bits === 16) f.store16(at, value as I32);
+      else f.store32(at, value as I32);
+    },
+    setFlags: (flags) => {
+      const { result, aux } = wordsOf(ops, flags);
+      if (result) f.store32(field(STATE.flagResult), result as I32);
+      if (aux) f.store32(field(STATE.flagAux), aux);
+    },
+    flagResult: () => get(STATE.flagResult),
+    flagAux: () => get(STATE.flagAux),
+    condition: (code) => conditionOfWords(ops, code),
+    loadWord: (bits, at) => load(bits as Width32, at as I32),
+    getAddress: get,
+    query64: unused,
     readSigned: (n) => {
       const v = get(operandField(n));
       return size === 16 ? i32.extend16S(v) : v;
     },
-    write: (n, value) => f.store32(field(operandField(n)), value),
-    modify: (n, change) => f.store32(field(operandField(n)), change(get(operandField(n)))),
+    write: (n, value) => f.store32(field(operandField(n)), value as I32),
+    modify: (n, change) => f.store32(field(operandField(n)), change(get(operandField(n))) as I32),
     isMemory,
     offsetOf: unused,
     linear: () => k32(options.memory ?? 0),
     slot: () => k32(options.slot ?? stateAt + STATE.gpr),
-    load,
-    store: (bits, at, value) => {
+    load: (bits, at) => load(bits, at as I32),
+    store: (bits, address, v) => {
+      const at = address as I32;
+      const value = v as I32;
       if (bits === 8) f.store8(host(at), value);
       else if (bits === 16) f.store16(host(at), value);
       else f.store32(host(at), value);
@@ -136,7 +160,7 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
     read128: unused,
     write64: unused,
     write128: unused,
-    load64: unused,
+    load64: (at) => f.let(i64.load(host(at as I32))),
     load128: unused,
     store64: unused,
     store128: unused,
@@ -152,4 +176,5 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
     repeatLimit: unused,
     spend: unused,
   };
+  return ops;
 }

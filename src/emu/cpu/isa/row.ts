@@ -10,16 +10,17 @@
  *   S segment register by ModRM.reg; C, D control and debug register by ModRM.reg
  *   V XMM by ModRM.reg; W XMM or memory by ModRM; U XMM by ModRM.rm; P MMX by ModRM.reg; Q MMX or memory; N MMX by ModRM.rm
  *   I immediate (b sign-extended where the operand size is larger: `Ibs`); J relative target; A far pointer; O moffs; X DS:rSI; Y ES:rDI
- *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), t 80, v operand size (16/32), z operand size but at most 32 (= v here),
+ *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), t 80, v operand size (16/32/64), z operand size but at most 32 bits (an
+ *   immediate is sign-extended to 64), y 64 with REX.W, else 32 (its rows have no 16-bit case),
  *   p far pointer (16:v; the immediate `Ap` is two operands: `read(n)` its offset, `read(n + 1)` its selector),
- *   a pair of v (BOUND), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
+ *   a pair of v (BOUND), yy a pair of y (CMPXCHG8B), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
  *   fixed: AL CL DX AX eAX (operand size) 1 ST0 STi (ModRM.rm) and segment names ES CS SS DS FS GS.
  */
 import type { Ops } from './ops.ts';
 
 export interface Row {
   readonly opcode: string;
-  /** Lower case, Intel syntax; for rows whose name depends on the operand size, `word|dword` forms: `cbw|cwde`. */
+  /** Lower case, Intel syntax; for rows whose name depends on the operand size, `word|dword|qword` forms: `cbw|cwde|cdqe`. */
   readonly mnemonic: string;
   readonly operands: string;
   readonly semantics: (e: Ops) => void;
@@ -33,16 +34,30 @@ export interface RowOptions {
   readonly ends?: boolean;
   /** One more instruction, then the block ends (STI, MOV SS). */
   readonly shadow?: boolean;
-  /** Needs `stack32` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. `frame`: what EBP points to is popped. */
+  /** Needs `stackSize` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. `frame`: what EBP points to is popped. */
   readonly stack?: number | 'frame';
-  /** Needs `address32` fixed. */
+  /** Needs `addressSize` fixed. */
   readonly address?: boolean;
   /** F3/F2 repeat it. `rep`: both mean REP; `repz`: F3 REPE, F2 REPNE. */
   readonly rep?: 'rep' | 'repz';
   /** LOCK is allowed when the destination is memory. */
   readonly lock?: boolean;
-  /** Operand-size prefix does not change it: `size` is always this. */
-  readonly size?: 8 | 16 | 32;
+  /** Operand-size prefixes do not change it: `size` is always this. */
+  readonly size?: 8 | 16 | 32 | 64;
+  /** In 64-bit code the operand size is 64 by default, 16 with 66h. */
+  readonly default64?: boolean;
+  /** In 64-bit code the operand size is 64 whatever the prefixes say. */
+  readonly force64?: boolean;
+  /** 32 bits, 64 with REX.W, though no operand shows it. */
+  readonly rexW?: boolean;
+  /** REX.W does not widen it. */
+  readonly max32?: boolean;
+  /** Stands for the rows of its opcode in 64-bit code when REX.B is set: XCHG R8,RAX, which is no NOP. */
+  readonly rexB?: boolean;
+  /** #UD in 64-bit code. */
+  readonly not64?: boolean;
+  /** Exists in 64-bit code only. */
+  readonly only64?: boolean;
   /** How the memory operand is used, for segment checks, where it does not follow from the operands' use. */
   readonly access?: 'read' | 'write' | 'none';
   /** POP to memory: with ESP as the base, the bytes popped (operand size) are added to the displacement (SDM, POP). */
@@ -60,4 +75,5 @@ export const row = (
 ): Row => ({ opcode, mnemonic, operands, semantics, options });
 
 /** A row whose meaning no operand-size prefix changes: one case instead of two. */
-export const fixedSize = (r: Row): Row => ({ ...r, options: { size: 32, ...r.options } });
+export const fixedSize = (r: Row): Row =>
+  r.options.rexW || /y(,|$)/.test(r.operands) ? r : { ...r, options: { size: 32, ...r.options } };

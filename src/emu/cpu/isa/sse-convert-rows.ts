@@ -1,5 +1,5 @@
 /** SSE and SSE2 conversions. Source: SDM Vol. 1, 10.4.4, 11.4.1.6, 11.4.3; Vol. 2, CVT*. */
-import { f32, f64, type I32, i32, i64, k32, k64, kf64, type V128, v128 } from '../wasm/expr.ts';
+import { f32, f64, type I32, type I64, i32, i64, k32, k64, kf64, type V128, type Val, v128 } from '../wasm/expr.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import type { Ops } from './ops.ts';
 import { type Row, row } from './row.ts';
@@ -9,7 +9,6 @@ import { kernelValue } from './x87-support.ts';
 
 type Semantics = (e: Ops) => void;
 const TRUNCATE = 0xc00;
-const TWO_31 = kf64(2 ** 31);
 
 /** A source of 32-bit or 64-bit floats as vectors: 4 singles, the low 2 singles, or 2 doubles. */
 interface Source {
@@ -45,7 +44,7 @@ function toIntegers(e: Ops, from: Source, truncate: boolean, afterRead: () => vo
     f.set(result, v128.splatI32(k32(0)));
     for (let i = 0; i < from.lanes; i++) {
       const lane = wide ? v128.i64x2Extract(v, i) : v128.i32x4Extract(v, i);
-      const value = kernelValue(e, 'i32', `sseF${from.bits}ToInteger`, control, lane);
+      const value = kernelValue(e, 'i32', `sseF${from.bits}ToI32`, control, lane);
       f.set(result, v128.i32x4Replace(result.get, i, value));
     }
     softFinish(e);
@@ -69,21 +68,24 @@ const packedToMmx = (from: Source, truncate: boolean): Semantics => {
   };
 };
 
-/** CVTSS2SI, CVTSD2SI and their truncating forms. */
+/** CVTSS2SI, CVTSD2SI and their truncating forms; the integer has 32 bits or 64. */
 const scalarToInteger = (bits: 32 | 64, truncate: boolean): Semantics => {
   return (e) => {
     begin(e);
     const { f } = e;
+    const wide = e.size === 64;
     const raw = f.let(bits === 64 ? e.read64(1) : e.read(1));
     const value = f.let(bits === 64 ? SD.read(e, 1) : f64.promote(SS.read(e, 1)));
-    const result = f.local('i32');
+    const result = f.local(wide ? 'i64' : 'i32');
     const rounded = f.let(truncate ? f64.trunc(value) : f64.nearest(value));
-    f.set(result, i32.truncSatF64S(rounded));
-    const inside = i32.and(f64.lt(rounded, TWO_31), f64.ge(rounded, kf64(-(2 ** 31))));
+    f.set(result, wide ? i64.truncSatF64S(rounded) : i32.truncSatF64S(rounded));
+    const bound = 2 ** (wide ? 63 : 31);
+    const inside = i32.and(f64.lt(rounded, kf64(bound)), f64.ge(rounded, kf64(-bound)));
     // An exact conversion sets no flag and does not depend on the rounding mode.
     const safe = i32.or(isPlain(e), f64.eq(rounded, value));
     f.if(i32.eqz(i32.and(inside, safe)), () => {
-      f.set(result, kernelValue(e, 'i32', `sseF${bits}ToInteger`, controlFor(e, truncate), raw));
+      const kernel = `sseF${bits}ToI${wide ? 64 : 32}`;
+      f.set(result, kernelValue(e, result.type, kernel, controlFor(e, truncate), raw));
       softFinish(e);
     });
     e.write(0, result.get);
@@ -99,7 +101,7 @@ function singlesOf(e: Ops, integers: V128, lanes: number): V128 {
   f.if(i32.eqz(isPlain(e)), () => {
     const control = softBegin(e);
     for (let i = 0; i < lanes; i++) {
-      const single = kernelValue(e, 'i32', 'sseIntegerToF32', control, v128.i32x4Extract(v, i));
+      const single = kernelValue(e, 'i32', 'sseI32ToF32', control, v128.i32x4Extract(v, i));
       f.set(result, v128.i32x4Replace(result.get, i, single));
     }
     softFinish(e);
@@ -107,13 +109,36 @@ function singlesOf(e: Ops, integers: V128, lanes: number): V128 {
   return result.get;
 }
 
+/** A 64-bit integer to a single or a double, which may round. */
+function wideToFloat<T extends 'i32' | 'i64'>(e: Ops, plain: (v: I64) => Val<T>, kernel: string): Val<T> {
+  const { f } = e;
+  const v = f.let(e.readWord(1)) as I64;
+  const direct = plain(v);
+  const result = f.local(direct.type as T);
+  f.set(result, direct);
+  f.if(i32.eqz(isPlain(e)), () => {
+    f.set(result, kernelValue(e, direct.type as T, kernel, softBegin(e), v));
+    softFinish(e);
+  });
+  return result.get;
+}
 const integerToSingle = (e: Ops): void => {
   begin(e);
-  e.write(0, v128.i32x4Extract(singlesOf(e, v128.splatI32(e.read(1)), 1), 0));
+  if (e.size === 64)
+    e.write(
+      0,
+      wideToFloat(e, (v) => i32.reinterpretF32(f32.convertI64S(v)), 'sseI64ToF32'),
+    );
+  else e.write(0, v128.i32x4Extract(singlesOf(e, v128.splatI32(e.read(1)), 1), 0));
 };
 const integerToDouble = (e: Ops): void => {
   begin(e);
-  e.write64(0, i64.reinterpretF64(f64.convertI32S(e.read(1))));
+  if (e.size === 64)
+    e.write64(
+      0,
+      wideToFloat(e, (v) => i64.reinterpretF64(f64.convertI64S(v)), 'sseI64ToF64'),
+    );
+  else e.write64(0, i64.reinterpretF64(f64.convertI32S(e.read(1))));
 };
 const integersToSingles = (e: Ops): void => {
   begin(e);
@@ -208,16 +233,16 @@ const doublesToSingles = (e: Ops): void => {
 export const sseConversionRows: readonly Row[] = [
   row('NP 0F 2A', 'cvtpi2ps', 'Vq,Qq', mmxToSingles),
   row('66 0F 2A', 'cvtpi2pd', 'Vx,Qq', mmxToDoubles),
-  row('F3 0F 2A', 'cvtsi2ss', 'Vd,Ed', integerToSingle),
-  row('F2 0F 2A', 'cvtsi2sd', 'Vq,Ed', integerToDouble),
+  row('F3 0F 2A', 'cvtsi2ss', 'Vd,Ey', integerToSingle),
+  row('F2 0F 2A', 'cvtsi2sd', 'Vq,Ey', integerToDouble),
   row('NP 0F 2C', 'cvttps2pi', 'Pq,Wq', packedToMmx(TWO_SINGLES, true)),
   row('66 0F 2C', 'cvttpd2pi', 'Pq,Wx', packedToMmx(TWO_DOUBLES, true)),
-  row('F3 0F 2C', 'cvttss2si', 'Gd,Wd', scalarToInteger(32, true)),
-  row('F2 0F 2C', 'cvttsd2si', 'Gd,Wq', scalarToInteger(64, true)),
+  row('F3 0F 2C', 'cvttss2si', 'Gy,Wd', scalarToInteger(32, true)),
+  row('F2 0F 2C', 'cvttsd2si', 'Gy,Wq', scalarToInteger(64, true)),
   row('NP 0F 2D', 'cvtps2pi', 'Pq,Wq', packedToMmx(TWO_SINGLES, false)),
   row('66 0F 2D', 'cvtpd2pi', 'Pq,Wx', packedToMmx(TWO_DOUBLES, false)),
-  row('F3 0F 2D', 'cvtss2si', 'Gd,Wd', scalarToInteger(32, false)),
-  row('F2 0F 2D', 'cvtsd2si', 'Gd,Wq', scalarToInteger(64, false)),
+  row('F3 0F 2D', 'cvtss2si', 'Gy,Wd', scalarToInteger(32, false)),
+  row('F2 0F 2D', 'cvtsd2si', 'Gy,Wq', scalarToInteger(64, false)),
   row('NP 0F 5A', 'cvtps2pd', 'Vx,Wq', singlesToDoubles),
   row('66 0F 5A', 'cvtpd2ps', 'Vx,Wx', doublesToSingles),
   row('F3 0F 5A', 'cvtss2sd', 'Vq,Wd', singleToDouble),

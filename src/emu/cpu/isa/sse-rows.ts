@@ -5,7 +5,7 @@
  * only do what a program can see.
  */
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64, select, type V128, v128 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, k64, select, type V128, v128, word } from '../wasm/expr.ts';
 import { storeBytes } from './mmx-rows.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
@@ -47,6 +47,8 @@ const moveScalar64 = sse((e) => {
   else e.write64(0, value);
 });
 const storeScalar32 = sse((e) => e.write(0, e.read(1)));
+/** To a general register or memory, 32 or 64 bits. */
+const storeScalar = sse((e) => e.write(0, e.size === 64 ? e.read64(1) : e.read(1)));
 const storeScalar64 = sse((e) => e.write64(0, e.read64(1)));
 /** MOVQ clears the high half of a register. */
 const storeQuad = sse((e) => {
@@ -94,11 +96,14 @@ const moveRows: readonly Row[] = [
   row('66 0F 2B m', 'movntpd', 'Mx,Vx', storeAligned, WRITE),
   row(
     '66 0F 6E',
-    'movd',
-    'Vx,Ed',
-    sse((e) => e.write128(0, v128.i32x4Replace(v128.splatI32(k32(0)), 0, e.read(1)))),
+    'movd|movd|movq',
+    'Vx,Ey',
+    sse((e) => {
+      const value = word.toU('i64', e.readWord(1)) as I64;
+      e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, value));
+    }),
   ),
-  row('66 0F 7E', 'movd', 'Ed,Vd', storeScalar32, WRITE),
+  row('66 0F 7E', 'movd|movd|movq', 'Ey,Vy', storeScalar, WRITE),
   row('F3 0F 7E', 'movq', 'Vx,Wq', loadQuad, { hot: true }),
   row('66 0F D6', 'movq', 'Wq,Vq', storeQuad, { ...WRITE, hot: true }),
   row('66 0F 6F', 'movdqa', 'Vx,Wx', moveAligned, { hot: true }),
@@ -107,7 +112,7 @@ const moveRows: readonly Row[] = [
   row('F3 0F 7F', 'movdqu', 'Wx,Vx', moveUnaligned, { ...WRITE, hot: true }),
   row('F2 0F F0 m', 'lddqu', 'Vx,Mx', moveUnaligned),
   row('66 0F E7 m', 'movntdq', 'Mx,Vx', storeAligned, WRITE),
-  row('NP 0F C3 m', 'movnti', 'Md,Gd', (e) => e.write(0, e.read(1)), WRITE),
+  row('NP 0F C3 m', 'movnti', 'My,Gy', (e) => e.write(0, e.readWord(1)), WRITE),
   row('F3 0F D6 r', 'movq2dq', 'Vx,Nq', (e) => {
     begin(e);
     checkMmx(e);

@@ -3,8 +3,8 @@
  * Source: SDM Vol. 3A, 13.1 (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXMMEXCPT); Vol. 1, 11.5; Vol. 2, 2.4 (exception types).
  */
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32, type V128 } from '../wasm/expr.ts';
-import { EXCEPTION, type Ops } from './ops.ts';
+import { type I32, i32, k32, type V128, word } from '../wasm/expr.ts';
+import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { CR0, kernelValue } from './x87-support.ts';
 
 const CR4 = { osfxsr: 1 << 9, osxmmexcpt: 1 << 10 } as const;
@@ -25,9 +25,9 @@ export function begin(e: Ops): void {
 }
 
 /** Address of 16-byte memory operand `n`, which must be aligned. */
-export function alignedAddress(e: Ops, n: number): I32 {
+export function alignedAddress(e: Ops, n: number): Address {
   const at = e.f.let(e.linear(n));
-  e.raiseIf(i32.and(at, k32(15)), EXCEPTION.gp, k32(0));
+  e.raiseIf(i32.and(word.low(at), k32(15)), EXCEPTION.gp, k32(0));
   return at;
 }
 

@@ -4,7 +4,7 @@
  */
 import { EFLAGS } from '../state/flags.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32, type V128, v128 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
@@ -73,14 +73,21 @@ const elementAt = (_e: Ops, base: I32, index: I32, bytes: 1 | 2 | 4 | 8): I32 =>
 const extractByte = sse((e) => e.write(0, i32.load8U(elementAt(e, e.slot(1), e.read(2), 1))));
 const extractWord = sse((e) => e.write(0, i32.load16U(elementAt(e, e.slot(1), e.read(2), 2))));
 const extractDword = sse((e) => e.write(0, i32.load(elementAt(e, e.slot(1), e.read(2), 4))));
+/** 32 bits, or 64 with REX.W. */
+const extractElement = sse((e) => {
+  const wide = e.size === 64;
+  const at = elementAt(e, e.slot(1), e.read(2), wide ? 8 : 4);
+  e.write(0, wide ? i64.load(at) : i32.load(at));
+});
 
 const insertByte = sse((e) => {
   const value = e.f.let(e.read(1));
   e.f.store8(elementAt(e, e.slot(0), e.read(2), 1), value);
 });
-const insertDword = sse((e) => {
-  const value = e.f.let(e.read(1));
-  e.f.store32(elementAt(e, e.slot(0), e.read(2), 4), value);
+const insertElement = sse((e) => {
+  const value = e.f.let(e.readWord(1));
+  if (value.type === 'i64') e.f.store64(elementAt(e, e.slot(0), e.read(2), 8), value as I64);
+  else e.f.store32(elementAt(e, e.slot(0), e.read(2), 4), value as I32);
 });
 
 /** INSERTPS: bits 7-6 choose the source's element (of a register), 5-4 the destination's, 3-0 clear. */
@@ -115,11 +122,11 @@ const vectorRows: readonly Row[] = [
   row('66 0F 3A 14 r', 'pextrb', 'Rd,Vx,Ib', extractByte),
   row('66 0F 3A 15 m', 'pextrw', 'Mw,Vx,Ib', extractWord, WRITE),
   row('66 0F 3A 15 r', 'pextrw', 'Rd,Vx,Ib', extractWord),
-  row('66 0F 3A 16', 'pextrd', 'Ed,Vx,Ib', extractDword, WRITE),
+  row('66 0F 3A 16', 'pextrd|pextrd|pextrq', 'Ey,Vx,Ib', extractElement, WRITE),
   row('66 0F 3A 17', 'extractps', 'Ed,Vx,Ib', extractDword, WRITE),
   row('66 0F 3A 20 m', 'pinsrb', 'Vx,Mb,Ib', insertByte),
   row('66 0F 3A 20 r', 'pinsrb', 'Vx,Rd,Ib', insertByte),
-  row('66 0F 3A 22', 'pinsrd', 'Vx,Ed,Ib', insertDword),
+  row('66 0F 3A 22', 'pinsrd|pinsrd|pinsrq', 'Vx,Ey,Ib', insertElement),
   row('66 0F 3A 21 m', 'insertps', 'Vx,Md,Ib', insertSingle),
   row('66 0F 3A 21 r', 'insertps', 'Vx,Ux,Ib', insertSingle),
 ];

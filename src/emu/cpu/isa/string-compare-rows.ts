@@ -5,7 +5,7 @@ import { GPR, STATE } from '../state/layout.ts';
 import { type I32, i32, i64, k32, k64, select, v128 } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
-import { getReg, setReg } from './register-ops.ts';
+import { getReg } from './register-ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
 import { begin } from './sse-support.ts';
 import { kernelValue } from './x87-support.ts';
@@ -37,7 +37,7 @@ const compare = (explicit: boolean, index: boolean): ((e: Ops) => void) => {
     const high = i32.and(control, k32(STRING.last));
     if (index) {
       const last = i32.sub(k32(31), i32.clz(bits));
-      setReg(e, 32, GPR.ecx, select(bits, select(high, last, i32.ctz(bits)), count));
+      e.setRegister(32, GPR.ecx, select(bits, select(high, last, i32.ctz(bits)), count));
     } else {
       const narrow = v128.i64x2Replace(v128.splatI64(k64(0)), 0, i64.extendU(bits));
       const mask = select(high, kernelValue(e, 'v128', 'elementsOf', control, bits), narrow);

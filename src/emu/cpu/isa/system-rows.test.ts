@@ -28,7 +28,7 @@ describe('system rows', () => {
   });
 
   it('all build, in both operand sizes', () => {
-    for (const r of systemRows) {
+    for (const r of systemRows.filter(({ options }) => !options.only64)) {
       for (const size of [16, 32] as const) expect(() => runner.build(r, { size })).not.toThrow();
     }
   });

@@ -7,18 +7,20 @@
 import { EFLAGS } from '../state/flags.ts';
 import { SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STRING_IO } from '../system/calls.ts';
-import { CR0 } from '../system/control-bits.ts';
-import { type I32, i32, k32 } from '../wasm/expr.ts';
+import { CR0, CR4 } from '../system/control-bits.ts';
+import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { arithmeticBits, setArithmeticBits, signExtend, zeroFlag } from './flag-ops.ts';
-import { EXCEPTION, type Ops } from './ops.ts';
-import { type Row, row } from './row.ts';
+import { type Address, EXCEPTION, type Ops } from './ops.ts';
+import { type Row, type RowOptions, row } from './row.ts';
 import { push, stackBits } from './stack-ops.ts';
 
 const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 
 const selectorOf = (e: Ops, seg: number): I32 => e.get(STATE.segments + seg * SEGMENT.bytes + SEGMENT.selector);
 const has = (value: I32, bit: number): I32 => i32.ne(i32.and(value, k32(bit)), k32(0));
-const plus = (at: I32, bytes: number): I32 => i32.add(at, k32(bytes));
+const plus = (at: Address, bytes: number): Address => word.add(at, bytes);
+/** A value of up to 32 bits as operand `n` wants it: zero-extended. */
+const widened = (e: Ops, n: number, v: I32): Word => word.toU(e.widthOf(n) === 64 ? 'i64' : 'i32', v);
 
 /** #GP(0) outside privilege level 0 (virtual-8086 mode is level 3). */
 const privileged = (e: Ops): void => e.raiseIf(e.get(STATE.cpl), EXCEPTION.gp, k32(0));
@@ -34,7 +36,7 @@ const protectedOnly = (e: Ops): void => {
 const moveFromSegment =
   (seg: number) =>
   (e: Ops): void =>
-    e.write(0, selectorOf(e, seg));
+    e.write(0, widened(e, 0, selectorOf(e, seg)));
 const moveToSegment =
   (seg: number) =>
   (e: Ops): void =>
@@ -46,10 +48,18 @@ const segmentMoves: readonly Row[] = SEGMENTS.flatMap((name, seg) => [
   ...(seg === SEG.cs ? [] : [row(`8E /${seg}`, 'mov', `${name},Ew`, moveToSegment(seg))]),
 ]);
 
+/** In 64-bit code only FS and GS can be pushed and popped. */
+const segmentOptions = (seg: number): RowOptions => (seg >= SEG.fs ? { default64: true } : { not64: true });
 const pushSegment = (opcode: string, seg: number): Row =>
-  row(opcode, 'push', SEGMENTS[seg], (e) => push(e, stackBits(e), selectorOf(e, seg)), { stack: -1 });
+  row(
+    opcode,
+    'push',
+    SEGMENTS[seg],
+    (e) => push(e, stackBits(e), word.toU(e.size === 64 ? 'i64' : 'i32', selectorOf(e, seg))),
+    { stack: -1, ...segmentOptions(seg) },
+  );
 const popSegment = (opcode: string, seg: number): Row =>
-  row(opcode, 'pop', SEGMENTS[seg], (e) => e.system('popSegment', k32(seg), k32(e.size)));
+  row(opcode, 'pop', SEGMENTS[seg], (e) => e.system('popSegment', k32(seg), k32(e.size)), segmentOptions(seg));
 
 /** Offset first, then the selector; the register is written only after the segment was loaded. */
 const loadFarPointer = (opcode: string, mnemonic: string, seg: number): Row =>
@@ -59,15 +69,17 @@ const loadFarPointer = (opcode: string, mnemonic: string, seg: number): Row =>
     'Gv,Mp',
     (e) => {
       const { offset, selector } = loadPointer(e, 1);
-      const register = i32.shrU(i32.sub(e.slot(0), e.addressOf(STATE.gpr)), k32(3));
-      e.system('loadFarPointer', k32(seg + (e.size === 32 ? 8 : 0)), selector, register, offset);
+      e.system('loadFarPointer', k32(seg + FAR_POINTER_SIZE[e.size]), selector, e.registerNumber(0), offset);
     },
-    { access: 'read' },
+    { access: 'read', ...(seg === SEG.es || seg === SEG.ds ? { not64: true } : {}) },
   );
 
-function loadPointer(e: Ops, operand: number): { offset: I32; selector: I32 } {
+/** See `loadFarPointer` in system/calls.ts. */
+const FAR_POINTER_SIZE: Readonly<Record<number, number>> = { 16: 0, 32: 8, 64: 16 };
+
+function loadPointer(e: Ops, operand: number): { offset: Word; selector: I32 } {
   const at = e.f.let(e.linear(operand));
-  const offset = e.load(e.size, at);
+  const offset = e.loadWord(e.size, at);
   return { offset, selector: e.load(16, plus(at, e.size / 8)) };
 }
 
@@ -93,7 +105,11 @@ const pushFlags = (e: Ops): void => {
   const flags = e.f.let(e.get(STATE.eflags));
   const lowIopl = i32.ne(i32.and(flags, k32(EFLAGS.iopl)), k32(EFLAGS.iopl));
   e.raiseIf(i32.and(has(flags, EFLAGS.vm), lowIopl), EXCEPTION.gp, k32(0));
-  push(e, stackBits(e), i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK)));
+  push(
+    e,
+    stackBits(e),
+    word.toU(e.size === 64 ? 'i64' : 'i32', i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK))),
+  );
 };
 
 /** CLI and STI: in every mode allowed exactly when CPL <= IOPL. Returns EFLAGS. */
@@ -104,10 +120,17 @@ const checkIopl = (e: Ops): I32 => {
   return flags;
 };
 
+/** Interrupts wait for one more instruction. */
+const holdOff = (e: Ops): void => {
+  const next = e.nextEip();
+  if (next.type === 'i64') e.set64(STATE.inhibitEip, next as I64);
+  else e.set(STATE.inhibitEip, next as I32);
+};
+
 const cli = (e: Ops): void => e.set(STATE.eflags, i32.and(checkIopl(e), k32(~EFLAGS.if)));
 const sti = (e: Ops): void => {
   const flags = checkIopl(e);
-  e.f.if(i32.eqz(i32.and(flags, k32(EFLAGS.if))), () => e.set(STATE.inhibitEip, e.nextEip()));
+  e.f.if(i32.eqz(i32.and(flags, k32(EFLAGS.if))), () => holdOff(e));
   e.set(STATE.eflags, i32.or(flags, k32(EFLAGS.if)));
 };
 
@@ -122,8 +145,8 @@ const portOut =
   (e: Ops): void =>
     e.system('out', e.read(0), k32(wide ? e.size : 8), e.read(1));
 
-const stringHow = (e: Ops): I32 =>
-  k32((e.address32 ? STRING_IO.address32 : 0) | (e.rep === 'none' ? 0 : STRING_IO.repeat));
+const stringHow = (e: Ops): I32 => k32(ADDRESS_BITS[e.addressSize] | (e.rep === 'none' ? 0 : STRING_IO.repeat));
+const ADDRESS_BITS = { 16: 0, 32: STRING_IO.address32, 64: STRING_IO.address64 } as const;
 const inString =
   (wide: boolean) =>
   (e: Ops): void =>
@@ -132,7 +155,8 @@ const outString =
   (wide: boolean) =>
   (e: Ops): void =>
     e.system('outString', k32(wide ? e.size : 8), stringHow(e), e.segmentBase());
-const STRING = { address: true, rep: 'rep', access: 'none' } as const;
+const PORT = { max32: true } as const;
+const STRING = { address: true, rep: 'rep', access: 'none', max32: true } as const;
 
 // Control registers and tables.
 
@@ -143,33 +167,58 @@ const CONTROL_FIELDS: readonly (readonly [number, number])[] = [
   [4, STATE.cr4],
 ];
 
-const controlMoves: readonly Row[] = CONTROL_FIELDS.flatMap(([number, field]) => [
-  row(
-    `0F 20 /${number}`,
-    'mov',
-    'Rd,Cd',
-    (e) => {
-      privileged(e);
-      e.write(0, e.get(field));
-    },
-    { size: 32 },
-  ),
-  row(`0F 22 /${number}`, 'mov', 'Cd,Rd', (e) => e.system('movToCr', k32(number), e.read(1)), { size: 32, ends: true }),
-]);
+/** In 64-bit code the operand is 64 bits wide whatever the prefixes say. */
+const LEGACY_MOVE = { size: 32, not64: true } as const;
+const LONG_MOVE = { size: 64, only64: true } as const;
 
-const debugMoves: readonly Row[] = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((number) => [
-  row(`0F 21 /${number}`, 'mov', 'Rd,Dd', (e) => e.write(0, e.query('movFromDr', k32(number))), { size: 32 }),
-  row(`0F 23 /${number}`, 'mov', 'Dd,Rd', (e) => e.system('movToDr', k32(number), e.read(1)), { size: 32, ends: true }),
-]);
+const controlMoves: readonly Row[] = [
+  ...CONTROL_FIELDS.flatMap(([number, field]) => [
+    row(
+      `0F 20 /${number}`,
+      'mov',
+      'Rd,Cd',
+      (e) => {
+        privileged(e);
+        e.write(0, e.get(field));
+      },
+      LEGACY_MOVE,
+    ),
+    row(`0F 22 /${number}`, 'mov', 'Cd,Rd', (e) => e.system('movToCr', k32(number), e.read(1)), {
+      ...LEGACY_MOVE,
+      ends: true,
+    }),
+  ]),
+  // With REX.R there is CR8 as well.
+  row('0F 20', 'mov', 'Rq,Cq', (e) => e.write(0, e.query64('movFromCr', e.registerNumber(1))), LONG_MOVE),
+  row('0F 22', 'mov', 'Cq,Rq', (e) => e.system('movToCr', e.registerNumber(0), e.readWord(1)), {
+    ...LONG_MOVE,
+    ends: true,
+  }),
+];
 
-/** SGDT and SIDT store 32 bits of base whatever the operand size. */
+const debugMoves: readonly Row[] = [
+  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((number) => [
+    row(`0F 21 /${number}`, 'mov', 'Rd,Dd', (e) => e.write(0, e.query('movFromDr', k32(number))), LEGACY_MOVE),
+    row(`0F 23 /${number}`, 'mov', 'Dd,Rd', (e) => e.system('movToDr', k32(number), e.read(1)), {
+      ...LEGACY_MOVE,
+      ends: true,
+    }),
+  ]),
+  row('0F 21', 'mov', 'Rq,Dq', (e) => e.write(0, e.query64('movFromDr', e.registerNumber(1))), LONG_MOVE),
+  row('0F 23', 'mov', 'Dq,Rq', (e) => e.system('movToDr', e.registerNumber(0), e.readWord(1)), {
+    ...LONG_MOVE,
+    ends: true,
+  }),
+];
+
+/** SGDT and SIDT store 32 bits of base whatever the operand size, in 64-bit code 64. */
 const storeTable =
   (limit: number, base: number) =>
   (e: Ops): void => {
     const at = e.f.let(e.linear(0));
-    e.probe(at, k32(6));
+    e.probe(at, k32(e.long ? 10 : 6));
     e.store(16, at, e.get(limit));
-    e.store(32, plus(at, 2), e.get(base));
+    e.store(e.long ? 64 : 32, plus(at, 2), e.getAddress(base));
   };
 const loadTable =
   (name: 'loadGdt' | 'loadIdt') =>
@@ -177,13 +226,13 @@ const loadTable =
     privileged(e);
     const at = e.f.let(e.linear(0));
     const limit = e.load(16, at);
-    const base = e.load(32, plus(at, 2));
-    e.system(name, limit, e.size === 16 ? i32.and(base, k32(0x00ff_ffff)) : base);
+    const base = e.loadWord(e.long ? 64 : 32, plus(at, 2));
+    e.system(name, limit, e.size === 16 ? word.and(base, 0x00ff_ffff) : base);
   };
 
 /** Register forms write the operand size, memory forms 16 bits. */
 const storeWord = (opcode: string, mnemonic: string, value: (e: Ops) => I32): readonly Row[] => [
-  row(`${opcode} r`, mnemonic, 'Ev', (e) => e.write(0, value(e)), { access: 'write' }),
+  row(`${opcode} r`, mnemonic, 'Ev', (e) => e.write(0, widened(e, 0, value(e))), { access: 'write' }),
   row(`${opcode} m`, mnemonic, 'Ew', (e) => e.write(0, value(e)), { access: 'write' }),
 ];
 const systemSelector =
@@ -212,7 +261,7 @@ const lookAt =
   (e: Ops): void => {
     protectedOnly(e);
     const answer = e.f.let(e.query(name, e.read(1)));
-    e.f.if(zeroFlag(e), () => e.write(0, answer));
+    e.f.if(zeroFlag(e), () => e.write(0, widened(e, 0, answer)));
   };
 
 /** ARPL: raises the RPL of the destination to that of the source, and writes only then; ZF tells whether it did. */
@@ -228,16 +277,69 @@ const arpl = (e: Ops): void => {
 
 const bound = (e: Ops): void => {
   const at = e.f.let(e.linear(1));
-  const lower = e.f.let(signExtend(e.size, e.load(e.size, at)));
-  const upper = e.f.let(signExtend(e.size, e.load(e.size, plus(at, e.size / 8))));
+  const lower = e.f.let(signExtend(e.size, e.loadWord(e.size, at)));
+  const upper = e.f.let(signExtend(e.size, e.loadWord(e.size, plus(at, e.size / 8))));
   const index = e.f.let(e.readSigned(0));
-  e.raiseIf(i32.or(i32.ltS(index, lower), i32.gtS(index, upper)), EXCEPTION.br);
+  e.raiseIf(i32.or(word.ltS(index, lower), word.gtS(index, upper)), EXCEPTION.br);
 };
 
 const undefinedOpcode = (e: Ops): void => e.raise(EXCEPTION.ud);
 const nothing = (): void => {};
 const ENDS = { ends: true } as const;
+const ENDS_NOT64 = { ends: true, not64: true } as const;
 const NO_ACCESS = { access: 'none' } as const;
+
+/** SWAPGS, with the base that IA32_KERNEL_GS_BASE holds. */
+const swapGs = (e: Ops): void => {
+  privileged(e);
+  const base = e.get64(GS_BASE);
+  e.set64(GS_BASE, e.get64(STATE.kernelGsBase));
+  e.set64(STATE.kernelGsBase, base);
+};
+const baseOf = (seg: number): number => STATE.segments + seg * SEGMENT.bytes + SEGMENT.base;
+const GS_BASE = baseOf(SEG.gs);
+
+const needsFsGsBase = (e: Ops): void => e.raiseIf(i32.eqz(i32.and(e.get(STATE.cr4), k32(CR4.fsgsbase))), EXCEPTION.ud);
+const readBase =
+  (seg: number) =>
+  (e: Ops): void => {
+    needsFsGsBase(e);
+    e.write(0, e.size === 64 ? e.get64(baseOf(seg)) : e.get(baseOf(seg)));
+  };
+const writeBase =
+  (seg: number) =>
+  (e: Ops): void => {
+    needsFsGsBase(e);
+    const base = e.f.let(word.toU('i64', e.readWord(0))) as I64;
+    e.raiseIf(notCanonical(base), EXCEPTION.gp, k32(0));
+    e.set64(baseOf(seg), base);
+  };
+/** Bits 47 to 63 are not all the same. */
+const notCanonical = (v: I64): I32 => {
+  const sixteen = i64.extendU(k32(16));
+  return i64.ne(i64.shrS(i64.shl(v, sixteen), sixteen), v);
+};
+const BASE = { only64: true } as const;
+const baseMoves: readonly Row[] = ([SEG.fs, SEG.gs] as const).flatMap((seg, n) => [
+  row(`F3 0F AE /${n} r`, `rd${SEGMENTS[seg].toLowerCase()}base`, 'Ry', readBase(seg), BASE),
+  row(`F3 0F AE /${n + 2} r`, `wr${SEGMENTS[seg].toLowerCase()}base`, 'Ry', writeBase(seg), BASE),
+]);
+
+/** The descriptor's two halves: PCID and linear address. */
+const invalidateByPcid = (e: Ops): void => {
+  privileged(e);
+  const type = e.f.let(e.readWord(0));
+  const at = e.f.let(e.linear(1));
+  const pcid = e.load64(at);
+  e.system('invpcid', type, pcid, e.load64(e.f.let(plus(at, 8))));
+};
+
+const longRows: readonly Row[] = [
+  row('0F 05', 'syscall', '', (e) => e.system('syscall'), { ends: true, only64: true }),
+  row('0F 07', 'sysret', '', (e) => e.system('sysret', k32(e.size)), { ends: true, only64: true }),
+  row('0F 01 F8', 'swapgs', '', swapGs, { only64: true }),
+  ...baseMoves,
+];
 
 const hints: readonly Row[] = [
   ...['prefetchnta', 'prefetcht0', 'prefetcht1', 'prefetcht2'].flatMap((name, n) => [
@@ -259,33 +361,33 @@ export const systemRows: readonly Row[] = [
   popSegment('17', SEG.ss),
   pushSegment('1E', SEG.ds),
   popSegment('1F', SEG.ds),
-  row('62 m', 'bound', 'Gv,Ma', bound, { access: 'read' }),
-  row('63', 'arpl', 'Ew,Gw', arpl),
+  row('62 m', 'bound', 'Gv,Ma', bound, { access: 'read', not64: true }),
+  row('63', 'arpl', 'Ew,Gw', arpl, { not64: true }),
   row('6C', 'insb', 'Yb,DX', inString(false), STRING),
   row('6D', 'insw|insd', 'Yv,DX', inString(true), STRING),
   row('6E', 'outsb', 'DX,Xb', outString(false), STRING),
   row('6F', 'outsw|outsd', 'DX,Xv', outString(true), STRING),
   ...segmentMoves,
-  row('9A', 'call', 'Ap', farDirect('farCall'), ENDS),
-  row('9C', 'pushf|pushfd', '', pushFlags, { stack: -1 }),
-  row('9D', 'popf|popfd', '', (e) => e.system('popFlags', k32(e.size)), ENDS),
+  row('9A', 'call', 'Ap', farDirect('farCall'), ENDS_NOT64),
+  row('9C', 'pushf|pushfd|pushfq', '', pushFlags, { stack: -1, default64: true }),
+  row('9D', 'popf|popfd|popfq', '', (e) => e.system('popFlags', k32(e.size)), { ends: true, default64: true }),
   loadFarPointer('C4 m', 'les', SEG.es),
   loadFarPointer('C5 m', 'lds', SEG.ds),
   row('CA', 'retf', 'Iw', (e) => e.system('farReturn', k32(e.size), e.read(0)), ENDS),
   row('CB', 'retf', '', (e) => e.system('farReturn', k32(e.size), k32(0)), ENDS),
   row('CC', 'int3', '', (e) => e.system('int3'), ENDS),
   row('CD', 'int', 'Ib', (e) => e.system('softwareInterrupt', e.read(0)), ENDS),
-  row('CE', 'into', '', (e) => e.system('into'), ENDS),
-  row('CF', 'iret|iretd', '', (e) => e.system('interruptReturn', k32(e.size)), ENDS),
+  row('CE', 'into', '', (e) => e.system('into'), ENDS_NOT64),
+  row('CF', 'iret|iretd|iretq', '', (e) => e.system('interruptReturn', k32(e.size)), ENDS),
   row('E4', 'in', 'AL,Ib', portIn(false)),
-  row('E5', 'in', 'eAX,Ib', portIn(true)),
+  row('E5', 'in', 'eAX,Ib', portIn(true), PORT),
   row('E6', 'out', 'Ib,AL', portOut(false)),
-  row('E7', 'out', 'Ib,eAX', portOut(true)),
-  row('EA', 'jmp', 'Ap', farDirect('farJump'), ENDS),
+  row('E7', 'out', 'Ib,eAX', portOut(true), PORT),
+  row('EA', 'jmp', 'Ap', farDirect('farJump'), ENDS_NOT64),
   row('EC', 'in', 'AL,DX', portIn(false)),
-  row('ED', 'in', 'eAX,DX', portIn(true)),
+  row('ED', 'in', 'eAX,DX', portIn(true), PORT),
   row('EE', 'out', 'DX,AL', portOut(false)),
-  row('EF', 'out', 'DX,eAX', portOut(true)),
+  row('EF', 'out', 'DX,eAX', portOut(true), PORT),
   row('F1', 'int1', '', (e) => e.system('int1'), ENDS),
   row('F4', 'hlt', '', (e) => e.system('halt'), ENDS),
   row('FA', 'cli', '', cli),
@@ -299,15 +401,20 @@ export const systemRows: readonly Row[] = [
   row('0F 00 /3', 'ltr', 'Ew', loadWord('loadTr')),
   row('0F 00 /4', 'verr', 'Ew', verify('verr')),
   row('0F 00 /5', 'verw', 'Ew', verify('verw')),
-  row('0F 01 /0 m', 'sgdt', 'Ms', storeTable(STATE.gdtLimit, STATE.gdtBase), { access: 'write' }),
-  row('0F 01 /1 m', 'sidt', 'Ms', storeTable(STATE.idtLimit, STATE.idtBase), { access: 'write' }),
-  row('0F 01 /2 m', 'lgdt', 'Ms', loadTable('loadGdt'), { access: 'read' }),
-  row('0F 01 /3 m', 'lidt', 'Ms', loadTable('loadIdt'), { access: 'read' }),
+  row('0F 01 /0 m', 'sgdt', 'Ms', storeTable(STATE.gdtLimit, STATE.gdtBase), { access: 'write', force64: true }),
+  row('0F 01 /1 m', 'sidt', 'Ms', storeTable(STATE.idtLimit, STATE.idtBase), { access: 'write', force64: true }),
+  row('0F 01 /2 m', 'lgdt', 'Ms', loadTable('loadGdt'), { access: 'read', force64: true }),
+  row('0F 01 /3 m', 'lidt', 'Ms', loadTable('loadIdt'), { access: 'read', force64: true }),
   ...storeWord('0F 01 /4', 'smsw', (e) => e.get(STATE.cr0)),
   row('0F 01 /6', 'lmsw', 'Ew', loadWord('lmsw'), ENDS),
   row('0F 01 /7 m', 'invlpg', 'M', (e) => e.system('invlpg', e.linear(0)), { ends: true, access: 'none' }),
   row('NP 0F 01 C8', 'monitor', '', (e) => e.system('monitor')),
   row('NP 0F 01 C9', 'mwait', '', (e) => e.system('mwait')),
+  row('NP 0F 01 CA', 'clac', '', (e) => e.system('clac'), ENDS),
+  row('NP 0F 01 CB', 'stac', '', (e) => e.system('stac'), ENDS),
+  row('0F 01 F9', 'rdtscp', '', (e) => e.system('rdtscp')),
+  row('66 0F 38 82 m', 'invpcid', 'Gy,Mdq', invalidateByPcid, { ends: true, access: 'read' }),
+  ...longRows,
   row('0F 02', 'lar', 'Gv,Ew', lookAt('lar')),
   row('0F 03', 'lsl', 'Gv,Ew', lookAt('lsl')),
   row('0F 06', 'clts', '', (e) => e.system('clts')),
@@ -322,7 +429,7 @@ export const systemRows: readonly Row[] = [
   row('0F 32', 'rdmsr', '', (e) => e.system('rdmsr')),
   row('0F 33', 'rdpmc', '', (e) => e.system('rdpmc')),
   row('0F 34', 'sysenter', '', (e) => e.system('sysenter'), ENDS),
-  row('0F 35', 'sysexit', '', (e) => e.system('sysexit'), ENDS),
+  row('0F 35', 'sysexit', '', (e) => e.system('sysexit', k32(e.size)), ENDS),
   pushSegment('0F A0', SEG.fs),
   popSegment('0F A1', SEG.fs),
   row('0F A2', 'cpuid', '', (e) => e.system('cpuid')),

@@ -4,9 +4,9 @@
  */
 import { EFLAGS } from '../state/flags.ts';
 import { FPR_BYTES, STATE, XMM_BYTES } from '../state/layout.ts';
-import { type I32, i32, i64, k32, select } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, select, word } from '../wasm/expr.ts';
 import type { Var } from '../wasm/function.ts';
-import { EXCEPTION, type Ops } from './ops.ts';
+import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
 import {
   begin,
@@ -79,25 +79,25 @@ const stackSlot = (e: Ops, n: I32): I32 => {
   return i32.add(e.addressOf(STATE.fpr), i32.mul(physical, k32(FPR_BYTES)));
 };
 
-const environmentBytes = (e: Ops): number => (e.size === 32 ? 28 : 14);
+const environmentBytes = (e: Ops): number => (e.size === 16 ? 14 : 28);
 
 /** 0 or 1: protected mode, so pointers are selectors and offsets. */
 const isProtected = (e: Ops): I32 =>
   i32.and(i32.and(e.get(STATE.cr0), k32(CR0.pe)), i32.eqz(i32.and(e.get(STATE.eflags), k32(EFLAGS.vm))));
 
 /** Fields of an environment image, from `at`; the bytes have been probed. */
-function storeEnvironment(e: Ops, at: I32): void {
+function storeEnvironment(e: Ops, at: Address): void {
   const { f } = e;
-  const wide = e.size === 32;
+  const wide = e.size !== 16;
   const step = wide ? 4 : 2;
   const put = (index: number, value: I32): void => {
-    e.store(wide ? 32 : 16, i32.add(at, k32(index * step)), f.let(value));
+    e.store(wide ? 32 : 16, word.add(at, index * step), f.let(value));
   };
   /** The unused upper halves of 32-bit images read as ones. */
-  const word = (v: I32): I32 => (wide ? i32.or(v, k32(HIGH_PART)) : v);
-  put(0, word(e.get(STATE.fpuControl)));
-  put(1, word(statusWord(e)));
-  put(2, word(kernelValue(e, 'i32', 'x87TagWord')));
+  const upper = (v: I32): I32 => (wide ? i32.or(v, k32(HIGH_PART)) : v);
+  put(0, upper(e.get(STATE.fpuControl)));
+  put(1, upper(statusWord(e)));
+  put(2, upper(kernelValue(e, 'i32', 'x87TagWord')));
   const opcode = e.get(STATE.fpuOpcode);
   f.if(
     isProtected(e),
@@ -105,13 +105,13 @@ function storeEnvironment(e: Ops, at: I32): void {
       put(3, e.get(STATE.fpuIp));
       put(4, wide ? i32.or(e.get(STATE.fpuCs), i32.shl(opcode, k32(16))) : e.get(STATE.fpuCs));
       put(5, e.get(STATE.fpuDp));
-      put(6, word(e.get(STATE.fpuDs)));
+      put(6, upper(e.get(STATE.fpuDs)));
     },
     () => {
       const linear = (base: number, offset: number): I32 => f.let(i32.add(i32.shl(e.get(base), k32(4)), e.get(offset)));
       const ip = linear(STATE.fpuCs, STATE.fpuIp);
       const dp = linear(STATE.fpuDs, STATE.fpuDp);
-      const low = (v: I32): I32 => word(i32.and(v, k32(0xffff)));
+      const low = (v: I32): I32 => upper(i32.and(v, k32(0xffff)));
       const high = (v: I32): I32 => i32.shl(i32.shrU(v, k32(16)), k32(12));
       put(3, low(ip));
       put(4, i32.or(high(ip), opcode));
@@ -122,11 +122,11 @@ function storeEnvironment(e: Ops, at: I32): void {
 }
 
 /** Loads an environment image; every read comes before the first change. */
-function loadEnvironment(e: Ops, at: I32): void {
+function loadEnvironment(e: Ops, at: Address): void {
   const { f } = e;
-  const wide = e.size === 32;
+  const wide = e.size !== 16;
   const step = wide ? 4 : 2;
-  const words = [0, 1, 2, 3, 4, 5, 6].map((index) => f.let(e.load(wide ? 32 : 16, i32.add(at, k32(index * step)))));
+  const words = [0, 1, 2, 3, 4, 5, 6].map((index) => f.let(e.load(wide ? 32 : 16, word.add(at, index * step))));
   const [control, status, tags, ip, codePart, dp, dataPart] = words;
   setControl(e, control);
   setStatus(e, status);
@@ -177,20 +177,24 @@ const saveAll = (e: Ops): void => {
   e.probe(at, k32(registers + 8 * TEN));
   storeEnvironment(e, at);
   times(e, 8, (n) => {
-    const to = e.f.let(i32.add(at, i32.add(k32(registers), i32.mul(n.get, k32(TEN)))));
+    const to = e.f.let(elementAt(at, registers, n.get, TEN));
     const from = e.f.let(stackSlot(e, n.get));
     e.store64(to, e.f.let(i64.load(from)));
-    e.store(16, i32.add(to, k32(8)), e.f.let(i32.load16U(from, 8)));
+    e.store(16, word.add(to, 8), e.f.let(i32.load16U(from, 8)));
   });
   initialize(e);
 };
 
 /** Faults now if any byte of an image of at most a page cannot be read: its first byte, and the first one of its last page. */
-function probeRead(e: Ops, at: I32, byteCount: number): void {
+function probeRead(e: Ops, at: Address, byteCount: number): void {
   e.f.drop(e.load(8, at));
-  const lastPage = e.f.let(i32.and(i32.add(at, k32(byteCount - 1)), k32(~(PAGE_BYTES - 1))));
-  e.f.drop(e.load(8, e.f.let(select(i32.gtU(lastPage, at), lastPage, at))));
+  const lastPage = e.f.let(word.and(word.add(at, byteCount - 1), -PAGE_BYTES));
+  e.f.drop(e.load(8, e.f.let(select(word.gtU(lastPage, at), lastPage, at))));
 }
+
+/** Address of element `n` of an array at an offset of an image. */
+const elementAt = (at: Address, offset: number, n: I32, bytes: number): Address =>
+  word.add(word.add(at, offset), word.toU(at.type, i32.mul(n, k32(bytes))));
 
 const restoreAll = (e: Ops): void => {
   begin(e);
@@ -199,16 +203,16 @@ const restoreAll = (e: Ops): void => {
   probeRead(e, at, registers + 8 * TEN);
   loadEnvironment(e, at);
   times(e, 8, (n) => {
-    const from = e.f.let(i32.add(at, i32.add(k32(registers), i32.mul(n.get, k32(TEN)))));
+    const from = e.f.let(elementAt(at, registers, n.get, TEN));
     const low = e.f.let(e.load64(from));
-    const high = e.f.let(e.load(16, i32.add(from, k32(8))));
+    const high = e.f.let(e.load(16, word.add(from, 8)));
     const to = e.f.let(stackSlot(e, n.get));
     e.f.store64(to, low);
     e.f.store16(to, high, 8);
   });
 };
 
-/** Offsets of the FXSAVE image (SDM Vol. 1, table 10-2). */
+/** Offsets of the FXSAVE image (SDM Vol. 1, table 10-2); with REX.W `ip` and `dp` have 64 bits and take in `cs` and `ds`. */
 const FX = {
   tags: 4,
   opcode: 6,
@@ -222,20 +226,19 @@ const FX = {
   xmm: 160,
   bytes: 512,
 };
-const XMM_COUNT = 8;
+const xmmCount = (e: Ops): number => (e.long ? 16 : 8);
 
-const fxAddress = (e: Ops): I32 => {
+const fxAddress = (e: Ops): Address => {
   checkAvailable(e);
   const at = e.f.let(e.linear(0));
-  e.raiseIf(i32.and(at, k32(15)), EXCEPTION.gp, k32(0));
+  e.raiseIf(i32.and(word.low(at), k32(15)), EXCEPTION.gp, k32(0));
   return at;
 };
 
 const fxsave = (e: Ops): void => {
   const at = fxAddress(e);
   e.probe(at, k32(FX.bytes));
-  const put = (bits: 16 | 32, offset: number, value: I32): void =>
-    e.store(bits, i32.add(at, k32(offset)), e.f.let(value));
+  const put = (bits: 16 | 32, offset: number, value: I32): void => e.store(bits, word.add(at, offset), e.f.let(value));
   put(32, 0, i32.or(e.get(STATE.fpuControl), i32.shl(statusWord(e), k32(16))));
   put(32, FX.tags, i32.or(e.get(STATE.fpuTags), i32.shl(e.get(STATE.fpuOpcode), k32(16))));
   put(32, FX.ip, e.get(STATE.fpuIp));
@@ -245,22 +248,22 @@ const fxsave = (e: Ops): void => {
   put(32, FX.mxcsr, e.get(STATE.mxcsr));
   put(32, FX.mxcsrMask, k32(MXCSR_MASK));
   times(e, 8, (n) => {
-    const to = e.f.let(i32.add(at, i32.add(k32(FX.st), i32.shl(n.get, k32(4)))));
+    const to = e.f.let(elementAt(at, FX.st, n.get, 16));
     const from = e.f.let(stackSlot(e, n.get));
     e.store64(to, e.f.let(i64.load(from)));
-    e.store64(i32.add(to, k32(8)), e.f.let(i64.load16U(from, 8)));
+    e.store64(word.add(to, 8), e.f.let(i64.load16U(from, 8)));
   });
-  times(e, XMM_COUNT, (n) => {
-    const to = e.f.let(i32.add(at, i32.add(k32(FX.xmm), i32.shl(n.get, k32(4)))));
+  times(e, xmmCount(e), (n) => {
+    const to = e.f.let(elementAt(at, FX.xmm, n.get, 16));
     const from = e.f.let(i32.add(e.addressOf(STATE.xmm), i32.mul(n.get, k32(XMM_BYTES))));
     e.store64(to, e.f.let(i64.load(from)));
-    e.store64(i32.add(to, k32(8)), e.f.let(i64.load(from, 8)));
+    e.store64(word.add(to, 8), e.f.let(i64.load(from, 8)));
   });
 };
 
 const fxrstor = (e: Ops): void => {
   const at = fxAddress(e);
-  const get = (bits: 16 | 32, offset: number): I32 => e.f.let(e.load(bits, i32.add(at, k32(offset))));
+  const get = (bits: 16 | 32, offset: number): I32 => e.f.let(e.load(bits, word.add(at, offset)));
   probeRead(e, at, FX.bytes);
   const mxcsr = get(32, FX.mxcsr);
   e.raiseIf(i32.and(mxcsr, k32(~MXCSR_MASK)), EXCEPTION.gp, k32(0));
@@ -271,23 +274,24 @@ const fxrstor = (e: Ops): void => {
   updateSummary(e);
   e.set(STATE.fpuTags, i32.and(second, k32(0xff)));
   e.set(STATE.fpuOpcode, i32.and(i32.shrU(second, k32(16)), k32(0x7ff)));
+  const selector = (offset: number): I32 => get(e.size === 64 ? 32 : 16, offset);
   e.set(STATE.fpuIp, get(32, FX.ip));
-  e.set(STATE.fpuCs, get(16, FX.cs));
+  e.set(STATE.fpuCs, selector(FX.cs));
   e.set(STATE.fpuDp, get(32, FX.dp));
-  e.set(STATE.fpuDs, get(16, FX.ds));
+  e.set(STATE.fpuDs, selector(FX.ds));
   e.set(STATE.mxcsr, mxcsr);
   times(e, 8, (n) => {
-    const from = e.f.let(i32.add(at, i32.add(k32(FX.st), i32.shl(n.get, k32(4)))));
+    const from = e.f.let(elementAt(at, FX.st, n.get, 16));
     const low = e.f.let(e.load64(from));
-    const high = e.f.let(e.load(16, i32.add(from, k32(8))));
+    const high = e.f.let(e.load(16, word.add(from, 8)));
     const to = e.f.let(stackSlot(e, n.get));
     e.f.store64(to, low);
     e.f.store16(to, high, 8);
   });
-  times(e, XMM_COUNT, (n) => {
-    const from = e.f.let(i32.add(at, i32.add(k32(FX.xmm), i32.shl(n.get, k32(4)))));
+  times(e, xmmCount(e), (n) => {
+    const from = e.f.let(elementAt(at, FX.xmm, n.get, 16));
     const low = e.f.let(e.load64(from));
-    const high = e.f.let(e.load64(i32.add(from, k32(8))));
+    const high = e.f.let(e.load64(word.add(from, 8)));
     const to = e.f.let(i32.add(e.addressOf(STATE.xmm), i32.mul(n.get, k32(XMM_BYTES))));
     e.f.store64(to, low);
     e.f.store64(to, high, 8);
@@ -376,8 +380,8 @@ const controlRows: readonly Row[] = [
       moveTop(e, 1);
     }),
   ),
-  row('NP 0F AE /0 m', 'fxsave', 'Mn512', fxsave, { access: 'write' }),
-  row('NP 0F AE /1 m', 'fxrstor', 'Mn512', fxrstor, { access: 'read' }),
+  row('NP 0F AE /0 m', 'fxsave|fxsave|fxsave64', 'Mn512', fxsave, { access: 'write', rexW: true }),
+  row('NP 0F AE /1 m', 'fxrstor|fxrstor|fxrstor64', 'Mn512', fxrstor, { access: 'read', rexW: true }),
 ];
 
 export const x87ControlRows: readonly Row[] = [...environmentRows, ...controlRows.map(fixedSize)];

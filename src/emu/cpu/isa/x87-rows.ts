@@ -8,8 +8,8 @@ import { SCRATCH } from '../float/kernel-set.ts';
 import { TRANSCENDENTAL } from '../float/transcendental.ts';
 import { BLOCKING, COMPARE_HOW, HOW } from '../float/x87-stack.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64, type Val } from '../wasm/expr.ts';
-import { condition, setArithmeticBits } from './flag-ops.ts';
+import { type I32, i32, i64, k32, k64, type Val, word } from '../wasm/expr.ts';
+import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { x87ControlRows } from './x87-control-rows.ts';
@@ -168,7 +168,7 @@ const comparisonRows: readonly Row[] = [
 /** Ten bytes of a memory operand. */
 function readTen(e: Ops): { low: Val<'i64'>; high: I32 } {
   const at = e.f.let(e.linear(0));
-  return { low: e.f.let(e.load64(at)), high: e.f.let(e.load(16, i32.add(at, k32(8)))) };
+  return { low: e.f.let(e.load64(at)), high: e.f.let(e.load(16, word.add(at, 8))) };
 }
 
 const loadTen = (first: number, extension: number, kernel: string): Semantics => {
@@ -275,7 +275,7 @@ const storeTen = (first: number, extension: number, kernel: string): Semantics =
       const at = e.f.let(e.linear(0));
       e.probe(at, k32(10));
       e.store64(at, e.f.let(e.get64(SCRATCH.result)));
-      e.store(16, i32.add(at, k32(8)), e.f.let(i32.and(e.get(SCRATCH.result + 8), k32(0xffff))));
+      e.store(16, word.add(at, 8), e.f.let(i32.and(e.get(SCRATCH.result + 8), k32(0xffff))));
     });
   });
 
@@ -323,10 +323,10 @@ const moveRows: readonly Row[] = [
     ] as const
   ).flatMap(([name, base, code]) => [
     ...registers(0xda, base, `fcmov${name}`, 'ST0,STi', (e, i) =>
-      kernelRun(e, 'x87ConditionalMove', k32(i), condition(e, code)),
+      kernelRun(e, 'x87ConditionalMove', k32(i), e.condition(code)),
     ),
     ...registers(0xdb, base, `fcmovn${name}`, 'ST0,STi', (e, i) =>
-      kernelRun(e, 'x87ConditionalMove', k32(i), condition(e, code + 1)),
+      kernelRun(e, 'x87ConditionalMove', k32(i), e.condition(code + 1)),
     ),
   ]),
 ];

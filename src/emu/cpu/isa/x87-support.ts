@@ -4,7 +4,7 @@
  * Not modelled: the ModRM bits that form an address, in the opcode register (they read as mod 0, rm 5).
  */
 import { SEG, SEGMENT, STATE } from '../state/layout.ts';
-import { type I32, i32, k32, type Val, type ValType } from '../wasm/expr.ts';
+import { type I32, type I64, i32, k32, type Val, type ValType, word } from '../wasm/expr.ts';
 import { type Callee, call } from '../wasm/function.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
 
@@ -40,10 +40,16 @@ export function begin(e: Ops): void {
 /** Records this instruction (11 bits: first byte's low three, then ModRM) and its memory operand, after the last fault. */
 export function recordPointers(e: Ops, opcode: number, memory?: number): void {
   e.set(STATE.fpuOpcode, k32(opcode & 0x7ff));
-  e.set(STATE.fpuIp, e.eip());
+  if (e.long) {
+    // Pointers of 64 bits and no selectors (SDM Vol. 1, 8.1.8); they lie where the image of FXSAVE64 has them.
+    e.set64(STATE.fpuIp, e.eip() as I64);
+    if (memory !== undefined) e.set64(STATE.fpuDp, e.offsetOf(memory) as I64);
+    return;
+  }
+  e.set(STATE.fpuIp, word.low(e.eip()));
   e.set(STATE.fpuCs, e.get(STATE.segments + SEG.cs * SEGMENT.bytes + SEGMENT.selector));
   if (memory === undefined) return;
-  e.set(STATE.fpuDp, e.offsetOf(memory));
+  e.set(STATE.fpuDp, word.low(e.offsetOf(memory)));
   e.set(STATE.fpuDs, e.segmentSelector());
 }
 

@@ -2,6 +2,7 @@
  * The border between generated WebAssembly and the parts of the CPU written in TypeScript.
  *
  * Before a call the interpreter stores STATE.eip (this instruction) and STATE.nextEip. Arguments are signed 32-bit.
+ * Of a 64-bit argument n (0..3) the low half is passed, and all of it is in STATE.wideArgument + 8 * n.
  */
 
 /** What a system call did. */
@@ -21,7 +22,7 @@ export type Status = (typeof STATUS)[keyof typeof STATUS];
 export const SYSTEM_CALLS = [
   'loadSegment', // (segment number, selector): MOV Sreg
   'popSegment', // (segment number, operand size bits)
-  'loadFarPointer', // (segment number + 8 for 32-bit operands, selector, general register number, offset): LDS and friends
+  'loadFarPointer', // (segment number + 8 for 32-bit, + 16 for 64-bit operands, selector, general register number, offset): LDS and friends
   'farJump', // (selector, offset, operand size bits)
   'farCall', // (selector, offset, operand size bits)
   'farReturn', // (operand size bits, bytes to release)
@@ -36,9 +37,10 @@ export const SYSTEM_CALLS = [
   'out', // (port, bits, value)
   'inString', // (bits, STRING_IO bits): INS, all iterations of a repeat up to a bound, registers included
   'outString', // (bits, STRING_IO bits, linear base of the source segment)
+  'movFromCr', // query64 (number), in 64-bit code
   'movToCr', // (number, value)
   'movToDr', // (number, value)
-  'movFromDr', // query (number)
+  'movFromDr', // query (number); query64 in 64-bit code
   'clts',
   'lmsw', // (value)
   'loadGdt', // (limit, base)
@@ -58,7 +60,13 @@ export const SYSTEM_CALLS = [
   'wrmsr',
   'rdpmc',
   'sysenter',
-  'sysexit',
+  'sysexit', // (operand size bits)
+  'syscall',
+  'sysret', // (operand size bits)
+  'clac',
+  'stac',
+  'rdtscp',
+  'invpcid', // (type, PCID, linear address)
   'monitor',
   'mwait',
   'checkSegment', // (segment number, offset, bytes, 1 = write): limit and type checks that the fast path could not decide
@@ -70,7 +78,7 @@ export const SYSTEM_CALLS = [
 export type SystemCall = (typeof SYSTEM_CALLS)[number];
 
 /** Second argument of inString and outString. */
-export const STRING_IO = { address32: 1, repeat: 2 } as const;
+export const STRING_IO = { address32: 1, repeat: 2, address64: 4 } as const;
 
 /** Added to the byte count of a 64-bit access through SS: a non-canonical address is #SS(0) instead of #GP(0). */
 export const STACK_ACCESS = 1 << 16;

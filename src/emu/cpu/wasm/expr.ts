@@ -3,6 +3,8 @@
  *
  * A value is a recipe: its code runs where it is emitted. `FunctionBuilder.let` evaluates it once, there and then.
  */
+import { unreachable } from '#base/errors.ts';
+
 export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
 export interface Val<T extends ValType = ValType> {
@@ -191,6 +193,72 @@ export const i64 = {
   load32U: load('i64', 0x35),
 } as const;
 
+/** An integer of either width: what an operand, a register or an address may be. */
+export type IntType = 'i32' | 'i64';
+export type Word = Val<IntType>;
+
+type WordArgument<T extends IntType> = Val<T> | number;
+const wordConstant = (type: IntType, value: number): Word => (type === 'i32' ? k32(value) : k64(value));
+const wordArgument = (like: Word, v: WordArgument<IntType>): Word => {
+  if (typeof v === 'number') return wordConstant(like.type, v);
+  if (v.type !== like.type) unreachable(`${like.type} meets ${v.type}`);
+  return v;
+};
+const wordBin = (op32: Bin<'i32', 'i32'>, op64: Bin<'i64', 'i64'>) => {
+  return <T extends IntType>(a: Val<T>, b: WordArgument<T>): Val<T> => {
+    const right = wordArgument(a, b);
+    return (a.type === 'i32' ? op32(a as I32, right as I32) : op64(a as I64, right as I64)) as Val<T>;
+  };
+};
+const wordTest = (op32: Bin<'i32', 'i32'>, op64: Bin<'i64', 'i32'>) => {
+  return <T extends IntType>(a: Val<T>, b: WordArgument<T>): I32 => {
+    const right = wordArgument(a, b);
+    return a.type === 'i32' ? op32(a as I32, right as I32) : op64(a as I64, right as I64);
+  };
+};
+const wordUn = (op32: Un<'i32', 'i32'>, op64: Un<'i64', 'i64'>) => {
+  return <T extends IntType>(a: Val<T>): Val<T> => (a.type === 'i32' ? op32(a as I32) : op64(a as I64)) as Val<T>;
+};
+
+/** Operations on integers whose width the operands decide; a number as the second argument takes the first one's type. */
+export const word = {
+  constant: wordConstant,
+  add: wordBin(i32.add, i64.add),
+  sub: wordBin(i32.sub, i64.sub),
+  mul: wordBin(i32.mul, i64.mul),
+  divU: wordBin(i32.divU, i64.divU),
+  divS: wordBin(i32.divS, i64.divS),
+  remU: wordBin(i32.remU, i64.remU),
+  remS: wordBin(i32.remS, i64.remS),
+  and: wordBin(i32.and, i64.and),
+  or: wordBin(i32.or, i64.or),
+  xor: wordBin(i32.xor, i64.xor),
+  shl: wordBin(i32.shl, i64.shl),
+  shrU: wordBin(i32.shrU, i64.shrU),
+  shrS: wordBin(i32.shrS, i64.shrS),
+  rotl: wordBin(i32.rotl, i64.rotl),
+  rotr: wordBin(i32.rotr, i64.rotr),
+  not: <T extends IntType>(a: Val<T>): Val<T> => word.xor(a, -1),
+  clz: wordUn(i32.clz, i64.clz),
+  ctz: wordUn(i32.ctz, i64.ctz),
+  popcnt: wordUn(i32.popcnt, i64.popcnt),
+  eqz: (a: Word): I32 => (a.type === 'i32' ? i32.eqz(a as I32) : i64.eqz(a as I64)),
+  nonzero: (a: Word): I32 => word.ne(a, 0),
+  eq: wordTest(i32.eq, i64.eq),
+  ne: wordTest(i32.ne, i64.ne),
+  ltU: wordTest(i32.ltU, i64.ltU),
+  ltS: wordTest(i32.ltS, i64.ltS),
+  gtU: wordTest(i32.gtU, i64.gtU),
+  gtS: wordTest(i32.gtS, i64.gtS),
+  leU: wordTest(i32.leU, i64.leU),
+  geU: wordTest(i32.geU, i64.geU),
+  /** The low 32 bits. */
+  low: (a: Word): I32 => (a.type === 'i32' ? (a as I32) : i32.wrap(a as I64)),
+  /** Zero-extended, sign-extended or cut to the type. */
+  toU: (type: IntType, a: Word): Word => (type === 'i32' ? word.low(a) : a.type === 'i64' ? a : i64.extendU(a as I32)),
+  toS: (type: IntType, a: Word): Word => (type === 'i32' ? word.low(a) : a.type === 'i64' ? a : i64.extendS(a as I32)),
+} as const;
+
 export const f32 = {
   eq: bin<'f32', 'i32'>('i32', 0x5b),
   ne: bin<'f32', 'i32'>('i32', 0x5c),
@@ -210,6 +278,7 @@ export const f32 = {
   mul: bin<'f32', 'f32'>('f32', 0x94),
   div: bin<'f32', 'f32'>('f32', 0x95),
   convertI32S: un<'i32', 'f32'>('f32', 0xb2),
+  convertI64S: un<'i64', 'f32'>('f32', 0xb4),
   demote: un<'f64', 'f32'>('f32', 0xb6),
   reinterpretI32: un<'i32', 'f32'>('f32', 0xbe),
   load: load('f32', 0x2a),

@@ -1,0 +1,62 @@
+/** Tier 0 for one kind of code, ready to run: the generated module and the writer of its records. */
+import type { Row } from '../isa/row.ts';
+import type { Mmu } from '../mmu/mmu.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+import type { System } from '../system/system.ts';
+import { instantiate, type LinearMemory } from '../wasm/host.ts';
+import { buildInterpreter } from './build.ts';
+import { CaseTable } from './cases.ts';
+import { RecordWriter } from './record-writer.ts';
+
+export interface Tier0 {
+  readonly writer: RecordWriter;
+  /** See interpreter/build.ts. */
+  readonly run: (record: number, isHeader: number) => number;
+}
+
+export interface Tier0Parts {
+  readonly rows: readonly Row[];
+  /** For 64-bit code, else for all other modes. */
+  readonly long: boolean;
+  readonly linear: LinearMemory;
+  readonly state: CpuState;
+  readonly mmu: Mmu;
+  readonly system: System;
+}
+
+export function createTier0(parts: Tier0Parts): Tier0 {
+  const { rows, long, linear, state, mmu, system } = parts;
+  const cases = new CaseTable(rows, long);
+  const built = buildInterpreter(cases, state.at, linear.pages);
+  const exports = instantiate(
+    built.bytes,
+    linear,
+    {
+      ...(long ? slow64(mmu) : slow32(mmu)),
+      commitWrite: () => {
+        mmu.commitWrite();
+        return undefined;
+      },
+      system: (number, a, b, c, d) => system.call(number, a, b, c, d),
+    },
+    built.tableSize,
+  );
+  return {
+    writer: new RecordWriter({ buffer: linear.buffer, stateAt: state.at, rows, cases, use: built.use }),
+    run: exports['run'] as (record: number, isHeader: number) => number,
+  };
+}
+
+const slow32 = (mmu: Mmu) => ({
+  readSlow: (at: number, byteCount: number) => mmu.readSlow(at, byteCount),
+  writeSlow: (at: number, byteCount: number) => mmu.writeSlow(at, byteCount),
+  modifySlow: (at: number, byteCount: number) => mmu.modifySlow(at, byteCount),
+  probeSlow: (at: number, byteCount: number) => mmu.probeSlow(at, byteCount),
+});
+
+const slow64 = (mmu: Mmu) => ({
+  readSlow: (at: number, byteCount: number) => mmu.readSlow64(at, byteCount),
+  writeSlow: (at: number, byteCount: number) => mmu.writeSlow64(at, byteCount),
+  modifySlow: (at: number, byteCount: number) => mmu.modifySlow64(at, byteCount),
+  probeSlow: (at: number, byteCount: number) => mmu.probeSlow64(at, byteCount),
+});
