@@ -16,7 +16,11 @@ const module = (...path) => join(ROOT, 'node_modules', ...path);
 const isRoot = process.getuid?.() === 0;
 
 /** Commands the tests need on the host, with the Debian packages that hold them. */
-const HOST_TOOLS = { chromium: 'chromium', debootstrap: 'debootstrap', mke2fs: 'e2fsprogs', gcc: 'gcc', make: 'make' };
+const HOST_TOOLS = {
+  ...{ chromium: 'chromium', debootstrap: 'debootstrap', mke2fs: 'e2fsprogs', gcc: 'gcc', make: 'make' },
+  // Networks: namespaces with Linux as the guest, and what runs in them.
+  ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox', tcpdump: 'tcpdump' },
+};
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 /** @type {{name: string, minutes: number, fatal?: boolean, run: () => Promise<Count>}[]} */

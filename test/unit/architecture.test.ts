@@ -92,6 +92,10 @@ describe('the rules', () => {
     ['src/emu/machine/pc.ts', '#display/canvas/canvas.ts'],
     ['src/emu/machine/pc.ts', 'node:fs'],
     ['src/emu/machine/pc.ts', 'comlink'],
+    ['src/net-relay/wire/ip.ts', '../nat/nat-engine.ts'],
+    ['src/net-relay/nat/nat-engine.ts', '../switch/link.ts'],
+    ['src/net-relay/nat/nat-engine.ts', 'node:net'],
+    ['src/net-relay/nat/nat-engine.ts', '#emu/devices/net/card.ts'],
     ['src/storage/block/cache.ts', '#emu/memory/physical-memory.ts'],
     ['src/storage/block/cache.ts', 'node:fs'],
     ['src/display/canvas/canvas.ts', '#storage/block/block-store.ts'],
@@ -110,6 +114,8 @@ describe('the rules', () => {
     ['src/emu/machine/pc.ts', '#emu/cpu/interp/run.ts'],
     ['src/storage/backends/node-file.ts', 'node:fs/promises'],
     ['src/display/main.ts', '#storage/worker/worker.ts'],
+    ['src/net-relay/nat/nat-engine.ts', '../wire/ip.ts'],
+    ['src/net-relay/worker/worker.ts', '#emu/host/packet-port.ts'],
     ['server/cli/main.ts', '../http/serve.ts'],
   ])('%s may import %s', (path, specifier) => {
     expect(violations(path, specifier)).toEqual([]);

@@ -41,6 +41,12 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
   ['src/emu', ['src/emu']],
   ['src/storage/worker', ['src/storage', 'src/emu/host', 'src/emu/workers']],
   ['src/storage', ['src/emu/host']],
+  // Networks: codecs below, engines above them, then what carries frames.
+  ['src/net-relay/wire', []],
+  ['src/net-relay/nat', ['src/net-relay/wire']],
+  ['src/net-relay/switch', ['src/net-relay/wire']],
+  ['src/net-relay/transports', ['src/net-relay/wire', 'src/net-relay/switch']],
+  ['src/net-relay/worker', ['src/net-relay', 'src/emu/host', 'src/emu/workers']],
   // The page's composition root, where the sides meet.
   ['src/display/main.ts', ['src']],
   ['src/display/main.tsx', ['src']],
@@ -63,6 +69,8 @@ const PACKAGES: readonly (readonly [folder: string, allowed: readonly string[]])
   ['src/emu/workers', ['comlink']],
   ['src/emu', []],
   ['src/storage', ['comlink', 'idb', 'idb-keyval', 'valibot']],
+  ['src/net-relay/worker', ['comlink']],
+  ['src/net-relay', []],
   [
     'src/display',
     ['comlink', 'fast-png', 'idb', 'idb-keyval', 'preact', '@preact', '@xterm', 'valibot', 'simple-peer'],
@@ -186,9 +194,12 @@ const HOST_CODE: Readonly<Record<string, RegExp>> = {
   WebAssembly: /(?<![.\w#])WebAssembly\s*\./,
 };
 
+/** Folders whose code runs on any host: time, chance and sockets are handed in. */
+const CORE = ['src/emu', 'src/net-relay/wire', 'src/net-relay/nat', 'src/net-relay/switch'];
+
 /** Places in the core that use a host's globals; workers may, because they are where core and host meet. */
 export function hostGlobals({ path, text }: Source): string[] {
-  const core = inside(path, 'src/emu') && !inside(path, 'src/emu/workers');
+  const core = CORE.some((folder) => inside(path, folder)) && !inside(path, 'src/emu/workers');
   if (!core || isTest(path) || path.endsWith('.d.ts') || path === 'src/emu/cpu/wasm/host.ts') return [];
   const code = text.replace(/\/\*[\s\S]*?\*\/|(?<![:'"`\\])\/\/.*$/gm, '').replace(/'(?:[^'\\\n]|\\.)*'/g, "''");
   return Object.entries(HOST_CODE).flatMap(([what, pattern]) => (pattern.test(code) ? [`${path} uses ${what}`] : []));

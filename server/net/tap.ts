@@ -1,0 +1,43 @@
+// A tap interface of the host, through a helper process (`tap-helper.pl`), because Node has no ioctl.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { CodedError } from '#base/errors.ts';
+import { FramedPipe } from './framed-pipe.ts';
+
+export interface TapOptions {
+  /** At most 15 letters, digits, `.`, `-` and `_`. Made when it does not exist and privileges allow it. */
+  readonly interface: string;
+  /** Path of `tap-helper.pl`. */
+  readonly helper: string;
+  /** What to start the helper with, as `ip netns exec NAME` in tests. */
+  readonly prefix?: readonly string[];
+}
+
+/** @throws CodedError<'no-tap'> */
+export async function openTap(options: TapOptions): Promise<FramedPipe> {
+  const [command, ...args] = [...(options.prefix ?? []), 'perl', options.helper, options.interface];
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  await started(child, options.interface);
+  const pipe = new FramedPipe(child.stdout, child.stdin, () => {
+    child.stdin.end();
+    child.kill();
+  });
+  return pipe;
+}
+
+function started(child: ChildProcess, name: string): Promise<void> {
+  let why = '';
+  child.stderr?.on('data', (bytes: Buffer) => {
+    why += bytes.toString();
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void => {
+      const message = `the interface ${name} cannot be used: ${reason.trim()}; run as root, or let root create it for you with 'ip tuntap add mode tap user NAME dev ${name}'`;
+      reject(new CodedError('no-tap', message));
+    };
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (status) => fail(why || `the helper ended with status ${status}`));
+    // The helper's first two bytes, an empty frame, are left for the pipe.
+    child.stdout?.once('readable', () => resolve());
+  });
+}

@@ -1,0 +1,65 @@
+// Which guest has which address on the link: what ARP (RFC 826) and Neighbor Discovery (RFC 4861 7.3) find out.
+
+import type { Mac } from '../wire/address.ts';
+import { hex } from '../wire/bytes.ts';
+
+const MOST = 1024;
+const MOST_WAITING = 8;
+
+interface Neighbor {
+  mac: Mac | undefined;
+  /** Frames without destination that wait for `mac`. */
+  waiting: Uint8Array[];
+  askedMs: number;
+}
+
+export class Neighbors {
+  readonly #known = new Map<string, Neighbor>();
+  #lastKey = '';
+  #lastMac: Mac | undefined;
+
+  /** @param ip 4 or 16 bytes at `at` */
+  macOf(b: Uint8Array, at: number, bytes: number): Mac | undefined {
+    const key = hex(b.subarray(at, at + bytes));
+    if (key !== this.#lastKey) {
+      this.#lastKey = key;
+      this.#lastMac = this.#known.get(key)?.mac;
+    }
+    return this.#lastMac;
+  }
+
+  /** An address was seen on the link. @returns frames that waited for it */
+  learn(b: Uint8Array, at: number, bytes: number, mac: Mac): readonly Uint8Array[] {
+    const key = hex(b.subarray(at, at + bytes));
+    const known = this.#known.get(key);
+    if (known?.mac === mac) return NONE;
+    const waiting: readonly Uint8Array[] = known?.waiting ?? NONE;
+    this.#remember(key, { mac, waiting: [], askedMs: 0 });
+    this.#lastKey = '';
+    return waiting;
+  }
+
+  /** Keeps a frame until the address is known. @returns whether the link should be asked now */
+  wait(nowMs: number, b: Uint8Array, at: number, bytes: number, frame: Uint8Array): boolean {
+    const key = hex(b.subarray(at, at + bytes));
+    const one = this.#known.get(key) ?? { mac: undefined, waiting: [], askedMs: Number.NEGATIVE_INFINITY };
+    if (!this.#known.has(key)) this.#remember(key, one);
+    if (one.waiting.length === MOST_WAITING) one.waiting.shift();
+    one.waiting.push(frame);
+    if (nowMs - one.askedMs < 500) return false;
+    one.askedMs = nowMs;
+    return true;
+  }
+
+  #remember(key: string, one: Neighbor): void {
+    this.#known.delete(key);
+    this.#known.set(key, one);
+    if (this.#known.size <= MOST) return;
+    for (const oldest of this.#known.keys()) {
+      this.#known.delete(oldest);
+      return;
+    }
+  }
+}
+
+const NONE: readonly Uint8Array[] = [];
