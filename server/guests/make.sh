@@ -8,7 +8,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default pae disk installer grub memtest bench)
+ALL=(firmware default net pae disk installer grub memtest bench)
 TARGET=
 . "$HERE/lib.sh"
 
@@ -36,6 +36,7 @@ recipe() {
   local files=("$HERE/targets/$1.sh")
   case $1 in
     default) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
+    net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
     bench) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk) files+=("$HERE"/disk/*) ;;
   esac

@@ -4,6 +4,8 @@
 import type { Timers } from '#base/clock.ts';
 import { CodedError } from '#base/errors.ts';
 import type { DmaMemory, Saveable } from '#emu/bus/wires.ts';
+import { E1000 } from '#emu/devices/net/e1000/e1000.ts';
+import { Pcnet } from '#emu/devices/net/pcnet/pcnet.ts';
 import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
 import type { PciBus } from '#emu/devices/pci/pci-bus.ts';
 import { PCI_PIN, type PciFunction } from '#emu/devices/pci/pci-function.ts';
@@ -65,6 +67,18 @@ function createCard(
 ): NetworkCard {
   const { memory, timers, windows } = parts;
   const interrupt = parts.pci.interruptLine(device, PCI_PIN.inta);
-  void { memory, timers, windows, interrupt, port, mac: macBytes(config.mac) };
-  throw new CodedError('bad-config', `there is no network card of type ${config.type} yet`, { field: 'networkCards' });
+  const common = { memory, timers, windows, interrupt, port, mac: macBytes(config.mac) };
+  switch (config.type) {
+    case '82540EM':
+    case '82543GC':
+    case '82545EM':
+      return new E1000({ ...common, model: config.type });
+    case 'Am79C970A':
+    case 'Am79C973':
+      return new Pcnet({ ...common, model: config.type });
+    default: {
+      const message = `there is no network card of type ${config.type} yet`;
+      throw new CodedError('bad-config', message, { field: 'networkCards' });
+    }
+  }
 }

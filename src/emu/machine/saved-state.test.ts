@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { crc32 } from '#base/crc32.ts';
 import { CodedError } from '#base/errors.ts';
 import { MemoryBlockPort } from '#emu/host/block.ts';
 import type { MachineConfig, MachineMedia } from './config.ts';
@@ -7,7 +8,7 @@ import { openSavedMachine } from './create-pc.ts';
 import { type Bench, bench } from './fake-cpu.suite.ts';
 import type { PcRecord } from './pc.ts';
 import { decodeRecord, encodeRecord, placePieces } from './record-codec.ts';
-import { crc32, decodeSavedState, encodeSavedState } from './saved-state.ts';
+import { decodeSavedState, encodeSavedState } from './saved-state.ts';
 
 const CODES = ['not-a-saved-state', 'other-version', 'damaged-state', 'bad-record'];
 
