@@ -5,6 +5,7 @@
  * value in the state block; nothing here throws on guest input.
  */
 import type { IoBus } from '#emu/bus/io-bus.ts';
+import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Decoder } from './decoder/decoder.ts';
@@ -27,6 +28,8 @@ export interface CpuParts {
   readonly physical: PhysicalMemory;
   readonly ports: IoBus;
   readonly interrupts: InterruptSource;
+  /** Left out: the processor has none. */
+  readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source: RDRAND and RDSEED. They are not announced without it. */
@@ -68,6 +71,8 @@ export interface CpuEntry {
   readonly idt: { readonly base: number; readonly limit: number };
   readonly cs: EntrySegment;
   readonly data: EntrySegment;
+  /** Where memory of devices begins, for the MTRRs; left out: they stay off. */
+  readonly deviceMemoryBase?: number;
 }
 
 export class Cpu {
@@ -100,6 +105,7 @@ export class Cpu {
       mmu: this.mmu,
       ports: parts.ports,
       interrupts: parts.interrupts,
+      localApic: parts.localApic,
       tsc: parts.tsc,
       random: parts.random,
       x87Transcendental: (which) => x87Transcendental(this.state, which),
@@ -196,6 +202,7 @@ export class Cpu {
     set(SEG.cs, entry.cs);
     for (const seg of [SEG.ds, SEG.es, SEG.fs, SEG.gs, SEG.ss]) set(seg, entry.data);
     state.set(STATE.eip, entry.eip);
+    if (entry.deviceMemoryBase !== undefined) system.setMemoryTypes(entry.deviceMemoryBase);
     system.reload();
   }
 

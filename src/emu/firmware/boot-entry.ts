@@ -36,6 +36,8 @@ export interface BootEntry {
   readonly cs: BootSegment;
   /** DS, ES, FS, GS and SS. */
   readonly data: BootSegment;
+  /** Where memory of devices begins: the processor's memory types are set as firmware sets them. */
+  readonly deviceMemoryBase?: number;
 }
 
 export const BOOT_EFLAGS = 0x0000_0002;

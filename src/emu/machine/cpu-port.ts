@@ -1,5 +1,6 @@
 /** What the machine asks of its CPU, so that the board can be built and tested around another one. */
 import type { IoBus } from '#emu/bus/io-bus.ts';
+import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import type { BootEntry } from '#emu/firmware/boot-entry.ts';
@@ -39,6 +40,8 @@ export interface CpuParts {
   readonly physical: PhysicalMemory;
   readonly ports: IoBus;
   readonly interrupts: InterruptSource;
+  /** Left out: the processor has none. */
+  readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source. */

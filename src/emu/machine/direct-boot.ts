@@ -25,10 +25,11 @@ export function prepareDirectBoot(
   tables: MachineTables,
 ): BootEntry {
   const { memory, ports, pci } = board;
+  const pciHole = pciHoleOf(config.memoryMb);
   initialiseChipsetForDirectBoot(
     { bus: pci, ports },
     {
-      pciHole: pciHoleOf(config.memoryMb),
+      pciHole,
       pmBase: ACPI_BOARD.pmBase,
       smbusBase: ACPI_BOARD.smbusBase,
       sciIrq: ACPI_BOARD.sciIrq,
@@ -40,8 +41,11 @@ export function prepareDirectBoot(
   const laid = layTablesIntoRam(memory, ramBytes, tables);
   const memoryMap = directBootMemoryMap(ramBytes, laid.reserved);
   const { image, commandLine, modules } = kernel;
-  if (isMultiboot(image)) return prepareMultiboot(memory, { kernel: image, modules, commandLine, memoryMap });
-  return prepareLinuxBoot(memory, {
+  const deviceMemoryBase = pciHole.first;
+  if (isMultiboot(image)) {
+    return { ...prepareMultiboot(memory, { kernel: image, modules, commandLine, memoryMap }), deviceMemoryBase };
+  }
+  const entry = prepareLinuxBoot(memory, {
     kernel: image,
     commandLine,
     memoryMap,
@@ -49,6 +53,7 @@ export function prepareDirectBoot(
     ...(modules.length > 0 ? { initrd: joined(modules.map((module) => module.bytes)) } : {}),
     ...(laid.rsdpAddress === undefined ? {} : { rsdpAddress: laid.rsdpAddress }),
   });
+  return { ...entry, deviceMemoryBase };
 }
 
 /** Several archives one after the other, each on a border of four bytes, as the kernel unpacks them. */

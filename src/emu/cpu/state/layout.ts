@@ -162,6 +162,13 @@ export const STATE = {
   kernelScratch: field(64, 16),
   /** What MONITOR armed; unused otherwise. */
   monitor: field(8),
+  /** MTRRs: the eleven fixed ones, eight pairs of base and mask, the default type. 8 bytes each. */
+  mtrrFixed: field(11 * 8, 8),
+  mtrrVariable: field(16 * 8),
+  mtrrDefault: field(8),
+  mcgStatus: field(8),
+  /** IA32_MC0_CTL to IA32_MC3_CTL. */
+  mcControl: field(4 * 8),
   end: field(16),
 } as const;
 

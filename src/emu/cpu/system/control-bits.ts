@@ -41,6 +41,7 @@ const CR4_NEEDS: readonly (readonly [number, Feature])[] = [
   [CR4.de, 'de'],
   [CR4.pse, 'pse'],
   [CR4.pae, 'pae'],
+  [CR4.mce, 'mce'],
   [CR4.pge, 'pge'],
   [CR4.osfxsr, 'fxsr'],
   [CR4.osxmmexcpt, 'sse'],

@@ -17,9 +17,9 @@ describe('control registers', () => {
       cpu.call('movToCr', n, value | 0) === STATUS.fault ? cpu.takeFault() : 'ok';
     expect(write(0, 0x8000_0010)).toEqual(GP0);
     expect(write(0, 0x2000_0010)).toEqual(GP0);
-    expect(write(4, 0x40)).toEqual(GP0);
+    expect(write(4, 0x1)).toEqual(GP0);
     expect(write(4, 0x2000)).toEqual(GP0);
-    expect(write(4, 0x7bc)).toBe('ok');
+    expect(write(4, 0x7fc)).toBe('ok');
     expect(write(1, 0)).toBe(6);
     expect(write(0, 0xffff_ffff)).toBe('ok');
     expect(cpu.state.get(STATE.cr0) >>> 0).toBe(0xe005_003f);
@@ -190,7 +190,53 @@ describe('model-specific registers, TSC and CPUID', () => {
     expect(wrmsr(0xc000_0080 | 0, 0x100n)).toEqual(GP0);
     expect(wrmsr(0xc000_0080 | 0, 0x800n)).toBe('ok');
     expect(rdmsr(0xc000_0080 | 0)).toBe(0x800n);
-    for (const n of [0x1b, 0xfe, 0x200, 0x1234]) expect(rdmsr(n)).toEqual(GP0);
+    for (const n of [0x1b, 0x6e0, 0x800, 0x210, 0x1234]) expect(rdmsr(n)).toEqual(GP0);
+  });
+
+  it('keep memory type ranges, checked as hardware does', () => {
+    expect(rdmsr(0xfe)).toBe(0x508n);
+    expect(wrmsr(0xfe, 0n)).toEqual(GP0);
+    const good: [number, bigint][] = [
+      [0x200, 0xf_8000_0006n],
+      [0x20f, 0xf_ff00_0800n],
+      [0x250, 0x0605_0401_0006_0606n],
+      [0x26f, 0x0606_0606_0606_0606n],
+      [0x2ff, 0xc06n],
+      [0x17a, 7n],
+      [0x40c, 0xffff_ffff_ffff_ffffn],
+      [0x401, 0n],
+    ];
+    for (const [n, value] of good) {
+      expect([n, wrmsr(n, value)]).toEqual([n, 'ok']);
+      expect([n, rdmsr(n)]).toEqual([n, value]);
+    }
+    const bad: [number, bigint][] = [
+      [0x200, 0x100_0000_0000n], // beyond the physical address
+      [0x200, 2n], // no such type
+      [0x200, 0x100n],
+      [0x201, 1n],
+      [0x250, 0x0700_0000_0000_0000n],
+      [0x2ff, 3n],
+      [0x2ff, 0x1006n],
+      [0x179, 0n],
+      [0x17a, 8n],
+      [0x401, 1n],
+    ];
+    for (const [n, value] of bad) expect([n, wrmsr(n, value)]).toEqual([n, GP0]);
+    for (const [n, value] of good) expect(rdmsr(n)).toBe(value);
+    expect(rdmsr(0x179)).toBe(4n);
+    expect(rdmsr(0x410)).toEqual(GP0);
+    cpu.system.reset();
+    for (const n of [0x200, 0x250, 0x2ff]) expect(rdmsr(n)).toBe(0n);
+    cpu.system.setMemoryTypes(0x8000_0000);
+    expect([0x258, 0x259, 0x26f, 0x200, 0x201, 0x2ff].map(rdmsr)).toEqual([
+      0x0606_0606_0606_0606n,
+      0n,
+      0x0505_0505_0505_0505n,
+      0x8000_0000n,
+      0xff_8000_0800n,
+      0xc06n,
+    ]);
   });
 
   it('are announced', () => {
@@ -206,7 +252,7 @@ describe('model-specific registers, TSC and CPUID', () => {
     expect([max, text([b, d, c])]).toEqual([0x15, 'GenuineIntel']);
     const [signature, , ecx, edx] = cpuid(1);
     expect((signature >> 8) & 15).toBe(6);
-    expect(edx).toBe(0x0789_a97d);
+    expect(edx).toBe(0x0789_f9fd);
     expect(ecx).toBe(0x02d8_0203);
     expect(cpuid(7)).toEqual([0, 0x2188_0000, 0, 0]);
     expect(cpuid(0x8000_0001).slice(2)).toEqual([1 << 5, 1 << 20]);

@@ -2,7 +2,7 @@
  * CPUID: what this processor says it is. Which features it has is in cpu-features.ts.
  *
  * Source: SDM Vol. 2A, CPUID; Vol. 4 for IA32_MISC_ENABLE.
- * Not announced, since absent: local APIC, MTRR, MCE, VME, PSE-36, MONITOR.
+ * Not announced, since absent: VME, PSE-36, MONITOR.
  */
 import { PHYSICAL_BITS } from '../mmu/page-walk.ts';
 import type { CpuFeatures, CpuidResult } from './cpu-features.ts';

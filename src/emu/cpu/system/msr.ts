@@ -2,13 +2,15 @@
  * Model-specific registers and the time-stamp counter.
  *
  * Source: SDM Vol. 4, chapter 2 (architectural MSRs); Vol. 3A, 11.12 (PAT), 17.17 (TSC). Unknown registers are #GP(0),
- * among them IA32_APIC_BASE and the MTRRs: CPUID announces neither.
+ * among them IA32_APIC_BASE where there is no local APIC.
  */
+import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import { GPR, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import type { SystemContext } from './context.ts';
 import { CR4, EFER } from './control-bits.ts';
+import { rangeMsr, writeRangeMsr } from './mtrr.ts';
 
 export const MSR = {
   tsc: 0x10,
@@ -60,6 +62,9 @@ function writeTsc(c: SystemContext, ticks: number, low: number, high: number): v
   c.state.set(STATE.tscOffset + 4, (high - Math.floor(ticks / TWO_32) - borrow) | 0);
 }
 
+/** Two halves on their way from the local APIC. */
+const fromApic = new Int32Array(2);
+
 function answer(c: SystemContext, low: number, high: number): void {
   c.state.setGpr(GPR.eax, low);
   c.state.setGpr(GPR.edx, high);
@@ -71,7 +76,7 @@ export function readTsc(c: SystemContext, ticks: number): Status {
   return STATUS.next;
 }
 
-export function readMsr(c: SystemContext, ticks: number): Status {
+export function readMsr(c: SystemContext, ticks: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
   const { state } = c;
   switch (state.gpr(GPR.ecx)) {
@@ -84,13 +89,27 @@ export function readMsr(c: SystemContext, ticks: number): Status {
     case MSR.biosSignId:
       answer(c, 0, MICROCODE_REVISION);
       return STATUS.next;
-    default: {
-      const field = storedField(state.gpr(GPR.ecx));
-      if (field === undefined) return general(c);
-      answer(c, state.get(field), state.get(field + 4));
-      return STATUS.next;
-    }
+    default:
+      return readOther(c, state.gpr(GPR.ecx), apic);
   }
+}
+
+function readOther(c: SystemContext, number: number, apic: LocalApicPort | undefined): Status {
+  const { state } = c;
+  if (apic?.ownsMsr(number)) {
+    if (!apic.readMsr(number, fromApic)) return general(c);
+    answer(c, fromApic[0], fromApic[1]);
+    return STATUS.next;
+  }
+  const range = c.features.has('mtrr') ? rangeMsr(number) : undefined;
+  if (range && 'low' in range) {
+    answer(c, range.low, 0);
+    return STATUS.next;
+  }
+  const field = range?.field ?? storedField(number);
+  if (field === undefined) return general(c);
+  answer(c, state.get(field), state.get(field + 4));
+  return STATUS.next;
 }
 
 /** Registers that are plain storage between their checks. */
@@ -113,7 +132,7 @@ function storedField(number: number): number | undefined {
   }
 }
 
-export function writeMsr(c: SystemContext, ticks: number): Status {
+export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
   const { state, mmu } = c;
   const number = state.gpr(GPR.ecx);
@@ -122,6 +141,7 @@ export function writeMsr(c: SystemContext, ticks: number): Status {
   switch (number) {
     case MSR.tsc:
       writeTsc(c, ticks, low, high);
+      apic?.setTscOffset(state.get(STATE.tscOffset), state.get(STATE.tscOffset + 4));
       return STATUS.next;
     case MSR.biosSignId:
       // Written before CPUID makes it hold the revision, which it always does here.
@@ -145,8 +165,12 @@ export function writeMsr(c: SystemContext, ticks: number): Status {
       store(c, number, low, 0);
       mmu.flush(false);
       return STATUS.next;
-    default:
-      return general(c);
+    default: {
+      const done = apic?.ownsMsr(number)
+        ? apic.writeMsr(number, low, high)
+        : c.features.has('mtrr') && writeRangeMsr(state, number, low, high);
+      return done ? STATUS.next : general(c);
+    }
   }
 }
 

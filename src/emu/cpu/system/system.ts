@@ -2,10 +2,11 @@
  * The system part of a virtual CPU: what instructions ask of it through SYSTEM_CALLS, and events from outside.
  *
  * Source: SDM Vol. 2 (each instruction) and Vol. 3A; 9.1.1 for the state after reset.
- * Not modelled: local APIC, system-management mode, machine checks, performance counters, virtual-mode extensions,
+ * Not modelled: system-management mode, errors that machine checks report, performance counters, virtual-mode extensions,
  * alignment checks. MONITOR, MWAIT and long mode are not announced and raise #UD.
  */
 import type { IoBus } from '#emu/bus/io-bus.ts';
+import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
@@ -18,8 +19,10 @@ import * as control from './control.ts';
 import { breakpointEnabled, breakpointKind, CR0, DR6, DR7 } from './control-bits.ts';
 import { CpuFeatures } from './cpu-features.ts';
 import { cpuid } from './cpuid.ts';
+import { announceApic } from './cpuid-apic.ts';
 import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
 import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, writeMsr } from './msr.ts';
+import { resetRanges, setRangesAsFirmware } from './mtrr.ts';
 import { inString, outString, portIn, portOut } from './ports.ts';
 import { RandomNumbers } from './random-numbers.ts';
 import { farReturn, interruptReturn } from './returns.ts';
@@ -31,6 +34,8 @@ export interface SystemParts {
   readonly mmu: Mmu;
   readonly ports: IoBus;
   readonly interrupts: InterruptSource;
+  /** Left out: the processor has none. */
+  readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on: an integer below 2^53 that never runs backwards. */
   readonly tsc: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source; without one RDRAND and RDSEED are not announced. */
@@ -108,6 +113,7 @@ export class System {
     state.set(STATE.pat, PAT_RESET);
     state.set(STATE.pat + 4, PAT_RESET);
     state.set(STATE.miscEnable, MISC_ENABLE.fastStrings | MISC_ENABLE.btsUnavailable | MISC_ENABLE.pebsUnavailable);
+    resetRanges(state);
     state.set(STATE.faultVector, -1);
     state.set(STATE.inhibitEip, -1);
     if (state.get(STATE.a20Mask) === 0) state.set(STATE.a20Mask, -1);
@@ -130,6 +136,11 @@ export class System {
     state.set(STATE.mxcsr, 0x1f80);
     state.i32.fill(0, STATE.fpr >> 2, (STATE.fpr + 8 * 16) >> 2);
     state.i32.fill(0, STATE.xmm >> 2, (STATE.xmm + 16 * 64) >> 2);
+  }
+
+  /** Sets the memory type ranges as firmware does; see `setRangesAsFirmware`. */
+  setMemoryTypes(deviceBase: number): void {
+    setRangesAsFirmware(this.#state, deviceBase);
   }
 
   /** Takes everything derived from the state block anew: after a restore, or after registers were set from outside. */
@@ -279,7 +290,7 @@ export class System {
 
   #makeHandlers(): Record<SystemCall, Handler> {
     const c = this.#context;
-    const { ports, tsc, x87Transcendental } = this.#parts;
+    const { ports, tsc, localApic, x87Transcendental } = this.#parts;
     const undefinedOpcode = (): Status => this.#plainFault(EXCEPTION.ud);
     return {
       loadSegment: (seg, selector) => segments.loadSegment(c, seg, selector),
@@ -318,8 +329,8 @@ export class System {
       wbinvd: () => this.#privileged(),
       cpuid: () => this.#cpuid(),
       rdtsc: () => readTsc(c, tsc()),
-      rdmsr: () => readMsr(c, tsc()),
-      wrmsr: () => writeMsr(c, tsc()),
+      rdmsr: () => readMsr(c, tsc(), localApic),
+      wrmsr: () => writeMsr(c, tsc(), localApic),
       // No counter is announced, so every ECX is invalid.
       rdpmc: () => this.#generalProtection(),
       sysenter: () => control.sysenter(c),
@@ -356,12 +367,13 @@ export class System {
   #cpuid(): Status {
     const state = this.#state;
     const limited = (state.get(STATE.miscEnable) & MISC_ENABLE.limitCpuid) !== 0;
-    const [eax, ebx, ecx, edx] = cpuid(
-      this.#context.features,
-      state.gpr(GPR.eax) >>> 0,
-      state.gpr(GPR.ecx) >>> 0,
-      limited,
-    );
+    const leaf = state.gpr(GPR.eax) >>> 0;
+    const subleaf = state.gpr(GPR.ecx) >>> 0;
+    const { features } = this.#context;
+    const answer = cpuid(features, leaf, subleaf, limited);
+    const { localApic } = this.#parts;
+    if (localApic && !features.override(leaf, subleaf)) announceApic(answer, leaf, localApic);
+    const [eax, ebx, ecx, edx] = answer;
     state.setGpr(GPR.eax, eax);
     state.setGpr(GPR.ebx, ebx);
     state.setGpr(GPR.ecx, ecx);
