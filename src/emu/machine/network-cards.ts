@@ -9,6 +9,7 @@ import { Pcnet } from '#emu/devices/net/pcnet/pcnet.ts';
 import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
 import type { PciBus } from '#emu/devices/pci/pci-bus.ts';
 import { PCI_PIN, type PciFunction } from '#emu/devices/pci/pci-function.ts';
+import { createVirtioNet } from '#emu/devices/virtio/create-virtio-net.ts';
 import { NetworkCable } from '#emu/host/network-cable.ts';
 import { macBytes, type NetworkCardConfig } from '#emu/host/network-card.ts';
 import { type PacketPort, UnpluggedPort } from '#emu/host/packet-port.ts';
@@ -76,9 +77,7 @@ function createCard(
     case 'Am79C970A':
     case 'Am79C973':
       return new Pcnet({ ...common, model: config.type });
-    default: {
-      const message = `there is no network card of type ${config.type} yet`;
-      throw new CodedError('bad-config', message, { field: 'networkCards' });
-    }
+    case 'virtio':
+      return createVirtioNet(common);
   }
 }
