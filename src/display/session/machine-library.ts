@@ -178,14 +178,16 @@ export class MachineLibrary {
     await this.refresh();
   }
 
-  /** Throws away what a machine's disks changed, so that it starts from the original images. */
-  async startFresh(id: string): Promise<MachineSettings> {
+  /**
+   * Throws away what a machine's disk changed, so that it starts from the original image. A saved state goes with it,
+   * because it fits no other content; the machine's other disks keep theirs.
+   */
+  async startFresh(id: string, diskId: string): Promise<MachineSettings> {
     const machine = await this.#store.get(id);
-    for (const drive of machine.drives) {
-      if (drive.changes === 'keep' && drive.image?.kind !== 'blank') await this.#parts.storage.discard(drive.diskId);
-    }
+    await this.#parts.storage.discard(diskId);
     await this.#files.remove(stateKey(id));
-    return this.update(id, { drives: machine.drives.map((drive) => ({ ...drive, hasChanges: false })) });
+    const drives = machine.drives.map((drive) => (drive.diskId === diskId ? { ...drive, hasChanges: false } : drive));
+    return this.update(id, { drives });
   }
 
   async #attach(

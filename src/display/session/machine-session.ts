@@ -78,6 +78,7 @@ export class MachineSession {
   #service: Comlink.Remote<MachineService> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #mediaCount = 0;
+  #troubledDisk: string | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -87,6 +88,11 @@ export class MachineSession {
 
   get state(): ReadonlySignal<SessionState> {
     return this.#state;
+  }
+
+  /** Id of the disk that kept the machine from starting. */
+  get troubledDisk(): string | undefined {
+    return this.#troubledDisk;
   }
 
   /** Where keys go; lost while the machine is off. */
@@ -250,8 +256,10 @@ export class MachineSession {
     const drives: DriveSpec[] = [];
     for (const drive of this.settings.drives) {
       const slot = slotOf(drive);
+      this.#troubledDisk = drive.diskId;
       const spec = diskSpecOf(drive, picked, base);
       const ring = spec && (await this.#openDisk(storage, slot, spec));
+      this.#troubledDisk = undefined;
       if (ring || drive.medium !== 'hard-disk') drives.push({ slot, medium: drive.medium, ring });
     }
     for (const { slot, medium } of ALWAYS_THERE) {
@@ -265,7 +273,9 @@ export class MachineSession {
     slot: DriveSlot,
     spec: DiskSpec,
   ): Promise<SharedArrayBuffer> {
-    const { ring, description } = await storage.openDisk(spec, this.#doorbell);
+    const { ring, description } = await storage.openDisk(spec, this.#doorbell).catch((error: unknown) => {
+      throw spec.source.kind === 'blank' ? withoutOriginal(error) : error;
+    });
     this.#setMedium(slot, { diskId: spec.id, ring, name: description });
     if (spec.expectChanges) this.#kept.add(spec.id);
     return ring;
@@ -395,6 +405,13 @@ export class MachineSession {
       this.#parts.onKept(id);
     }
   }
+}
+
+/** A disk whose whole content was in the browser has no image to start again from. */
+function withoutOriginal(error: unknown): unknown {
+  if (!(error instanceof CodedError) || error.code !== 'evicted') return error;
+  const why = 'the browser threw the content of this disk away, or its site data was cleared';
+  return new CodedError('evicted-whole', why, error.details, error);
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

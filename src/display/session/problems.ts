@@ -65,6 +65,12 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     label: 'Start again from the original image',
     remedy: 'start-fresh',
   },
+  'evicted-whole': {
+    title: 'The browser threw away what this disk held',
+    stillWorks: `Nothing of it is left; the machine can start with this disk empty. ${OTHERS}`,
+    label: 'Start with an empty disk',
+    remedy: 'start-fresh',
+  },
   'wrong-base': {
     title: 'The image under this disk has changed',
     stillWorks: `The changes made here are kept, but they fit only the earlier image. ${OTHERS}`,

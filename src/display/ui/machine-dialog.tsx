@@ -188,7 +188,6 @@ function NewMachineDialog({
   const [error, setError] = useState('');
   const [busy, setBusy] = useState('');
   const placed = placeFiles(picked);
-  const hasKernel = placed.some(({ role }) => role.kind === 'kernel');
 
   const adopt = (files: readonly PickedFile[]): void => {
     setPicked(files);
@@ -254,31 +253,27 @@ function NewMachineDialog({
           onKeeping={(file, how) => setKeeping(new Map(keeping).set(file, how))}
           onRemove={(file) => adopt(picked.filter((one) => one.file !== file))}
         />
-        {!hasKernel && (
-          <>
-            <label>
-              Image on a web server
-              <input
-                type="url"
-                data-testid="url"
-                placeholder="https://"
-                value={url}
-                onInput={(event) => setUrl(event.currentTarget.value)}
-              />
-            </label>
-            <label>
-              New empty disk in MB
-              <input
-                type="number"
-                data-testid="empty-disk"
-                min={0}
-                max={131072}
-                value={emptyDiskMb}
-                onInput={(event) => setEmptyDiskMb(event.currentTarget.valueAsNumber || 0)}
-              />
-            </label>
-          </>
-        )}
+        <label>
+          Image on a web server
+          <input
+            type="url"
+            data-testid="url"
+            placeholder="https://"
+            value={url}
+            onInput={(event) => setUrl(event.currentTarget.value)}
+          />
+        </label>
+        <label>
+          New empty disk in MB
+          <input
+            type="number"
+            data-testid="empty-disk"
+            min={0}
+            max={131072}
+            value={emptyDiskMb}
+            onInput={(event) => setEmptyDiskMb(event.currentTarget.valueAsNumber || 0)}
+          />
+        </label>
         <Fields
           value={value}
           onChange={(changes) => {

@@ -104,7 +104,7 @@ function SessionProblem({ shell, session, settings }: SessionProblemProps): JSX.
   const chooser = useRef<HTMLInputElement>(null);
   const problem = session.problem.value;
   if (!problem) return null;
-  const missing: DriveSettings | undefined = settings.drives.find(({ image }) => image?.kind === 'file');
+  const missing: DriveSettings | undefined = settings.drives.find(({ diskId }) => diskId === session.troubledDisk);
   const onRemedy = (remedy: Remedy): void => {
     if (remedy === 'choose-file') chooser.current?.click();
     else void shell.remedy(remedy, settings.id);

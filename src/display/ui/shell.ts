@@ -84,7 +84,8 @@ export class Shell {
       await this.attempt(() => this.library.discardState(machine.id));
       await this.run(machine);
     } else if (remedy === 'start-fresh' && machine) {
-      await this.attempt(async () => this.run(await this.library.startFresh(machine.id)));
+      const diskId = this.library.session(machine.id)?.troubledDisk;
+      if (diskId) await this.attempt(async () => this.run(await this.library.startFresh(machine.id, diskId)));
     } else if (remedy === 'retry' && machine) await this.#retry(machine);
   }
 

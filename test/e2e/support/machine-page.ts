@@ -58,16 +58,22 @@ export interface Wishes {
   readonly files: readonly string[];
   readonly memoryMb: number;
   readonly commandLine?: string;
+  /** Image on a web server: the first disk. */
+  readonly url?: string;
+  readonly emptyDiskMb?: number;
 }
 
 /** Makes a machine in the New-machine dialog of the front page and runs it. @returns the role the page gave each file */
-export async function makeMachine(page: Page, { files, memoryMb, commandLine }: Wishes): Promise<(string | null)[]> {
+export async function makeMachine(page: Page, wishes: Wishes): Promise<(string | null)[]> {
+  const { files, memoryMb, commandLine, url, emptyDiskMb } = wishes;
   await page.getByTestId('new-machine').click();
   await page.getByTestId('choose-files').setInputFiles([...files]);
   const listed = page.getByTestId('file');
   await listed.nth(files.length - 1).waitFor();
   const roles = await Promise.all((await listed.all()).map((one) => one.getAttribute('data-role')));
   await page.getByTestId('memory').fill(String(memoryMb));
+  if (url !== undefined) await page.getByTestId('url').fill(url);
+  if (emptyDiskMb !== undefined) await page.getByTestId('empty-disk').fill(String(emptyDiskMb));
   if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
   await page.getByTestId('dialog-ok').click();
   const said = page.getByTestId('dialog-error');
@@ -80,6 +86,21 @@ export async function makeMachine(page: Page, { files, memoryMb, commandLine }: 
   );
   return roles;
 }
+
+/**
+ * Types a line into the shell on the serial console and waits for what it prints.
+ * @returns what was printed, without the echo of the line and the space at its ends
+ */
+export async function shell(page: Page, line: string, timeoutMs = ANSWER_MS): Promise<string> {
+  const number = ++commands;
+  // The shell does the sums, so that the echo of the line is not taken for the marks.
+  const marked = `echo from-$((${number}+0))-; ${line}; echo; echo to-$((${number}+0))-`;
+  await page.evaluate((text) => window.tabbox?.sendSerial(text), `${marked}\r`);
+  const printed = new RegExp(`\\nfrom-${number}-\\r?\\n([^]*?)\\r?\\nto-${number}-\\r?\\n`);
+  const all = await until(() => serialText(page), printed, timeoutMs);
+  return (printed.exec(all)?.[1] ?? '').replaceAll('\r', '').trim();
+}
+let commands = 0;
 
 /** Presses and lets go of the keys of a US keyboard that a person would for `text`, Shift included. */
 export async function type(page: Page, text: string): Promise<void> {
