@@ -2,6 +2,7 @@
 // its event loop, so messages to it are followed by a ring of the doorbell.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { GdbEvent } from './gdb-socket.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
 import type { RunOptions } from './run-options.ts';
 
@@ -26,6 +27,8 @@ export const UNWRITTEN_LIMIT: number = 4 * 1024 * 1024;
 export type ToMachine =
   | { readonly kind: 'command'; readonly id: number; readonly command: MonitorCommand }
   | { readonly kind: 'serial'; readonly port: number; readonly bytes: Uint8Array }
+  /** News of the debugger's connection. */
+  | { readonly kind: 'gdb'; readonly event: GdbEvent }
   /** A signal asks the run to end. */
   | { readonly kind: 'end'; readonly status: number };
 
@@ -34,6 +37,8 @@ export type FromMachine =
   | { readonly kind: 'started' }
   /** Something a person should know. */
   | { readonly kind: 'note'; readonly text: string }
+  /** Bytes for the debugger. */
+  | { readonly kind: 'gdb'; readonly bytes: Uint8Array }
   /** Bytes for the terminal. */
   | { readonly kind: 'output'; readonly bytes: Uint8Array }
   | {

@@ -11,6 +11,7 @@ import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import { saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { loadMachine, openMedium } from './load-machine.ts';
+import { MachineDebugging } from './machine-debugging.ts';
 import {
   type FromMachine,
   type MachineWorkerData,
@@ -39,6 +40,7 @@ export class MachineRunner {
   /** Exit status, once the run is over. */
   #status: number | undefined;
   #busyMs = 0;
+  #debugging: MachineDebugging | undefined;
   #message: string | undefined;
 
   /** @throws CodedError when the machine cannot be made */
@@ -56,8 +58,17 @@ export class MachineRunner {
       this.#traces.setOn(slot, true);
     }
     this.#frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(pc.vram.length)), 0, pc.vram.length);
-    if (restored) pc.resume();
-    else pc.powerOn();
+    const { debug } = data.options;
+    if (debug.gdb || debug.trace) {
+      this.#debugging = new MachineDebugging({
+        ...{ pc, options: debug },
+        send: (bytes) => this.#send({ kind: 'gdb', bytes }),
+        onKill: () => this.#end(STATUS.ok),
+      });
+    }
+    if (!restored) pc.powerOn();
+    if (debug.gdbWait) pc.pause();
+    else pc.resume();
     this.#send({ kind: 'started' });
   }
 
@@ -73,6 +84,7 @@ export class MachineRunner {
       if (this.#status === undefined && sleepMs > 0) Atomics.wait(this.#words, SHARED.doorbell, seen, sleepMs);
     }
     this.#pc.board.flushOutput();
+    this.#debugging?.close();
     for (const descriptor of this.#descriptors) closeSync(descriptor);
     this.#traces.close();
     this.#send({ kind: 'ended', status: this.#status, message: this.#message });
@@ -89,6 +101,8 @@ export class MachineRunner {
       onDebugOutput: debug,
       onFirmwareLog: firmware,
       onPowerOff: () => this.#end(STATUS.ok),
+      onDebugStop: () => this.#debugging?.onStop(),
+      onCrash: ({ report }) => this.#send({ kind: 'note', text: `the guest crashed\n${report}\n` }),
       onDebugExit: (value) => this.#end(((value << 1) | 1) & 0xff),
       onReset: (source) => {
         if (this.#options.noReboot) this.#end(STATUS.reset, `the guest reset the machine (${source})`);
@@ -144,6 +158,7 @@ export class MachineRunner {
 
   #take(message: ToMachine): void {
     if (message.kind === 'serial') this.#pc.sendSerial(message.port, message.bytes);
+    else if (message.kind === 'gdb') this.#debugging?.onGdb(message.event);
     else if (message.kind === 'end') this.#interrupted(message.status);
     else {
       let lines: readonly string[] = [];

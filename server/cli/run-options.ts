@@ -5,6 +5,7 @@ import { CodedError } from '#base/errors.ts';
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { type BootDevice, MEMORY_MB } from '#emu/machine/config.ts';
 import { parseCpu } from './cpu-options.ts';
+import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
 
 /** Where a stream of bytes goes. */
@@ -59,6 +60,7 @@ export interface RunOptions {
   readonly localTime: boolean;
   /** Guest time is counted, so many nanoseconds an instruction. */
   readonly nsPerInstruction: number | undefined;
+  readonly debug: DebugOptions;
 }
 
 export const RUN_HELP = `usage: tabbox run [options]
@@ -93,7 +95,7 @@ ${NETWORK_HELP}  Talking to it
     --save-state FILE        where savestate, Ctrl-C and a termination signal save the machine
     --restore-state FILE     go on with a saved machine
     --no-reboot              a reset ends the run with exit status 3
-  Testing
+${DEBUG_HELP}  Testing
     --clock-ns NS            count guest time, NS nanoseconds an instruction, instead of taking the host's
 
 Exit status: 0 switched off, saved or quit; 1 something is wrong with the arguments or files; 2 the machine broke;
@@ -132,6 +134,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     noReboot: values['no-reboot'],
     ...parseRtc(values.rtc),
     nsPerInstruction: parseClock(values['clock-ns']),
+    debug: parseDebugOptions(values),
   };
   checkTogether(options);
   return options;
@@ -174,6 +177,7 @@ function parsed(args: readonly string[]) {
         rtc: text,
         'clock-ns': text,
         ...networkOptions(),
+        ...DEBUG_OPTIONS,
       },
     });
     return values;

@@ -3,6 +3,7 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
+import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
   type MachineWorkerData,
@@ -62,7 +63,10 @@ class Run {
   readonly #closers: (() => void)[] = [];
   readonly #ended: Promise<number>;
   #resolveEnded: (status: number) => void = () => {};
+  readonly #started: Promise<void>;
+  #resolveStarted: () => void = () => {};
   #nextId = 1;
+  #gdb: GdbSocket | undefined;
   #over = false;
 
   constructor(options: RunOptions, workerUrl: URL) {
@@ -71,6 +75,9 @@ class Run {
     this.#words = new Int32Array(shared);
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
+    });
+    this.#started = new Promise((resolve) => {
+      this.#resolveStarted = resolve;
     });
     const { port1, port2 } = this.#channel;
     const workerData: MachineWorkerData = { options, shared, port: port2 };
@@ -91,6 +98,7 @@ class Run {
     const { monitor, serial } = this.#options;
     if (monitor.kind === 'unix') this.#closers.push(await serveSocket(monitor.path, execute));
     if (monitor.kind === 'stdio') this.#closers.push(serveLines(process.stdin, process.stdout, execute));
+    await this.#openGdb();
     const port = serial.findIndex((sink) => sink.kind === 'stdio');
     if (port >= 0) this.#closers.push(this.#openTerminal(port));
     return this.#ended;
@@ -100,6 +108,18 @@ class Run {
     for (const close of this.#closers.splice(0).reverse()) close();
     this.#channel.port1.close();
     await this.#worker.terminate();
+  }
+
+  async #openGdb(): Promise<void> {
+    const { gdb, gdbWait } = this.#options.debug;
+    if (!gdb) return;
+    // A debugger asks again when it gets no answer soon, and takes a late one for something else.
+    await Promise.race([this.#started, this.#ended]);
+    if (this.#over) return;
+    const socket = await GdbSocket.listen(gdb.host, gdb.port, (event) => this.#send({ kind: 'gdb', event }));
+    this.#gdb = socket;
+    this.#closers.push(() => socket.close());
+    say(`GDB: target remote ${socket.address}${gdbWait ? ' (the machine waits for it)' : ''}`);
   }
 
   #openTerminal(port: number): () => void {
@@ -130,9 +150,13 @@ class Run {
   #take(message: FromMachine): void {
     switch (message.kind) {
       case 'started':
+        this.#resolveStarted();
         return;
       case 'note':
         say(message.text);
+        return;
+      case 'gdb':
+        this.#gdb?.send(message.bytes);
         return;
       case 'output':
         process.stdout.write(message.bytes, () => {

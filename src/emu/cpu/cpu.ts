@@ -8,6 +8,9 @@ import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
+import { crashReport, isMeantUndefined } from './debug/crash-report.ts';
+import type { EventHistory } from './debug/event-history.ts';
+import type { ExecutionObserver } from './debug/execution-observer.ts';
 import { Decoder } from './decoder/decoder.ts';
 import { x87Transcendental } from './float/transcendental.ts';
 import { CodeCache } from './interpreter/code-cache.ts';
@@ -19,6 +22,7 @@ import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
 import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
 import type { LinearMemory } from './wasm/host.ts';
@@ -40,10 +44,18 @@ export interface CpuParts {
   readonly onFloatError?: () => boolean;
   /** Triple fault. */
   readonly onShutdown?: () => void;
+  /** The guest met its end, or its kernel an instruction that does not exist. Inside `run`. */
+  readonly onCrash?: (crash: Crash) => void;
 }
 
-/** Why `run` came back. */
-export type RunExit = 'budget' | 'halt' | 'shutdown' | 'yield';
+export interface Crash {
+  readonly kind: 'triple-fault' | 'undefined-instruction';
+  /** For a person: registers, code, what happened before. */
+  readonly report: string;
+}
+
+/** Why `run` came back; `debug`: the observer wanted a stop. */
+export type RunExit = 'budget' | 'halt' | 'shutdown' | 'yield' | 'debug';
 
 /** A CPU's part of a saved machine: the state block as it is. */
 export interface CpuSave {
@@ -75,11 +87,18 @@ export interface CpuEntry {
   readonly deviceMemoryBase?: number;
 }
 
+/** A guest that crashes again and again is told of a few times. */
+const REPORTED_CRASHES = 8;
+
 export class Cpu {
   readonly state: CpuState;
   readonly mmu: Mmu;
   readonly system: System;
   readonly decoder: Decoder;
+  /** What happened before now. */
+  readonly history: EventHistory;
+  readonly #physical: PhysicalMemory;
+  readonly #onCrash: ((crash: Crash) => void) | undefined;
   readonly #code: CodeCache;
   readonly #linear: LinearMemory;
   readonly #legacy: Tier0;
@@ -90,9 +109,13 @@ export class Cpu {
   #nmiPending = false;
   #retiredBase = 0;
   #sliceBudget = 0;
+  #observer: ExecutionObserver | undefined;
+  #crashesLeft = REPORTED_CRASHES;
 
   constructor(parts: CpuParts) {
     const { linear, physical } = parts;
+    this.#physical = physical;
+    this.#onCrash = parts.onCrash;
     this.state = new CpuState(linear.buffer);
     this.state.set(STATE.a20Mask, -1);
     this.state.set(STATE.two31, -0x8000_0000);
@@ -113,11 +136,13 @@ export class Cpu {
       callbacks: {
         onShutdown: () => {
           this.state.set(STATE.shutdown, 1);
+          this.#crashed('triple-fault');
           onShutdown?.();
         },
         ...(onFloatError ? { onFloatError } : {}),
       },
     });
+    this.history = this.system.history;
     this.decoder = new Decoder(instructionTable);
     this.#linear = linear;
     this.#legacy = this.#createTier0(false);
@@ -155,6 +180,7 @@ export class Cpu {
   /** RESET#: registers as after power-on; memory stays. */
   reset(): void {
     this.system.reset();
+    this.history.clear();
     this.state.set(STATE.shutdown, 0);
     this.#nmiPending = false;
   }
@@ -177,6 +203,26 @@ export class Cpu {
 
   setA20(open: boolean): void {
     this.mmu.setA20(open);
+  }
+
+  /**
+   * Lets somebody outside the guest see and stop what is executed, or nobody any more. To be called again when the
+   * observer's `stops` have changed; never while `run` runs.
+   */
+  observe(observer: ExecutionObserver | undefined): void {
+    this.#observer = observer;
+    this.#code.stopAt(observer?.stops);
+  }
+
+  /** Linear address of the next instruction, as observers are told it. */
+  get nextLinear(): number {
+    return this.#linearEip();
+  }
+
+  /** Registers were written from outside. */
+  stateChanged(): void {
+    this.state.set(STATE.linkFrom, 0);
+    this.system.reload();
   }
 
   /** The reader of the dirty map has cleared it. */
@@ -246,6 +292,8 @@ export class Cpu {
     const { state, system } = this;
     for (;;) {
       if (state.get(STATE.shutdown) !== 0) return 'shutdown';
+      const observer = this.#observer;
+      if (observer?.due) return 'debug';
       let alone = false;
       const attention = Atomics.load(this.#attention, 0);
       if (attention !== 0) {
@@ -254,7 +302,7 @@ export class Cpu {
           return 'yield';
         }
         Atomics.and(this.#attention, 0, ~ATTENTION.nmi);
-        if (attention & ATTENTION.interrupt && state.get(STATE.eflags) & EFLAGS.if) {
+        if (attention & ATTENTION.interrupt && state.get(STATE.eflags) & EFLAGS.if && !observer?.holdsInterrupts) {
           if (system.mayInterrupt()) {
             state.set(STATE.halted, 0);
             system.acceptInterrupt();
@@ -272,6 +320,11 @@ export class Cpu {
       }
       if (state.get(STATE.halted) !== 0) return 'halt';
       if (state.get(STATE.budget) < 0) return 'budget';
+      if (observer) {
+        const look = observer.before(this.#linearEip());
+        if (look === 'stop') return 'debug';
+        if (look === 'alone') alone = true;
+      }
       const stepping = (state.get(STATE.mode) & MODE.step) !== 0;
       if (stepping) {
         if (system.beginStep()) continue;
@@ -287,7 +340,7 @@ export class Cpu {
     const tier = this.#tier();
     const header = this.#find();
     if (header === 0) {
-      this.system.deliverFault();
+      this.#deliverFault();
       return false;
     }
     if (header < 0) return this.#runAlone();
@@ -301,7 +354,7 @@ export class Cpu {
     const tier = this.#tier();
     const header = this.#withinLimit() ? this.#code.decodeAlone(this.#linearEip()) : 0;
     if (header === 0) {
-      this.system.deliverFault();
+      this.#deliverFault();
       return false;
     }
     this.#enterBlock();
@@ -334,7 +387,7 @@ export class Cpu {
         else state.set(STATE.eip, state.get(STATE.blockEip) + offset);
         this.#giveBack(0);
         if (exit === EXIT.fault && state.get(STATE.faultVector) >= 0) {
-          this.system.deliverFault();
+          this.#deliverFault();
           return false;
         }
         return this.#runAlone();
@@ -342,6 +395,26 @@ export class Cpu {
       default:
         return true;
     }
+  }
+
+  #deliverFault(): void {
+    const { state } = this;
+    if (state.get(STATE.faultVector) === EXCEPTION.ud && state.get(STATE.cpl) === 0) this.#undefinedInKernel();
+    this.system.deliverFault();
+  }
+
+  #undefinedInKernel(): void {
+    const isProtected = (this.state.get(STATE.cr0) & CR0.pe) !== 0;
+    if (isProtected && !isMeantUndefined({ state: this.state, physical: this.#physical })) {
+      this.#crashed('undefined-instruction');
+    }
+  }
+
+  #crashed(kind: Crash['kind']): void {
+    if (!this.#onCrash || this.#crashesLeft-- <= 0) return;
+    const { state, decoder, history } = this;
+    const what = kind === 'triple-fault' ? 'Triple fault' : 'Undefined instruction in kernel mode';
+    this.#onCrash({ kind, report: crashReport({ state, physical: this.#physical, decoder, history }, what) });
   }
 
   /**
@@ -383,7 +456,9 @@ export class Cpu {
     const eip = state.get(STATE.eip);
     if (!this.#withinLimit()) return 0;
     const from = state.get(STATE.block);
-    const header = this.#code.find(this.#linearEip());
+    const linear = this.#linearEip();
+    this.history.addBranch(linear);
+    const header = this.#code.find(linear);
     const linkFrom = state.get(STATE.linkFrom);
     state.set(STATE.linkFrom, 0);
     if (header <= 0) return header;

@@ -6,8 +6,17 @@ import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import type { BootEntry } from '#emu/firmware/boot-entry.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 
-/** Why `run` came back: `halt` at once while the CPU waits for an interrupt, `yield` after `requestYield`. */
-export type CpuExit = 'budget' | 'halt' | 'shutdown' | 'yield';
+/**
+ * Why `run` came back: `halt` at once while the CPU waits for an interrupt, `yield` after `requestYield`, `debug` when
+ * a debugger wants a stop.
+ */
+export type CpuExit = 'budget' | 'halt' | 'shutdown' | 'yield' | 'debug';
+
+/** A guest that broke; see `Crash` of the CPU. */
+export interface GuestCrash {
+  readonly kind: 'triple-fault' | 'undefined-instruction';
+  readonly report: string;
+}
 
 export interface CpuPort {
   /** Executes up to that many guest instructions. */
@@ -48,4 +57,5 @@ export interface CpuParts {
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
   readonly onFloatError: () => boolean;
+  readonly onCrash: (crash: GuestCrash) => void;
 }

@@ -14,7 +14,7 @@ import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Board, type BoardEvents, type ResetSource } from './board.ts';
 import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
 import { checkConfig, type MachineConfig, type MachineMedia, recabled, relabelled } from './config.ts';
-import type { CpuParts, CpuPort } from './cpu-port.ts';
+import type { CpuParts, CpuPort, GuestCrash } from './cpu-port.ts';
 import { prepareDirectBoot } from './direct-boot.ts';
 import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
 import { type GuestClock, HostClock, InstructionClock } from './guest-clock.ts';
@@ -33,6 +33,10 @@ export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** Completes block requests that are done; called before every slice. */
   readonly poll?: () => void;
+  /** The guest broke. Inside `advance`. */
+  readonly onCrash?: (crash: GuestCrash) => void;
+  /** A debugger's stop: the machine is paused. */
+  readonly onDebugStop?: () => void;
   /** The machine was reset. */
   readonly onReset?: (source: ResetSource) => void;
 }
@@ -129,6 +133,7 @@ export class Pc {
       tsc: () => this.#timers.now(),
       random: parts.host.random,
       onFloatError: () => this.board.floatError.raise(),
+      onCrash: (crash) => host.onCrash?.(crash),
     });
     this.cpu = cpu;
     this.keys = new KeyFeeder(this.board.keyboard, this.#timers);
@@ -328,6 +333,11 @@ export class Pc {
     this.#timers.finish();
     const now = this.#clock.now();
     if (exit === 'budget' || exit === 'yield') this.#planner.measured(cpu.retired - retired, now - start);
+    if (exit === 'debug') {
+      this.pause();
+      this.#host.onDebugStop?.();
+      return 0;
+    }
     if (exit === 'shutdown') this.#resetWanted ??= 'triple-fault';
     if (exit !== 'halt' || this.#resetWanted || this.#state !== 'running') return 0;
     const deadline = this.#queue.nextDeadline;

@@ -69,6 +69,8 @@ export class CodeCache implements CodeWatch {
   readonly #fetched = new Uint8Array(2 * MAX_LENGTH + 2);
   readonly #end: number = LINEAR.records + LINEAR.recordBytes;
   #next: number = LINEAR.records + ALONE_BYTES;
+  /** By offset in a page: 1 where code is only run alone, and no block goes on; undefined: nowhere. */
+  #stops: Uint8Array | undefined;
 
   constructor(parts: {
     physical: PhysicalMemory;
@@ -112,6 +114,7 @@ export class CodeCache implements CodeWatch {
     if (!(entry & PAGE.backed)) return -1;
     const page = Math.floor(physical / PAGE_BYTES);
     const offset = physical % PAGE_BYTES;
+    if (this.#stops !== undefined && this.#stops[offset] !== 0) return -1;
     const key = (offset << KEY_BITS) | modeKey(this.#state.get(STATE.mode));
     const block = this.#pages.get(page)?.blocks.get(key);
     if (block === undefined) return this.#decode(linear, page, offset, key);
@@ -161,6 +164,17 @@ export class CodeCache implements CodeWatch {
     writer.micro(MICRO.stop, d.length, 0, d.length);
     writer.setCount(header, 1);
     return header;
+  }
+
+  /**
+   * Says where every execution must be asked for: see `ExecutionObserver.stops`. Never while a block runs.
+   * @param stops 4096 bytes, copied
+   */
+  stopAt(stops: Uint8Array | undefined): void {
+    const wanted = stops?.some((one) => one !== 0) ? stops : undefined;
+    if (wanted === undefined ? this.#stops === undefined : this.#stops?.every((one, i) => one === wanted[i])) return;
+    this.#stops = wanted?.slice();
+    this.clear();
   }
 
   /** Forgets everything. Never while a block runs. */
@@ -244,6 +258,7 @@ export class CodeCache implements CodeWatch {
     const branches = this.#branches;
     branches.length = 0;
     while (open) {
+      if (count > 0 && this.#stops !== undefined && this.#stops[at - host] !== 0) break;
       const result = this.#decoder.decode(bytes, at, end, codeSize, d);
       const from = at - host - offset;
       if (result === DECODE.needMore) {

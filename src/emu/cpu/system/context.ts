@@ -5,6 +5,7 @@
  * false, and every caller passes that on before anything visible has changed.
  */
 
+import { EventHistory } from '../debug/event-history.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import { CpuState } from '../state/cpu-state.ts';
@@ -35,6 +36,7 @@ export class SystemContext {
   readonly features: CpuFeatures;
   /** CR4 bits that can be set. */
   readonly cr4Known: number;
+  readonly history = new EventHistory();
 
   /** 1 while an event that the program did not ask for is delivered: the EXT bit of error codes. */
   ext = 0;

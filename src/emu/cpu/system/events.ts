@@ -47,6 +47,9 @@ export function deliverEvent(
   eip: number,
 ): boolean {
   const { state } = c;
+  if (kind === 'fault' || kind === 'trap') {
+    c.history.addEvent(vector, errorCode, eip, state.long ? state.address(STATE.cr2) : state.get(STATE.cr2));
+  }
   c.ext = kind === 'int' || kind === 'intTrap' ? 0 : 1;
   const delivered = c.protectionEnabled ? protectedEvent(c, vector, errorCode, kind, eip) : realEvent(c, vector, eip);
   c.ext = 0;

@@ -8,6 +8,7 @@
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
+import type { EventHistory } from '../debug/event-history.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
@@ -82,6 +83,15 @@ export class System {
     this.#context = new SystemContext(parts.state, parts.mmu, possible);
     const handlers = this.#makeHandlers();
     this.#handlers = SYSTEM_CALLS.map((name) => handlers[name]);
+  }
+
+  get features(): CpuFeatures {
+    return this.#context.features;
+  }
+
+  /** The exceptions that were delivered. */
+  get history(): EventHistory {
+    return this.#context.history;
   }
 
   /** Runs one system call by its number; STATE.eip and STATE.nextEip are those of the instruction. */
