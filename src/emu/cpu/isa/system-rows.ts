@@ -211,10 +211,16 @@ const debugMoves: readonly Row[] = [
   }),
 ];
 
+/** #GP(0) outside level 0 with CR4.UMIP: SGDT, SIDT, SLDT, SMSW, STR. */
+const keptFromUsers = (e: Ops): void => {
+  e.raiseIf(i32.and(has(e.get(STATE.cr4), CR4.umip), i32.ne(e.get(STATE.cpl), k32(0))), EXCEPTION.gp, k32(0));
+};
+
 /** SGDT and SIDT store 32 bits of base whatever the operand size, in 64-bit code 64. */
 const storeTable =
   (limit: number, base: number) =>
   (e: Ops): void => {
+    keptFromUsers(e);
     const at = e.f.let(e.linear(0));
     e.probe(at, k32(e.long ? 10 : 6));
     e.store(16, at, e.get(limit));
@@ -239,6 +245,7 @@ const systemSelector =
   (seg: number) =>
   (e: Ops): I32 => {
     protectedOnly(e);
+    keptFromUsers(e);
     return selectorOf(e, seg);
   };
 
@@ -405,7 +412,10 @@ export const systemRows: readonly Row[] = [
   row('0F 01 /1 m', 'sidt', 'Ms', storeTable(STATE.idtLimit, STATE.idtBase), { access: 'write', force64: true }),
   row('0F 01 /2 m', 'lgdt', 'Ms', loadTable('loadGdt'), { access: 'read', force64: true }),
   row('0F 01 /3 m', 'lidt', 'Ms', loadTable('loadIdt'), { access: 'read', force64: true }),
-  ...storeWord('0F 01 /4', 'smsw', (e) => e.get(STATE.cr0)),
+  ...storeWord('0F 01 /4', 'smsw', (e) => {
+    keptFromUsers(e);
+    return e.get(STATE.cr0);
+  }),
   row('0F 01 /6', 'lmsw', 'Ew', loadWord('lmsw'), ENDS),
   row('0F 01 /7 m', 'invlpg', 'M', (e) => e.system('invlpg', e.linear(0)), { ends: true, access: 'none' }),
   row('NP 0F 01 C8', 'monitor', '', (e) => e.system('monitor')),

@@ -47,8 +47,11 @@ export class CpuState {
   gpr(number: number): number {
     return this.i32[(STATE.gpr >> 2) + number * 2];
   }
+  /** Writes 32 bits; the upper half becomes 0, as in 64-bit mode. */
   setGpr(number: number, value: number): void {
-    this.i32[(STATE.gpr >> 2) + number * 2] = value;
+    const i = (STATE.gpr >> 2) + number * 2;
+    this.i32[i] = value;
+    this.i32[i + 1] = 0;
   }
   /** Writes the low 16 bits of a register. */
   setGpr16(number: number, value: number): void {

@@ -83,8 +83,8 @@ export const STRING_IO = { address32: 1, repeat: 2, address64: 4 } as const;
 /** Added to the byte count of a 64-bit access through SS: a non-canonical address is #SS(0) instead of #GP(0). */
 export const STACK_ACCESS = 1 << 16;
 
-/** Accesses that missed the TLB. Implemented by mmu/; addresses are linear: 0 <= address < 2^32 as signed
- * or unsigned; those of the functions for 64-bit code are signed numbers of any size, which fault unless canonical.
+/**
+ * Accesses that missed the TLB. Implemented by mmu/; addresses are linear: 0 <= address < 2^32 as signed or unsigned; those of the functions for 64-bit code are signed numbers of any size, which fault unless canonical.
  */
 export interface SlowMemory {
   /**

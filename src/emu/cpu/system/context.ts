@@ -7,11 +7,12 @@
 
 import { EventHistory } from '../debug/event-history.ts';
 import { EXCEPTION } from '../isa/ops.ts';
-import type { Mmu } from '../mmu/mmu.ts';
+import { CANONICAL_END, type Mmu } from '../mmu/mmu.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, MODE, SEG, SEGMENT, STATE } from '../state/layout.ts';
-import { CR0, cr4Known, DR7 } from './control-bits.ts';
+import { STATUS, type Status } from './calls.ts';
+import { CR0, cr4Known, DR7, EFER } from './control-bits.ts';
 import type { CpuFeatures } from './cpu-features.ts';
 import {
   ACCESS_RIGHTS,
@@ -28,6 +29,11 @@ import {
 /** Access rights of segments in virtual-8086 mode: read-write data, accessed, present, DPL 3. */
 const V86_ACCESS = 0xf3;
 const REAL_ACCESS = 0x93;
+/** What 64-bit mode has besides MODE.long: nothing of it can be chosen. */
+const LONG_MODE = MODE.long | MODE.code32 | MODE.stack32 | MODE.flat;
+
+/** Does an address have a 64-bit form whose bits 47 to 63 are alike? @param at a signed number */
+export const isCanonical = (at: number): boolean => -CANONICAL_END <= at && at < CANONICAL_END;
 
 export class SystemContext {
   readonly state: CpuState;
@@ -43,6 +49,11 @@ export class SystemContext {
   /** The descriptor `readDescriptor` found. */
   low = 0;
   high = 0;
+  /** Bits 32 to 63 of the base or offset in the system descriptor that `readUpper` found. */
+  upper = 0;
+  /** What `readItem` found, as signed halves. */
+  itemLow = 0;
+  itemHigh = 0;
 
   constructor(state: CpuState, mmu: Mmu, features: CpuFeatures) {
     this.state = state;
@@ -50,6 +61,7 @@ export class SystemContext {
     this.features = features;
     this.cr4Known = cr4Known(features);
     this.stack = new PushStack(this);
+    mmu.hugePages = features.has('pdpe1gb');
   }
 
   // Modes.
@@ -71,12 +83,53 @@ export class SystemContext {
   get protectedMode(): boolean {
     return this.protectionEnabled && !this.virtual8086;
   }
+  /** EFER.LMA: 64-bit or compatibility mode. */
+  get longMode(): boolean {
+    return (this.state.get(STATE.efer) & EFER.lma) !== 0;
+  }
   /** The rights of data accesses at this privilege level. */
   get supervisor(): boolean {
     return this.state.get(STATE.cpl) !== 3;
   }
   get stack32(): boolean {
     return (this.state.access(SEG.ss) & ACCESS_RIGHTS.big) !== 0;
+  }
+
+  /** EIP or RIP of this instruction; unsigned outside 64-bit mode. */
+  get eip(): number {
+    return this.state.address(STATE.eip);
+  }
+  /** The address after this instruction. */
+  get nextEip(): number {
+    return this.state.address(STATE.nextEip);
+  }
+  /** Goes to the next instruction, after something that changes what its bytes mean. */
+  advance(): Status {
+    this.state.setAddress(STATE.eip, this.state.address(STATE.nextEip));
+    return STATUS.jumped;
+  }
+  /** Upper half of 64-bit argument `n` of the system call that runs; 0 outside 64-bit mode. */
+  argumentHigh(n: number): number {
+    return this.state.long ? this.state.get(STATE.wideArgument + n * 8 + 4) : 0;
+  }
+  /** Argument `n` as an address. @param low the argument as it came */
+  argumentAddress(n: number, low: number): number {
+    return this.state.long ? this.state.address(STATE.wideArgument + n * 8) : low >>> 0;
+  }
+  /** No interrupt and no debug trap before this instruction: STI or MOV SS came before it. */
+  get inhibited(): boolean {
+    const { state } = this;
+    if (state.get(STATE.inhibitEip) !== state.get(STATE.eip)) return false;
+    return !state.long || state.get(STATE.inhibitEip + 4) === state.get(STATE.eip + 4);
+  }
+  clearInhibit(): void {
+    this.state.set(STATE.inhibitEip, -1);
+    this.state.set(STATE.inhibitEip + 4, -1);
+  }
+  /** Holds interrupts and debug traps off for one instruction. */
+  inhibitNext(): void {
+    this.state.set(STATE.inhibitEip, this.state.get(STATE.nextEip));
+    this.state.set(STATE.inhibitEip + 4, this.state.get(STATE.nextEip + 4));
   }
 
   // Faults.
@@ -111,30 +164,38 @@ export class SystemContext {
    */
   readDescriptor(selector: number, vector: number): boolean {
     const index = selector & 0xfff8;
-    let table: number;
-    let limit: number;
-    if (selector & 4) {
-      if (this.state.access(SEG.ldtr) === 0) return this.faultSelector(vector, selector);
-      table = this.state.base(SEG.ldtr);
-      limit = this.state.limit(SEG.ldtr);
-    } else {
-      table = this.state.get(STATE.gdtBase);
-      limit = this.state.get(STATE.gdtLimit);
-    }
+    const limit = this.#tableLimit(selector);
+    // A limit of -1: no LDT.
     if (index + 7 > limit) return this.faultSelector(vector, selector);
-    const low = this.mmu.readLinear(table + index, 4, true);
-    if (low < 0) return false;
-    const high = this.mmu.readLinear(table + index + 4, 4, true);
-    if (high < 0) return false;
-    this.low = low | 0;
-    this.high = high | 0;
+    const at = this.descriptorAt(selector);
+    if (!this.mmu.readQuad(at, true)) return false;
+    this.low = this.mmu.low;
+    this.high = this.mmu.high;
     return true;
+  }
+
+  /**
+   * Reads the second half of a 16-byte system descriptor into `upper`, after `readDescriptor`.
+   * @param vector raised with the selector when it is outside its table or no system descriptor
+   */
+  readUpper(selector: number, vector: number): boolean {
+    if ((selector & 0xfff8) + 15 > this.#tableLimit(selector)) return this.faultSelector(vector, selector);
+    if (!this.mmu.readQuad(this.descriptorAt(selector) + 8, true)) return false;
+    // The place of the type must hold 0, so that the half is no descriptor of its own (SDM Vol. 3A, 5.8.3.1).
+    if (this.mmu.high & 0x1f00) return this.faultSelector(vector, selector);
+    this.upper = this.mmu.low;
+    return true;
+  }
+
+  #tableLimit(selector: number): number {
+    if (!(selector & 4)) return this.state.get(STATE.gdtLimit);
+    return this.state.access(SEG.ldtr) === 0 ? -1 : this.state.limit(SEG.ldtr);
   }
 
   /** Linear address of a descriptor whose selector was read before. */
   descriptorAt(selector: number): number {
-    const table = selector & 4 ? this.state.base(SEG.ldtr) : this.state.get(STATE.gdtBase);
-    return (table + (selector & 0xfff8)) | 0;
+    const table = selector & 4 ? CpuState.segment(SEG.ldtr) : STATE.gdtBase;
+    return this.state.address(table) + (selector & 0xfff8);
   }
 
   /** Sets the accessed bit of a code or data descriptor whose second word is `high`. @returns false: fault was set */
@@ -145,12 +206,12 @@ export class SystemContext {
 
   // Segment registers.
 
-  /** Fills a segment register, hidden part included. The caller updates the mode afterwards. */
+  /** Fills a segment register, hidden part included. The caller updates the mode afterwards. @param base unsigned or signed 64 bits */
   setSegment(seg: number, selector: number, base: number, limit: number, access: number): void {
     const i = CpuState.segment(seg) >> 2;
     const words = this.state.i32;
     words[i] = base;
-    words[i + 1] = 0;
+    words[i + 1] = Math.floor(base / 0x1_0000_0000);
     words[i + (SEGMENT.limit >> 2)] = limit;
     words[i + (SEGMENT.access >> 2)] = access;
     words[i + (SEGMENT.selector >> 2)] = selector & 0xffff;
@@ -198,21 +259,13 @@ export class SystemContext {
     this.mmu.setPrivilege(cpl);
   }
 
-  /** Recomputes STATE.mode after a change of segments, EFLAGS.TF, debug registers or privilege. */
+  /** Recomputes STATE.mode after a change of segments, EFLAGS, debug registers or privilege. */
   updateMode(): void {
     const state = this.state;
-    let mode = 0;
-    if (state.access(SEG.cs) & ACCESS_RIGHTS.big) mode |= MODE.code32;
-    if (state.access(SEG.ss) & ACCESS_RIGHTS.big) mode |= MODE.stack32;
-    if (
-      this.#isFlat(SEG.cs) &&
-      this.#isFlat(SEG.ds) &&
-      this.#isFlat(SEG.ss) &&
-      this.#isFlat(SEG.es) &&
-      isCode(state.access(SEG.cs))
-    ) {
-      mode |= MODE.flat;
-    }
+    const cs = state.access(SEG.cs);
+    const long = this.longMode && (cs & ACCESS_RIGHTS.long) !== 0;
+    if (state.long !== long) this.setLong(long);
+    let mode = long ? LONG_MODE : this.#narrowMode(cs);
     if (
       state.get(STATE.eflags) & EFLAGS.tf ||
       state.get(STATE.dr7) & DR7.enables ||
@@ -222,7 +275,26 @@ export class SystemContext {
     }
     state.set(STATE.mode, mode);
     const protection = (this.protectionEnabled ? 1 << 8 : 0) | (this.virtual8086 ? 1 << 9 : 0);
-    this.mmu.modeChanged(mode | protection, state.base(SEG.cs) | 0);
+    this.mmu.modeChanged(mode | protection, long ? 0 : state.base(SEG.cs) | 0);
+  }
+
+  #narrowMode(cs: number): number {
+    const flat =
+      this.#isFlat(SEG.cs) && this.#isFlat(SEG.ds) && this.#isFlat(SEG.ss) && this.#isFlat(SEG.es) && isCode(cs);
+    return (cs & ACCESS_RIGHTS.big ? MODE.code32 : 0) | (this.stack32 ? MODE.stack32 : 0) | (flat ? MODE.flat : 0);
+  }
+
+  /**
+   * Enters or leaves 64-bit mode as far as registers are concerned: before RIP and RSP of the new mode are set, after those
+   * of the old one were saved. `updateMode` follows.
+   */
+  setLong(long: boolean): void {
+    const { state } = this;
+    if (state.long === long) return;
+    state.switchLong(long);
+    state.set(STATE.mode, long ? LONG_MODE : state.get(STATE.mode) & ~MODE.long);
+    // Code outside 64-bit mode writes the low halves only.
+    for (const field of [STATE.eip, STATE.nextEip, STATE.blockEip]) state.set(field + 4, 0);
   }
 
   #isFlat(seg: number): boolean {
@@ -242,9 +314,10 @@ export class SystemContext {
     this.state.eflags = (this.state.eflags & ~mask) | (value & mask);
   }
 
-  /** Writes ESP, or SP on a 16-bit stack. */
+  /** Writes RSP in 64-bit mode (a canonical address), else ESP, or SP on a 16-bit stack. */
   setStackPointer(value: number): void {
-    if (this.stack32) this.state.setGpr(GPR.esp, value);
+    if (this.state.long) this.state.setAddress(STATE.gpr + GPR.esp * 8, value);
+    else if (this.stack32) this.state.setGpr(GPR.esp, value);
     else this.state.setGpr16(GPR.esp, value);
   }
 
@@ -260,7 +333,41 @@ export class SystemContext {
       this.fault(EXCEPTION.ss, this.ext);
       return -1;
     }
-    return this.mmu.readLinear((state.base(SEG.ss) + at) | 0, byteCount, this.supervisor);
+    return this.mmu.readLinear((state.base(SEG.ss) + at) >>> 0, byteCount, this.supervisor);
+  }
+
+  /** RSP as a number, or ESP zero-extended. */
+  get stackPointer(): number {
+    const field = STATE.gpr + GPR.esp * 8;
+    return this.state.long ? this.state.address(field) : this.state.get(field) >>> 0;
+  }
+
+  /**
+   * Reads an item of the stack into `itemLow` and `itemHigh`, `offset` bytes above its top, in any mode.
+   * @param byteCount 2, 4 or 8 (only in 64-bit mode). @returns false: fault was set
+   */
+  readItem(offset: number, byteCount: number): boolean {
+    this.itemHigh = 0;
+    if (!this.state.long) {
+      const value = this.peek(offset, byteCount);
+      this.itemLow = value | 0;
+      return value >= 0;
+    }
+    const at = this.stackPointer + offset;
+    if (!isCanonical(at) || !isCanonical(at + byteCount - 1)) return this.fault(EXCEPTION.ss, this.ext);
+    if (byteCount === 8) {
+      if (!this.mmu.readQuad(at, this.supervisor)) return false;
+      this.itemLow = this.mmu.low;
+      this.itemHigh = this.mmu.high;
+      return true;
+    }
+    const value = this.mmu.readLinear(at, byteCount, this.supervisor);
+    this.itemLow = value | 0;
+    return value >= 0;
+  }
+  /** The item as an address: signed 64 bits when it has so many, else unsigned. */
+  get itemAddress(): number {
+    return this.itemHigh * 0x1_0000_0000 + (this.itemLow >>> 0);
   }
 }
 
@@ -304,7 +411,7 @@ export class PushStack {
       if (!withinLimit(this.#access, this.#limit, at, byteCount)) {
         return this.#context.fault(EXCEPTION.ss, this.#errorCode);
       }
-      if (!this.#context.mmu.checkWrite((this.#base + at) | 0, byteCount, this.#supervisor)) return false;
+      if (!this.#context.mmu.checkWrite((this.#base + at) >>> 0, byteCount, this.#supervisor)) return false;
     }
     return true;
   }
@@ -312,7 +419,7 @@ export class PushStack {
   /** After `reserve`. */
   push(byteCount: number, value: number): void {
     const at = ((this.pointer - byteCount) & this.#mask) >>> 0;
-    this.#context.mmu.writeLinear((this.#base + at) | 0, byteCount, value, this.#supervisor);
+    this.#context.mmu.writeLinear((this.#base + at) >>> 0, byteCount, value, this.#supervisor);
     // On a 16-bit stack the upper half of ESP stays.
     this.pointer = (this.pointer & ~this.#mask) | at | 0;
   }

@@ -45,6 +45,11 @@ const CR4_NEEDS: readonly (readonly [number, Feature])[] = [
   [CR4.pge, 'pge'],
   [CR4.osfxsr, 'fxsr'],
   [CR4.osxmmexcpt, 'sse'],
+  [CR4.umip, 'umip'],
+  [CR4.fsgsbase, 'fsgsbase'],
+  [CR4.pcide, 'pcid'],
+  [CR4.smep, 'smep'],
+  [CR4.smap, 'smap'],
 ];
 
 export const cr4Known = (features: CpuFeatures): number =>

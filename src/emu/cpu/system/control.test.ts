@@ -187,7 +187,7 @@ describe('model-specific registers, TSC and CPUID', () => {
     expect(wrmsr(0x277, 0x0007_0406_0207_0406n)).toEqual(GP0);
     expect(wrmsr(0x277, 0x0001_0406_0007_0406n)).toBe('ok');
     expect(rdmsr(0x277)).toBe(0x0001_0406_0007_0406n);
-    expect(wrmsr(0xc000_0080 | 0, 0x100n)).toEqual(GP0);
+    expect(wrmsr(0xc000_0080 | 0, 0x1000n)).toEqual(GP0);
     expect(wrmsr(0xc000_0080 | 0, 0x800n)).toBe('ok');
     expect(rdmsr(0xc000_0080 | 0)).toBe(0x800n);
     for (const n of [0x1b, 0x6e0, 0x800, 0x210, 0x1234]) expect(rdmsr(n)).toEqual(GP0);
@@ -253,9 +253,11 @@ describe('model-specific registers, TSC and CPUID', () => {
     const [signature, , ecx, edx] = cpuid(1);
     expect((signature >> 8) & 15).toBe(6);
     expect(edx).toBe(0x0789_f9fd);
-    expect(ecx).toBe(0x02d8_0203);
-    expect(cpuid(7)).toEqual([0, 0x2188_0000, 0, 0]);
-    expect(cpuid(0x8000_0001).slice(2)).toEqual([1 << 5, 1 << 20]);
+    expect(ecx).toBe(0x02da_0203);
+    expect(cpuid(7)).toEqual([0, 0x2198_0481, 4, 0]);
+    // LAHF in 64-bit mode, LZCNT; SYSCALL, NX, 1 GB pages, RDTSCP, 64-bit mode; widths of 48 and 40 bits.
+    expect(cpuid(0x8000_0001).slice(2)).toEqual([0x21, 0x2c10_0800]);
+    expect(cpuid(0x8000_0008)[0]).toBe(0x3028);
     const brand = [2, 3, 4].flatMap((n) => cpuid(0x8000_0000 + n));
     expect(text(brand).replace(/\0+$/, '')).toBe('TabBox virtual CPU');
     // Leaf 4: 2 MB of L2.

@@ -14,7 +14,9 @@ describe('the features of a machine', () => {
   it('lose PAE and execute-disable without --pae', () => {
     const cpu = new CpuBench({ pae: false });
     expect(cpuid(cpu, 1)[3] & 0x40).toBe(0);
-    expect(cpuid(cpu, 0x8000_0001)[3]).toBe(0);
+    // RDTSCP is all that is left.
+    expect(cpuid(cpu, 0x8000_0001)[3]).toBe(0x800_0000);
+    expect(cpuid(cpu, 0x8000_0008)[0]).toBe(0x2028);
     expect(cpu.call('movToCr', 4, 0x20)).toBe(STATUS.fault);
     expect(cpu.takeFault()).toEqual([13, 0]);
     cpu.state.setGpr(1, 0xc000_0080);

@@ -34,6 +34,7 @@ const LEAF1_ECX = {
   sse3: 0,
   pclmulqdq: 1,
   ssse3: 9,
+  pcid: 17,
   sse41: 19,
   sse42: 20,
   movbe: 22,
@@ -42,17 +43,27 @@ const LEAF1_ECX = {
   rdrand: 30,
 } as const;
 /** Leaf 7, subleaf 0, EBX. */
-const LEAF7_EBX = { rdseed: 18, adx: 19, clflushopt: 23, clwb: 24, sha: 29 } as const;
+const LEAF7_EBX = {
+  fsgsbase: 0,
+  smep: 7,
+  invpcid: 10,
+  rdseed: 18,
+  adx: 19,
+  smap: 20,
+  clflushopt: 23,
+  clwb: 24,
+  sha: 29,
+} as const;
 /** Leaf 7, subleaf 0, ECX. */
-const LEAF7_ECX = {} as const;
+const LEAF7_ECX = { umip: 2 } as const;
 /** Leaf 7, subleaf 0, EDX. */
 const LEAF7_EDX = {} as const;
 /** Leaf 0Dh, subleaf 1, EAX. */
 const LEAF13_1_EAX = {} as const;
 /** Leaf 80000001h, ECX. */
-const EXTENDED_ECX = { lzcnt: 5 } as const;
+const EXTENDED_ECX = { lahf64: 0, lzcnt: 5 } as const;
 /** Leaf 80000001h, EDX. */
-const EXTENDED_EDX = { nx: 20 } as const;
+const EXTENDED_EDX = { syscall: 11, nx: 20, pdpe1gb: 26, rdtscp: 27, lm: 29 } as const;
 
 export const REGISTER = { eax: 0, ebx: 1, ecx: 2, edx: 3 } as const;
 type Register = keyof typeof REGISTER;

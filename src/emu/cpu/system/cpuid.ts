@@ -85,7 +85,7 @@ function extended(features: CpuFeatures, leaf: number): CpuidResult {
       // Invariant TSC: guest time drives it.
       return [0, 0, 0, 1 << 8];
     case 0x8000_0008:
-      return [(32 << 8) | PHYSICAL_BITS, 0, 0, 0];
+      return [((features.has('lm') ? 48 : 32) << 8) | PHYSICAL_BITS, 0, 0, 0];
     default:
       return [0, 0, 0, 0];
   }

@@ -13,6 +13,8 @@ export const ACCESS_RIGHTS = {
   /** S: not a system descriptor. */
   segment: 1 << 4,
   present: 1 << 7,
+  /** L: 64-bit code, where EFER.LMA. */
+  long: 1 << 13,
   big: 1 << 14,
 } as const;
 
@@ -52,6 +54,9 @@ export const descriptorDpl = (access: number): number => (access >> 5) & 3;
 export const isPresent = (access: number): boolean => (access & ACCESS_RIGHTS.present) !== 0;
 export const isCode = (access: number): boolean => (access & 0x18) === 0x18;
 export const isConformingCode = (access: number): boolean => (access & 0x1c) === 0x1c;
+/** Code that runs in 64-bit mode, where EFER.LMA: L set, and D (which must not go with it) clear. */
+export const isLongCode = (access: number): boolean =>
+  (access & (ACCESS_RIGHTS.long | ACCESS_RIGHTS.big)) === ACCESS_RIGHTS.long;
 export const isWritableData = (access: number): boolean => (access & 0x1a) === 0x12;
 /** Data, or code that may be read. */
 export const isReadable = (access: number): boolean =>

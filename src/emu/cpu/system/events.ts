@@ -22,6 +22,7 @@ import {
   SYSTEM_TYPE,
   systemType,
 } from './descriptors.ts';
+import { longEvent } from './long-events.ts';
 import { enterCode } from './segments.ts';
 import { pushTaskError } from './tasks.ts';
 import { commitInnerStack, enterTask, innerStack, prepareInnerStack } from './transfers.ts';
@@ -51,14 +52,18 @@ export function deliverEvent(
     c.history.addEvent(vector, errorCode, eip, state.long ? state.address(STATE.cr2) : state.get(STATE.cr2));
   }
   c.ext = kind === 'int' || kind === 'intTrap' ? 0 : 1;
-  const delivered = c.protectionEnabled ? protectedEvent(c, vector, errorCode, kind, eip) : realEvent(c, vector, eip);
+  const delivered = c.longMode
+    ? longEvent(c, vector, errorCode, imageOf(c, vector, kind), eip)
+    : c.protectionEnabled
+      ? protectedEvent(c, vector, errorCode, kind, eip)
+      : realEvent(c, vector, eip);
   c.ext = 0;
   if (!delivered) return false;
   // The handler of #DB must be able to use the debug registers.
   if (vector === EXCEPTION.db && kind !== 'int') state.set(STATE.dr7, state.get(STATE.dr7) & ~DR7.gd);
   state.set(STATE.faultVector, -1);
   state.set(STATE.halted, 0);
-  state.set(STATE.inhibitEip, -1);
+  c.clearInhibit();
   return true;
 }
 
@@ -90,7 +95,7 @@ export function raiseEvent(c: SystemContext, vector: number, errorCode: number, 
     const isDouble = first >= 0 && makesDoubleFault(first, second);
     first = isDouble ? EXCEPTION.df : second;
     const code = isDouble ? 0 : pendingErrorCode(c);
-    if (deliverEvent(c, first, code, 'fault', state.get(STATE.eip))) return true;
+    if (deliverEvent(c, first, code, 'fault', c.eip)) return true;
   }
 }
 
@@ -100,9 +105,9 @@ export function raisePending(c: SystemContext): boolean {
   const vector = state.get(STATE.faultVector);
   if (state.get(STATE.faultIsSoftware)) {
     const kind = vector === EXCEPTION.bp || vector === EXCEPTION.of ? 'intTrap' : 'int';
-    return raiseEvent(c, vector, NO_ERROR_CODE, kind, state.get(STATE.nextEip));
+    return raiseEvent(c, vector, NO_ERROR_CODE, kind, c.nextEip);
   }
-  return raiseEvent(c, vector, pendingErrorCode(c), 'fault', state.get(STATE.eip));
+  return raiseEvent(c, vector, pendingErrorCode(c), 'fault', c.eip);
 }
 
 const pendingErrorCode = (c: SystemContext): number =>
@@ -110,17 +115,16 @@ const pendingErrorCode = (c: SystemContext): number =>
 
 /** INT n, INT3, INTO and INT1. */
 export function softwareInterrupt(c: SystemContext, vector: number, kind: 'int' | 'intTrap' | 'trap'): Status {
-  const eip = c.state.get(STATE.nextEip);
-  return deliverEvent(c, vector, NO_ERROR_CODE, kind, eip) ? STATUS.jumped : STATUS.fault;
+  return deliverEvent(c, vector, NO_ERROR_CODE, kind, c.nextEip) ? STATUS.jumped : STATUS.fault;
 }
 
 function realEvent(c: SystemContext, vector: number, eip: number): boolean {
   const { state, stack, mmu } = c;
   if (vector * 4 + 3 > state.get(STATE.idtLimit)) return c.fault(EXCEPTION.gp, 0);
-  const at = state.get(STATE.idtBase) + vector * 4;
-  const offset = mmu.readLinear(at | 0, 2, true);
+  const at = state.address(STATE.idtBase) + vector * 4;
+  const offset = mmu.readLinear(at, 2, true);
   if (offset < 0) return false;
-  const selector = mmu.readLinear((at + 2) | 0, 2, true);
+  const selector = mmu.readLinear(at + 2, 2, true);
   if (selector < 0) return false;
   stack.useCurrent();
   if (!stack.reserve(3, 2)) return false;
@@ -142,10 +146,10 @@ function protectedEvent(c: SystemContext, vector: number, errorCode: number, kin
   // Error codes name the IDT entry: the IDT bit and the vector.
   const entry = (vector << 3) | 2 | c.ext;
   if (vector * 8 + 7 > state.get(STATE.idtLimit)) return c.fault(EXCEPTION.gp, entry);
-  const at = state.get(STATE.idtBase) + vector * 8;
-  const low = mmu.readLinear(at | 0, 4, true);
+  const at = state.address(STATE.idtBase) + vector * 8;
+  const low = mmu.readLinear(at, 4, true);
   if (low < 0) return false;
-  const high = mmu.readLinear((at + 4) | 0, 4, true);
+  const high = mmu.readLinear(at + 4, 4, true);
   if (high < 0) return false;
   const access = descriptorAccess(high);
   const type = systemType(access);
@@ -157,10 +161,14 @@ function protectedEvent(c: SystemContext, vector: number, errorCode: number, kin
   if (!isGate && type !== SYSTEM_TYPE.taskGate) return c.fault(EXCEPTION.gp, entry);
   if (c.ext === 0 && descriptorDpl(access) < c.cpl) return c.fault(EXCEPTION.gp, entry);
   if (!isPresent(access)) return c.fault(EXCEPTION.np, entry);
-  const image = kind === 'fault' && setsResume(vector) ? state.eflags | EFLAGS.rf : state.eflags;
+  const image = imageOf(c, vector, kind);
   if (type === SYSTEM_TYPE.taskGate) return throughTaskGate(c, low >>> 16, errorCode, image, eip);
   return throughGate(c, low | 0, high | 0, errorCode, image, eip);
 }
+
+/** EFLAGS as an event saves them. */
+const imageOf = (c: SystemContext, vector: number, kind: EventKind): number =>
+  kind === 'fault' && setsResume(vector) ? c.state.eflags | EFLAGS.rf : c.state.eflags;
 
 /** Fault-class exceptions but instruction breakpoints have the handler return with RF set (17.3.1.1). */
 const setsResume = (vector: number): boolean =>
@@ -246,7 +254,7 @@ function throughGate(
 export function mayInterrupt(c: SystemContext): boolean {
   const { state } = c;
   if (!(state.get(STATE.eflags) & EFLAGS.if)) return false;
-  if (state.get(STATE.inhibitEip) !== state.get(STATE.eip)) return true;
-  state.set(STATE.inhibitEip, -1);
+  if (!c.inhibited) return true;
+  c.clearInhibit();
   return false;
 }

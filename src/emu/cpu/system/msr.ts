@@ -6,10 +6,10 @@
  */
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import { EXCEPTION } from '../isa/ops.ts';
-import { GPR, STATE } from '../state/layout.ts';
+import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
-import type { SystemContext } from './context.ts';
-import { CR4, EFER } from './control-bits.ts';
+import { isCanonical, type SystemContext } from './context.ts';
+import { CR0, CR4, EFER } from './control-bits.ts';
 import { rangeMsr, writeRangeMsr } from './mtrr.ts';
 
 export const MSR = {
@@ -22,6 +22,14 @@ export const MSR = {
   miscEnable: 0x1a0,
   pat: 0x277,
   efer: 0xc000_0080 | 0,
+  star: 0xc000_0081 | 0,
+  lstar: 0xc000_0082 | 0,
+  cstar: 0xc000_0083 | 0,
+  fmask: 0xc000_0084 | 0,
+  fsBase: 0xc000_0100 | 0,
+  gsBase: 0xc000_0101 | 0,
+  kernelGsBase: 0xc000_0102 | 0,
+  tscAux: 0xc000_0103 | 0,
 } as const;
 
 export const MISC_ENABLE = {
@@ -76,6 +84,17 @@ export function readTsc(c: SystemContext, ticks: number): Status {
   return STATUS.next;
 }
 
+/** RDTSCP. */
+export function readTscAndAux(c: SystemContext, ticks: number): Status {
+  if (!c.features.has('rdtscp')) {
+    c.faultPlain(EXCEPTION.ud);
+    return STATUS.fault;
+  }
+  const status = readTsc(c, ticks);
+  if (status === STATUS.next) c.state.setGpr(GPR.ecx, c.state.get(STATE.tscAux));
+  return status;
+}
+
 export function readMsr(c: SystemContext, ticks: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
   const { state } = c;
@@ -106,14 +125,18 @@ function readOther(c: SystemContext, number: number, apic: LocalApicPort | undef
     answer(c, range.low, 0);
     return STATUS.next;
   }
-  const field = range?.field ?? storedField(number);
+  const field = range?.field ?? storedField(c, number);
   if (field === undefined) return general(c);
   answer(c, state.get(field), state.get(field + 4));
   return STATUS.next;
 }
 
 /** Registers that are plain storage between their checks. */
-function storedField(number: number): number | undefined {
+function storedField(c: SystemContext, number: number): number | undefined {
+  if (c.features.has('lm')) {
+    const field = LONG_FIELDS.get(number);
+    if (field !== undefined) return field;
+  }
   switch (number) {
     case MSR.sysenterCs:
       return STATE.sysenterCs;
@@ -127,14 +150,27 @@ function storedField(number: number): number | undefined {
       return STATE.pat;
     case MSR.efer:
       return STATE.efer;
+    case MSR.tscAux:
+      return c.features.has('rdtscp') ? STATE.tscAux : undefined;
     default:
       return undefined;
   }
 }
 
+/** What 64-bit mode adds. */
+const LONG_FIELDS: ReadonlyMap<number, number> = new Map([
+  [MSR.star, STATE.star],
+  [MSR.lstar, STATE.lstar],
+  [MSR.cstar, STATE.cstar],
+  [MSR.fmask, STATE.fmask],
+  [MSR.fsBase, STATE.segments + SEG.fs * SEGMENT.bytes],
+  [MSR.gsBase, STATE.segments + SEG.gs * SEGMENT.bytes],
+  [MSR.kernelGsBase, STATE.kernelGsBase],
+]);
+
 export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
-  const { state, mmu } = c;
+  const { state } = c;
   const number = state.gpr(GPR.ecx);
   const low = state.gpr(GPR.eax);
   const high = state.gpr(GPR.edx);
@@ -147,24 +183,29 @@ export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort):
       // Written before CPUID makes it hold the revision, which it always does here.
       return STATUS.next;
     case MSR.sysenterCs:
+    case MSR.star:
+      return store(c, number, low, high);
     case MSR.sysenterEsp:
     case MSR.sysenterEip:
-      store(c, number, low, high);
-      return STATUS.next;
+    case MSR.lstar:
+    case MSR.cstar:
+    case MSR.fsBase:
+    case MSR.gsBase:
+    case MSR.kernelGsBase:
+      if (!isCanonical(high * TWO_32 + (low >>> 0))) return general(c);
+      return store(c, number, low, high);
+    case MSR.fmask:
+    case MSR.tscAux:
+      return high === 0 ? store(c, number, low, high) : general(c);
     case MSR.miscEnable: {
       const kept = state.get(STATE.miscEnable) & ~MISC_ENABLE_WRITABLE;
-      store(c, number, kept | (low & MISC_ENABLE_WRITABLE), 0);
-      return STATUS.next;
+      return store(c, number, kept | (low & MISC_ENABLE_WRITABLE), 0);
     }
     case MSR.pat:
       if (!isPatWord(low) || !isPatWord(high)) return general(c);
-      store(c, number, low, high);
-      return STATUS.next;
+      return store(c, number, low, high);
     case MSR.efer:
-      if (low & ~(c.features.has('nx') ? EFER.nxe : 0) || high !== 0) return general(c);
-      store(c, number, low, 0);
-      mmu.flush(false);
-      return STATUS.next;
+      return writeEfer(c, low, high);
     default: {
       const done = apic?.ownsMsr(number)
         ? apic.writeMsr(number, low, high)
@@ -174,11 +215,27 @@ export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort):
   }
 }
 
-function store(c: SystemContext, number: number, low: number, high: number): void {
-  const field = storedField(number);
-  if (field === undefined) return;
+/** LMA follows CR0.PG, and LME cannot change while paging is on (SDM Vol. 3A, 9.8.5). */
+function writeEfer(c: SystemContext, low: number, high: number): Status {
+  const { state, mmu, features } = c;
+  const known =
+    (features.has('syscall') ? EFER.sce : 0) |
+    (features.has('lm') ? EFER.lme | EFER.lma : 0) |
+    (features.has('nx') ? EFER.nxe : 0);
+  const before = state.get(STATE.efer);
+  if (low & ~known || high !== 0) return general(c);
+  if ((before ^ low) & EFER.lme && state.get(STATE.cr0) & CR0.pg) return general(c);
+  state.set(STATE.efer, (low & ~EFER.lma) | (before & EFER.lma));
+  if ((before ^ low) & EFER.nxe) mmu.flush(false);
+  return STATUS.next;
+}
+
+function store(c: SystemContext, number: number, low: number, high: number): Status {
+  const field = storedField(c, number);
+  if (field === undefined) return general(c);
   c.state.set(field, low);
   c.state.set(field + 4, high);
+  return STATUS.next;
 }
 
 /** Memory types 0, 1, 4, 5, 6 and 7 exist. */

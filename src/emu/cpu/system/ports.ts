@@ -23,15 +23,16 @@ export function checkPort(c: SystemContext, port: number, byteCount: number): bo
   if (!c.protectionEnabled || (!c.virtual8086 && c.cpl <= c.iopl)) return true;
   const { state, mmu } = c;
   const limit = state.limit(SEG.tr);
+  const tss = state.address(CpuState.segment(SEG.tr));
   const type = systemType(state.access(SEG.tr));
   if (type !== SYSTEM_TYPE.tss32 && type !== SYSTEM_TYPE.tss32Busy) return c.fault(EXCEPTION.gp, 0);
   if (limit < PERMISSION_MAP_BASE + 1) return c.fault(EXCEPTION.gp, 0);
-  const map = mmu.readLinear((state.base(SEG.tr) + PERMISSION_MAP_BASE) | 0, 2, true);
+  const map = mmu.readLinear(tss + PERMISSION_MAP_BASE, 2, true);
   if (map < 0) return false;
   // Two bytes are always read, so that an access may straddle.
   const at = map + (port >> 3);
   if (at + 1 > limit) return c.fault(EXCEPTION.gp, 0);
-  const bits = mmu.readLinear((state.base(SEG.tr) + at) | 0, 2, true);
+  const bits = mmu.readLinear(tss + at, 2, true);
   if (bits < 0) return false;
   return ((bits >> (port & 7)) & ((1 << byteCount) - 1)) === 0 || c.fault(EXCEPTION.gp, 0);
 }
@@ -68,32 +69,39 @@ export function portOut(c: SystemContext, bus: IoBus, port: number, bits: number
   return STATUS.next;
 }
 
-/** A count or index register, cut to the address size. */
-const indexOf = (c: SystemContext, register: number, wide: boolean): number =>
-  wide ? c.state.gpr(register) >>> 0 : c.state.gpr(register) & 0xffff;
+/** A count or index register, cut to the address size: signed with 64 bits, else unsigned. */
+function indexOf(c: SystemContext, register: number, how: number): number {
+  if (how & STRING_IO.address64) return c.state.address(STATE.gpr + register * 8);
+  return how & STRING_IO.address32 ? c.state.gpr(register) >>> 0 : c.state.gpr(register) & 0xffff;
+}
 
-function setIndex(c: SystemContext, register: number, wide: boolean, value: number): void {
-  if (wide) c.state.setGpr(register, value);
-  else c.state.setGpr16(register, value);
+/** Adds to such a register, exactly whatever it holds. @param step between -2^31 and 2^31 */
+function addToIndex(c: SystemContext, register: number, how: number, step: number): void {
+  const { state } = c;
+  const field = STATE.gpr + register * 8;
+  if (how & STRING_IO.address64) {
+    const sum = (state.get(field) >>> 0) + step;
+    state.set(field, sum | 0);
+    state.set(field + 4, (state.get(field + 4) + Math.floor(sum / 0x1_0000_0000)) | 0);
+  } else if (how & STRING_IO.address32) state.setGpr(register, state.gpr(register) + step);
+  else state.setGpr16(register, state.gpr(register) + step);
 }
 
 /** Runs `one` as often as the repeat prefix says; registers are exact after each iteration. */
 function repeat(c: SystemContext, how: number, byteCount: number, index: number, one: (at: number) => boolean): Status {
   const { state } = c;
-  const wide = (how & STRING_IO.address32) !== 0;
   const step = state.get(STATE.eflags) & EFLAGS.df ? -byteCount : byteCount;
   const repeated = (how & STRING_IO.repeat) !== 0;
-  let left = repeated ? indexOf(c, GPR.ecx, wide) : 1;
-  for (let burst = 0; left > 0; burst++) {
-    if (burst === BURST || state.get(STATE.pendingDebug) !== 0) {
+  for (let burst = 0; !repeated || indexOf(c, GPR.ecx, how) !== 0; burst++) {
+    if (burst === BURST || (burst > 0 && state.get(STATE.pendingDebug) !== 0)) {
       // The instruction goes on from its registers, after whatever waits.
       state.set(STATE.budget, state.get(STATE.budget) - burst);
       return STATUS.jumped;
     }
-    if (!one(indexOf(c, index, wide))) return STATUS.fault;
-    setIndex(c, index, wide, indexOf(c, index, wide) + step);
-    left--;
-    if (repeated) setIndex(c, GPR.ecx, wide, left);
+    if (!one(indexOf(c, index, how))) return STATUS.fault;
+    addToIndex(c, index, how, step);
+    if (!repeated) break;
+    addToIndex(c, GPR.ecx, how, -1);
   }
   return STATUS.next;
 }
@@ -104,8 +112,9 @@ export function inString(c: SystemContext, bus: IoBus, bits: number, how: number
   const port = c.state.gpr(GPR.edx) & 0xffff;
   if (!checkPort(c, port, byteCount)) return STATUS.fault;
   return repeat(c, how, byteCount, GPR.edi, (at) => {
-    if (checkSegment(c, SEG.es, at, byteCount, true) !== STATUS.next) return false;
-    const linear = (c.state.base(SEG.es) + at) | 0;
+    const { long } = c.state;
+    if (!long && checkSegment(c, SEG.es, at, byteCount, true) !== STATUS.next) return false;
+    const linear = long ? at : (c.state.base(SEG.es) + at) >>> 0;
     if (!c.mmu.checkWrite(linear, byteCount, c.supervisor)) return false;
     noteBreakpoints(c, port, byteCount);
     c.mmu.writeLinear(linear, byteCount, bus.read(port, byteCount), c.supervisor);
@@ -113,15 +122,18 @@ export function inString(c: SystemContext, bus: IoBus, bits: number, how: number
   });
 }
 
-/** OUTS. @param base of the source segment, which a prefix may have chosen */
+/** OUTS. @param base of the source segment, which a prefix may have chosen; in 64-bit mode argument 2 */
 export function outString(c: SystemContext, bus: IoBus, bits: number, how: number, base: number): Status {
   const byteCount = (bits >> 3) as Width;
   const port = c.state.gpr(GPR.edx) & 0xffff;
   if (!checkPort(c, port, byteCount)) return STATUS.fault;
-  const seg = sourceSegment(c);
+  const { long } = c.state;
+  const seg = long ? SEG.ds : sourceSegment(c);
+  const wideBase = c.argumentAddress(2, base);
   return repeat(c, how, byteCount, GPR.esi, (at) => {
-    if (checkSegment(c, seg, at, byteCount, false) !== STATUS.next) return false;
-    const value = c.mmu.readLinear((base + at) | 0, byteCount, c.supervisor);
+    if (!long && checkSegment(c, seg, at, byteCount, false) !== STATUS.next) return false;
+    const linear = long ? wideBase + at : (base + at) >>> 0;
+    const value = c.mmu.readLinear(linear, byteCount, c.supervisor);
     if (value < 0) return false;
     noteBreakpoints(c, port, byteCount);
     bus.write(port, byteCount, value);

@@ -22,6 +22,7 @@ import {
   SYSTEM_TYPE,
   systemType,
 } from './descriptors.ts';
+import { longFarReturn, longInterruptReturn } from './long-returns.ts';
 import { dropInnerSegments, enterCode } from './segments.ts';
 import { switchTask } from './tasks.ts';
 
@@ -34,6 +35,11 @@ const TO_VIRTUAL = IRET32 | EFLAGS.vm | EFLAGS.vif | EFLAGS.vip;
 /** @param release bytes of parameters to drop */
 export function farReturn(c: SystemContext, bits: number, release: number): Status {
   const byteCount = bits >> 3;
+  if (c.longMode) {
+    if (!longFarReturn(c, byteCount, release)) return STATUS.fault;
+    c.updateMode();
+    return STATUS.jumped;
+  }
   const eip = c.peek(0, byteCount);
   if (eip < 0) return STATUS.fault;
   const selector = c.peek(byteCount, byteCount);
@@ -56,6 +62,12 @@ export function interruptReturn(c: SystemContext, bits: number): Status {
 function iret(c: SystemContext, byteCount: number): boolean {
   const { state } = c;
   if (c.virtual8086 && c.iopl < 3) return c.fault(EXCEPTION.gp, 0);
+  if (c.longMode) {
+    if (!longInterruptReturn(c, byteCount, restorable(c, byteCount > 2))) return false;
+    if (!(state.get(STATE.dr7) & DR7.enables)) state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
+    c.updateMode();
+    return true;
+  }
   if (c.protectedMode && state.get(STATE.eflags) & EFLAGS.nt) return returnToTask(c);
   const eip = c.peek(0, byteCount);
   const selector = eip < 0 ? -1 : c.peek(byteCount, byteCount);
@@ -70,13 +82,19 @@ function iret(c: SystemContext, byteCount: number): boolean {
     return true;
   }
   if (wide && image & EFLAGS.vm && c.cpl === 0) return returnToVirtual(c, eip, selector & 0xffff, image);
+  const mask = restorable(c, wide);
+  if (!protectedReturn(c, eip, selector & 0xffff, byteCount, 3, 0, image, mask)) return false;
+  c.updateMode();
+  return true;
+}
+
+/** The flags that IRET restores in protected mode. */
+function restorable(c: SystemContext, wide: boolean): number {
   let mask = ANY_LEVEL;
   if (c.cpl <= c.iopl) mask |= EFLAGS.if;
   if (c.cpl === 0) mask |= EFLAGS.iopl;
   if (wide) mask |= EFLAGS.rf | EFLAGS.ac | EFLAGS.id | (c.cpl === 0 ? EFLAGS.vif | EFLAGS.vip : 0);
-  if (!protectedReturn(c, eip, selector & 0xffff, byteCount, 3, 0, image, mask)) return false;
-  c.updateMode();
-  return true;
+  return mask;
 }
 
 /** RF only matters to instruction breakpoints; without any it is dropped at once, so that nobody has to clear it later. */
@@ -188,7 +206,7 @@ function returnToVirtual(c: SystemContext, eip: number, selector: number, image:
 /** IRET with NT: back to the task that called this one. */
 function returnToTask(c: SystemContext): boolean {
   const { state } = c;
-  const selector = c.mmu.readLinear(state.base(SEG.tr) | 0, 2, true);
+  const selector = c.mmu.readLinear(state.base(SEG.tr), 2, true);
   if (selector < 0) return false;
   if (selector & 4 || isNullSelector(selector)) return c.faultSelector(EXCEPTION.ts, selector);
   if (!c.readDescriptor(selector, EXCEPTION.ts)) return false;

@@ -7,7 +7,7 @@ import { EXCEPTION } from '../isa/ops.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, SEG, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
-import type { SystemContext } from './context.ts';
+import { isCanonical, type SystemContext } from './context.ts';
 import {
   ACCESS_RIGHTS,
   descriptorAccess,
@@ -36,7 +36,12 @@ export function loadDataSegment(c: SystemContext, seg: number, selector: number)
 }
 
 function loadStackSegment(c: SystemContext, selector: number): boolean {
-  if (isNullSelector(selector)) return c.fault(EXCEPTION.gp, 0);
+  if (isNullSelector(selector)) {
+    // 64-bit code above level 3 needs no stack segment.
+    if (!c.state.long || c.cpl === 3 || (selector & 3) !== c.cpl) return c.fault(EXCEPTION.gp, 0);
+    c.setNull(SEG.ss, selector);
+    return true;
+  }
   if (!c.readDescriptor(selector, EXCEPTION.gp)) return false;
   const { low, high, cpl } = c;
   const access = descriptorAccess(high);
@@ -72,31 +77,30 @@ function afterLoad(c: SystemContext): Status {
   const before = c.state.get(STATE.mode);
   c.updateMode();
   if (c.state.get(STATE.mode) === before) return STATUS.next;
-  c.state.set(STATE.eip, c.state.get(STATE.nextEip));
-  return STATUS.jumped;
+  return c.advance();
 }
 
 /** MOV Sreg. */
 export function loadSegment(c: SystemContext, seg: number, selector: number): Status {
   if (!loadDataSegment(c, seg, selector & 0xffff)) return STATUS.fault;
-  if (seg === SEG.ss) c.state.set(STATE.inhibitEip, c.state.get(STATE.nextEip));
+  if (seg === SEG.ss) c.inhibitNext();
   return afterLoad(c);
 }
 
 /** POP Sreg. */
 export function popSegment(c: SystemContext, seg: number, bits: number): Status {
   const wide = c.stack32;
-  const selector = c.peek(0, bits >> 3);
-  if (selector < 0 || !loadDataSegment(c, seg, selector & 0xffff)) return STATUS.fault;
+  if (!c.readItem(0, bits >> 3) || !loadDataSegment(c, seg, c.itemLow & 0xffff)) return STATUS.fault;
   // The stack pointer moves by the size of the stack it was read from.
-  const pointer = c.state.gpr(GPR.esp) + (bits >> 3);
-  if (wide) c.state.setGpr(GPR.esp, pointer);
+  const pointer = c.stackPointer + (bits >> 3);
+  if (c.state.long) c.setStackPointer(pointer);
+  else if (wide) c.state.setGpr(GPR.esp, pointer);
   else c.state.setGpr16(GPR.esp, pointer);
-  if (seg === SEG.ss) c.state.set(STATE.inhibitEip, c.state.get(STATE.nextEip));
+  if (seg === SEG.ss) c.inhibitNext();
   return afterLoad(c);
 }
 
-/** LDS, LES, LSS, LFS, LGS. @param seg plus 8: the offset is 32 bits */
+/** LDS, LES, LSS, LFS, LGS. @param seg plus 8: the offset is 32 bits; plus 16: 64 bits, in argument 3 */
 export function loadFarPointer(
   c: SystemContext,
   seg: number,
@@ -105,7 +109,10 @@ export function loadFarPointer(
   offset: number,
 ): Status {
   if (!loadDataSegment(c, seg & 7, selector & 0xffff)) return STATUS.fault;
-  if (seg & 8) c.state.setGpr(register, offset);
+  if (seg & 16) {
+    c.state.set(STATE.gpr + register * 8, offset);
+    c.state.set(STATE.gpr + register * 8 + 4, c.argumentHigh(3));
+  } else if (seg & 8) c.state.setGpr(register, offset);
   else c.state.setGpr16(register, offset);
   return afterLoad(c);
 }
@@ -123,8 +130,22 @@ export function loadLdt(c: SystemContext, selector: number): Status {
   const access = descriptorAccess(c.high);
   if (systemType(access) !== SYSTEM_TYPE.ldt) return named(c, EXCEPTION.gp, selector);
   if (!isPresent(access)) return named(c, EXCEPTION.np, selector);
-  c.setSegmentFrom(SEG.ldtr, selector, c.low, c.high);
+  const { low, high } = c;
+  const base = systemBase(c, selector, low, high);
+  if (!isCanonical(base)) return STATUS.fault;
+  c.setSegment(SEG.ldtr, selector, base, descriptorLimit(low, high), access);
   return STATUS.next;
+}
+
+/** Base of an LDT or TSS, 64 bits of it in IA-32e mode. Infinity: fault was set. */
+function systemBase(c: SystemContext, selector: number, low: number, high: number): number {
+  const base = descriptorBase(low, high);
+  if (!c.longMode) return base;
+  if (!c.readUpper(selector, EXCEPTION.gp)) return Number.POSITIVE_INFINITY;
+  const wide = c.upper * 0x1_0000_0000 + base;
+  if (isCanonical(wide)) return wide;
+  c.faultSelector(EXCEPTION.gp, selector);
+  return Number.POSITIVE_INFINITY;
 }
 
 /** LTR. */
@@ -136,15 +157,25 @@ export function loadTr(c: SystemContext, selector: number): Status {
   const { low, high } = c;
   const access = descriptorAccess(high);
   const type = systemType(access);
-  if (type !== SYSTEM_TYPE.tss16 && type !== SYSTEM_TYPE.tss32) return named(c, EXCEPTION.gp, selector);
+  // In IA-32e mode the type of a 32-bit TSS is a 64-bit one's, and there are no others.
+  const available = type === SYSTEM_TYPE.tss32 || (type === SYSTEM_TYPE.tss16 && !c.longMode);
+  if (!available) return named(c, EXCEPTION.gp, selector);
   if (!isPresent(access)) return named(c, EXCEPTION.np, selector);
+  const base = systemBase(c, selector, low, high);
+  if (!isCanonical(base)) return STATUS.fault;
   const busy = high | (TSS_BUSY << 8);
   if (!c.mmu.writeLinear(c.descriptorAt(selector) + 4, 4, busy, true)) return STATUS.fault;
-  c.setSegmentFrom(SEG.tr, selector, low, busy);
+  c.setSegment(SEG.tr, selector, base, descriptorLimit(low, high), descriptorAccess(busy));
   return STATUS.next;
 }
 
-const LAR_TYPES = [
+const typeSet = (...types: readonly number[]): number => types.reduce((set, type) => set | (1 << type), 0);
+
+/** In IA-32e mode. */
+const LAR_LONG_TYPES = typeSet(SYSTEM_TYPE.ldt, SYSTEM_TYPE.tss32, SYSTEM_TYPE.tss32Busy, SYSTEM_TYPE.callGate32);
+const LSL_LONG_TYPES = typeSet(SYSTEM_TYPE.ldt, SYSTEM_TYPE.tss32, SYSTEM_TYPE.tss32Busy);
+
+const LAR_TYPES = typeSet(
   SYSTEM_TYPE.tss16,
   SYSTEM_TYPE.ldt,
   SYSTEM_TYPE.tss16Busy,
@@ -153,23 +184,25 @@ const LAR_TYPES = [
   SYSTEM_TYPE.tss32,
   SYSTEM_TYPE.tss32Busy,
   SYSTEM_TYPE.callGate32,
-].reduce((set, type) => set | (1 << type), 0);
+);
 
-const LSL_TYPES = [
+const LSL_TYPES = typeSet(
   SYSTEM_TYPE.tss16,
   SYSTEM_TYPE.ldt,
   SYSTEM_TYPE.tss16Busy,
   SYSTEM_TYPE.tss32,
   SYSTEM_TYPE.tss32Busy,
-].reduce((set, type) => set | (1 << type), 0);
+);
 
 /** LAR and LSL: ZF tells whether the selector may be seen; then the answer is in STATE.queryResult. */
 export function descriptorQuery(c: SystemContext, selector: number, what: 'access' | 'limit'): Status {
   if (!c.protectedMode) return plain(c, EXCEPTION.ud);
-  const visible = isVisible(c, selector & 0xffff, what === 'access' ? LAR_TYPES : LSL_TYPES);
+  const types = what === 'access' ? (c.longMode ? LAR_LONG_TYPES : LAR_TYPES) : c.longMode ? LSL_LONG_TYPES : LSL_TYPES;
+  const visible = isVisible(c, selector & 0xffff, types);
   if (c.state.get(STATE.faultVector) >= 0) return STATUS.fault;
   if (visible) {
     c.state.set(STATE.queryResult, what === 'access' ? c.high & 0x00f0_ff00 : descriptorLimit(c.low, c.high));
+    c.state.set(STATE.queryResult + 4, 0);
   }
   c.setFlags(visible ? EFLAGS.zf : 0, EFLAGS.zf);
   return STATUS.next;
@@ -195,7 +228,13 @@ function isVisible(c: SystemContext, selector: number, systemTypes: number): boo
     return false;
   }
   const access = descriptorAccess(c.high);
-  if (!(access & ACCESS_RIGHTS.segment) && !(systemTypes & (1 << systemType(access)))) return false;
+  if (!(access & ACCESS_RIGHTS.segment)) {
+    if (!(systemTypes & (1 << systemType(access)))) return false;
+    if (c.longMode && !c.readUpper(selector, EXCEPTION.gp)) {
+      if (c.state.get(STATE.faultVector) === EXCEPTION.gp) c.state.set(STATE.faultVector, -1);
+      return false;
+    }
+  }
   return isConformingCode(access) || Math.max(selector & 3, c.cpl) <= descriptorDpl(access);
 }
 
@@ -237,7 +276,8 @@ export function mayRun(access: number, selector: number, level: number): boolean
 }
 
 /**
- * Loads CS and EIP of a code descriptor after all checks: presence, the limit and the accessed bit are left to do.
+ * Loads CS and EIP (or RIP) of a code descriptor after all checks. Enters or leaves 64-bit mode when the code is of the
+ * other kind: RSP comes after this.
  * @param level the privilege level to run at: CPL and the RPL of CS
  */
 export function enterCode(
@@ -249,9 +289,19 @@ export function enterCode(
   eip: number,
 ): void {
   const code = (selector & 0xfffc) | level;
-  c.setSegment(SEG.cs, code, descriptorBase(low, high), descriptorLimit(low, high), descriptorAccess(high | 0x100));
+  const access = descriptorAccess(high | 0x100);
+  const { state } = c;
+  if (c.longMode && access & ACCESS_RIGHTS.long) {
+    c.setLong(true);
+    // Base and limit have no meaning in 64-bit mode.
+    c.setSegment(SEG.cs, code, 0, -1, access);
+    state.setAddress(STATE.eip, eip);
+  } else {
+    c.setLong(false);
+    c.setSegment(SEG.cs, code, descriptorBase(low, high), descriptorLimit(low, high), access);
+    state.set(STATE.eip, eip);
+  }
   if (level !== c.cpl) c.setCpl(level);
-  c.state.set(STATE.eip, eip);
 }
 
 const plain = (c: SystemContext, vector: number): Status => {

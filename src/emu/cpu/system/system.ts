@@ -3,7 +3,7 @@
  *
  * Source: SDM Vol. 2 (each instruction) and Vol. 3A; 9.1.1 for the state after reset.
  * Not modelled: system-management mode, errors that machine checks report, performance counters, virtual-mode extensions,
- * alignment checks. MONITOR, MWAIT and long mode are not announced and raise #UD.
+ * alignment checks. MONITOR and MWAIT are not announced and raise #UD.
  */
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
@@ -22,7 +22,8 @@ import { CpuFeatures } from './cpu-features.ts';
 import { cpuid } from './cpuid.ts';
 import { announceApic } from './cpuid-apic.ts';
 import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
-import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, writeMsr } from './msr.ts';
+import * as fast from './fast-calls.ts';
+import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, readTscAndAux, writeMsr } from './msr.ts';
 import { resetRanges, setRangesAsFirmware } from './mtrr.ts';
 import { inString, outString, portIn, portOut } from './ports.ts';
 import { RandomNumbers } from './random-numbers.ts';
@@ -101,37 +102,41 @@ export class System {
     this.#mmu.codeTouched = false;
     if (status !== STATUS.next) return status;
     // The block that runs was written to: leave it.
-    this.#state.set(STATE.eip, this.#state.get(STATE.nextEip));
-    return STATUS.jumped;
+    return this.#context.advance();
   }
 
   /** State after power-on or RESET#: real mode, CS base FFFF0000h, EIP FFF0h. The A20 gate and the TSC stay. */
   reset(): void {
     const c = this.#context;
     const state = this.#state;
-    for (let i = 0; i < 8; i++) state.setGpr(i, 0);
+    for (let i = 0; i < 16; i++) state.setGpr(i, 0);
     state.setGpr(GPR.edx, c.features.signature);
     state.eflags = EFLAGS.reserved1;
     for (const field of ZERO_AT_RESET) state.set(field, 0);
+    for (const field of WIDE_ZERO_AT_RESET) state.setAddress(field, 0);
     state.set(STATE.cr0, CR0.cd | CR0.nw | CR0.et);
     state.set(STATE.idtLimit, 0xffff);
     state.set(STATE.gdtLimit, 0xffff);
     state.set(STATE.dr6, DR6.ones);
     state.set(STATE.dr7, DR7.ones);
-    for (let n = 0; n < 4; n++) state.set(STATE.dr + n * 8, 0);
+    for (let n = 0; n < 4; n++) state.setAddress(STATE.dr + n * 8, 0);
     for (let i = 0; i < 8; i++) state.set(STATE.pdpte + i * 4, 0);
     state.set(STATE.pat, PAT_RESET);
     state.set(STATE.pat + 4, PAT_RESET);
     state.set(STATE.miscEnable, MISC_ENABLE.fastStrings | MISC_ENABLE.btsUnavailable | MISC_ENABLE.pebsUnavailable);
     resetRanges(state);
     state.set(STATE.faultVector, -1);
-    state.set(STATE.inhibitEip, -1);
+    c.clearInhibit();
+    state.set(STATE.mode, 0);
     if (state.get(STATE.a20Mask) === 0) state.set(STATE.a20Mask, -1);
     for (let seg = 0; seg < 6; seg++) c.setSegment(seg, 0, 0, 0xffff, 0x93);
     c.setSegment(SEG.cs, 0xf000, 0xffff_0000, 0xffff, 0x93);
     c.setSegment(SEG.ldtr, 0, 0, 0xffff, 0x82);
     c.setSegment(SEG.tr, 0, 0, 0xffff, 0x8b);
-    state.set(STATE.eip, 0xfff0);
+    state.setAddress(STATE.eip, 0xfff0);
+    state.setAddress(STATE.nextEip, 0);
+    state.setAddress(STATE.blockEip, 0);
+    state.set(STATE.xcr0, 1);
     this.#resetFloat();
     this.#stepArmed = false;
     this.#mmu.reset();
@@ -228,7 +233,7 @@ export class System {
    */
   beginStep(): boolean {
     const state = this.#state;
-    if (state.get(STATE.inhibitEip) !== state.get(STATE.eip)) {
+    if (!this.#context.inhibited) {
       const pending = state.get(STATE.pendingDebug);
       if (pending !== 0) {
         this.debugTrap(pending);
@@ -244,7 +249,7 @@ export class System {
     }
     this.#stepArmed = (state.get(STATE.eflags) & EFLAGS.tf) !== 0;
     // The shadow of the instruction before covers just this one.
-    if (state.get(STATE.inhibitEip) === state.get(STATE.eip)) state.set(STATE.inhibitEip, -1);
+    if (this.#context.inhibited) this.#context.clearInhibit();
     // RF holds for one instruction; one that loads it anew (IRET) does so after this.
     state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
     return false;
@@ -262,7 +267,7 @@ export class System {
     }
     const pending = state.get(STATE.pendingDebug);
     if (pending === 0) return false;
-    if (state.get(STATE.inhibitEip) === state.get(STATE.eip)) return false;
+    if (this.#context.inhibited) return false;
     this.debugTrap(pending);
     return true;
   }
@@ -271,18 +276,21 @@ export class System {
     const state = this.#state;
     const dr7 = state.get(STATE.dr7);
     if (!(dr7 & DR7.enables)) return 0;
-    const linear = (state.base(SEG.cs) + state.get(STATE.eip)) | 0;
+    const { eip, longMode } = this.#context;
+    // In 64-bit mode the base is 0.
+    const linear = state.long ? eip : (state.base(SEG.cs) + eip) >>> 0;
     let hits = 0;
     for (let n = 0; n < 4; n++) {
       if (!breakpointEnabled(dr7, n) || breakpointKind(dr7, n) !== 0) continue;
-      if (state.get(STATE.dr + n * 8) === linear) hits |= 1 << n;
+      const at = longMode ? state.address(STATE.dr + n * 8) : state.get(STATE.dr + n * 8) >>> 0;
+      if (at === linear) hits |= 1 << n;
     }
     return hits;
   }
 
   #raise(vector: number, kind: 'external' | 'trap'): void {
     this.#stepArmed = false;
-    this.#ended(raiseEvent(this.#context, vector, NO_ERROR_CODE, kind, this.#state.get(STATE.eip)));
+    this.#ended(raiseEvent(this.#context, vector, NO_ERROR_CODE, kind, this.#context.eip));
   }
 
   #ended(delivered: boolean): void {
@@ -321,6 +329,7 @@ export class System {
       inString: (bits, how) => inString(c, ports, bits, how),
       outString: (bits, how, base) => outString(c, ports, bits, how, base),
       movToCr: (number, value) => control.moveToControl(c, number, value),
+      movFromCr: (number) => control.moveFromControl(c, number),
       movToDr: (number, value) => control.moveToDebug(c, number, value),
       movFromDr: (number) => control.moveFromDebug(c, number),
       clts: () => control.clearTaskSwitched(c),
@@ -334,24 +343,23 @@ export class System {
       verr: (selector) => segments.verify(c, selector, false),
       verw: (selector) => segments.verify(c, selector, true),
       invlpg: (linear) => control.invalidatePage(c, linear),
+      invpcid: (type, pcid) => control.invalidatePcid(c, type, pcid),
       // Caches are coherent and not modelled: only the privilege check is left.
       invd: () => this.#privileged(),
       wbinvd: () => this.#privileged(),
       cpuid: () => this.#cpuid(),
       rdtsc: () => readTsc(c, tsc()),
+      rdtscp: () => readTscAndAux(c, tsc()),
       rdmsr: () => readMsr(c, tsc(), localApic),
       wrmsr: () => writeMsr(c, tsc(), localApic),
       // No counter is announced, so every ECX is invalid.
       rdpmc: () => this.#generalProtection(),
-      sysenter: () => control.sysenter(c),
-      sysexit: () => control.sysexit(c),
-      movFromCr: undefinedOpcode,
-      syscall: undefinedOpcode,
-      sysret: undefinedOpcode,
-      clac: undefinedOpcode,
-      stac: undefinedOpcode,
-      rdtscp: undefinedOpcode,
-      invpcid: undefinedOpcode,
+      sysenter: () => fast.sysenter(c),
+      sysexit: (bits) => fast.sysexit(c, bits),
+      syscall: () => fast.syscall(c),
+      sysret: (bits) => fast.sysret(c, bits),
+      clac: () => control.setAlignmentCheck(c, false),
+      stac: () => control.setAlignmentCheck(c, true),
       monitor: undefinedOpcode,
       mwait: undefinedOpcode,
       checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
@@ -369,9 +377,8 @@ export class System {
     const state = this.#state;
     if (state.get(STATE.cpl) !== 0) return this.#generalProtection();
     state.set(STATE.halted, 1);
-    state.set(STATE.eip, state.get(STATE.nextEip));
     this.#parts.callbacks?.onHalt?.();
-    return STATUS.jumped;
+    return this.#context.advance();
   }
 
   #cpuid(): Status {
@@ -418,21 +425,33 @@ export class System {
 }
 
 const ZERO_AT_RESET: readonly number[] = [
+  STATE.cpl,
+  STATE.halted,
+  STATE.shutdown,
+  STATE.pendingDebug,
+  STATE.nmiBlocked,
+  STATE.selfModifyOk,
+  STATE.cr8,
+];
+
+/** 8 bytes each. */
+const WIDE_ZERO_AT_RESET: readonly number[] = [
   STATE.cr2,
   STATE.cr3,
   STATE.cr4,
   STATE.gdtBase,
   STATE.idtBase,
-  STATE.cpl,
   STATE.efer,
-  STATE.halted,
-  STATE.shutdown,
-  STATE.pendingDebug,
-  STATE.nmiBlocked,
   STATE.sysenterCs,
   STATE.sysenterEsp,
   STATE.sysenterEip,
-  STATE.selfModifyOk,
+  STATE.star,
+  STATE.lstar,
+  STATE.cstar,
+  STATE.fmask,
+  STATE.kernelGsBase,
+  STATE.tscAux,
+  STATE.xcr0,
 ];
 
 const FLOAT_ZERO: readonly number[] = [

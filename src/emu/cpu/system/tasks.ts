@@ -92,15 +92,15 @@ export function switchTask(
   if (descriptorLimit(low, high) < layout.bytes - 1) return c.faultSelector(EXCEPTION.ts, selector);
   if (state.limit(SEG.tr) < oldLayout.bytes - 1) return c.faultSelector(EXCEPTION.ts, oldSelector);
   // Everything that will be touched must be reachable before the first change.
-  if (!mmu.checkRead(base | 0, layout.bytes, true) || !mmu.checkWrite(oldBase | 0, oldLayout.bytes, true)) return false;
-  if (kind === 'call' && !mmu.checkWrite(base | 0, 2, true)) return false;
+  if (!mmu.checkRead(base, layout.bytes, true) || !mmu.checkWrite(oldBase, oldLayout.bytes, true)) return false;
+  if (kind === 'call' && !mmu.checkWrite(base, 2, true)) return false;
   if (kind !== 'return' && !mmu.checkWrite(c.descriptorAt(selector), 8, true)) return false;
   if (kind !== 'call' && !mmu.checkWrite(c.descriptorAt(oldSelector), 8, true)) return false;
 
   readTask(c, base, layout);
   if (kind !== 'call') setBusy(c, oldSelector, false);
   saveTask(c, oldBase, oldLayout, savedEip, kind === 'return');
-  if (kind === 'call') mmu.writeLinear(base | 0, 2, oldSelector, true);
+  if (kind === 'call') mmu.writeLinear(base, 2, oldSelector, true);
   if (kind !== 'return') setBusy(c, selector, true);
 
   c.setSegment(SEG.tr, selector, base, descriptorLimit(low, high), access | TSS_BUSY);
@@ -118,7 +118,7 @@ export function switchTask(
 }
 
 function readTask(c: SystemContext, base: number, layout: TssLayout): void {
-  const read = (offset: number, byteCount: number): number => c.mmu.readLinear((base + offset) | 0, byteCount, true);
+  const read = (offset: number, byteCount: number): number => c.mmu.readLinear(base + offset, byteCount, true);
   incoming.eip = read(layout.eip, layout.width);
   incoming.eflags = read(layout.eflags, layout.width) | 0;
   for (let i = 0; i < 8; i++) incoming.gpr[i] = read(layout.gpr + i * layout.width, layout.width);
@@ -133,7 +133,7 @@ function readTask(c: SystemContext, base: number, layout: TssLayout): void {
 function saveTask(c: SystemContext, base: number, layout: TssLayout, eip: number, clearNested: boolean): void {
   const { state, mmu } = c;
   const write = (offset: number, byteCount: number, value: number): void => {
-    mmu.writeLinear((base + offset) | 0, byteCount, value, true);
+    mmu.writeLinear(base + offset, byteCount, value, true);
   };
   write(layout.eip, layout.width, eip);
   write(layout.eflags, layout.width, clearNested ? state.eflags & ~EFLAGS.nt : state.eflags);

@@ -21,23 +21,23 @@ import {
   SYSTEM_TYPE,
   systemType,
 } from './descriptors.ts';
+import { longTransfer } from './long-transfers.ts';
 import { enterCode, mayRun } from './segments.ts';
 import { switchTask } from './tasks.ts';
 
+/** @param offset in 64-bit mode with 64 bits the whole is argument 1 */
 export function farJump(c: SystemContext, selector: number, offset: number, bits: number): Status {
-  const target = bits === 16 ? offset & 0xffff : offset >>> 0;
-  const done = c.protectedMode
-    ? transfer(c, selector & 0xffff, target, bits, false)
-    : realTransfer(c, selector & 0xffff, target, bits, false);
-  return finish(c, done);
+  return far(c, selector & 0xffff, offset, bits, false);
 }
 
 export function farCall(c: SystemContext, selector: number, offset: number, bits: number): Status {
-  const target = bits === 16 ? offset & 0xffff : offset >>> 0;
-  const done = c.protectedMode
-    ? transfer(c, selector & 0xffff, target, bits, true)
-    : realTransfer(c, selector & 0xffff, target, bits, true);
-  return finish(c, done);
+  return far(c, selector & 0xffff, offset, bits, true);
+}
+
+function far(c: SystemContext, selector: number, offset: number, bits: number, call: boolean): Status {
+  const target = bits === 16 ? offset & 0xffff : bits === 64 ? c.argumentAddress(1, offset) : offset >>> 0;
+  if (c.longMode) return finish(c, longTransfer(c, selector, target, bits >> 3, call));
+  return finish(c, (c.protectedMode ? transfer : realTransfer)(c, selector, target, bits, call));
 }
 
 const finish = (c: SystemContext, done: boolean): Status => {
@@ -184,9 +184,9 @@ export function prepareInnerStack(c: SystemContext, level: number, into: InnerSt
   const at = wide ? 4 + level * 8 : 2 + level * 4;
   if (at + (wide ? 5 : 3) > state.limit(SEG.tr)) return c.faultSelector(EXCEPTION.ts, state.selector(SEG.tr));
   const base = state.base(SEG.tr) + at;
-  const pointer = mmu.readLinear(base | 0, wide ? 4 : 2, true);
+  const pointer = mmu.readLinear(base, wide ? 4 : 2, true);
   if (pointer < 0) return false;
-  const selector = mmu.readLinear((base + (wide ? 4 : 2)) | 0, 2, true);
+  const selector = mmu.readLinear(base + (wide ? 4 : 2), 2, true);
   if (selector < 0) return false;
   if (isNullSelector(selector)) return c.faultSelector(EXCEPTION.ts, selector);
   if (!c.readDescriptor(selector, EXCEPTION.ts)) return false;
