@@ -17,6 +17,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
     0: [`${SSE_ON} 0F57C0 F20F7CC0 660F7EC0`, 0],
     1: [`${SSE_ON} B803000000 660F6EC0 660F3A44C000 660F7EC0`, 5],
     9: [`${SSE_ON} B8FFFFFFFF 660F6EC0 660F381EC0 660F7EC0`, 1],
+    17: 'system/long-mode.test.ts: process-context identifiers',
     19: [`${SSE_ON} B880000000 660F6EC0 660F3821C0 660F7EC0`, 0xffff_ff80],
     20: ['B800000000 B901000000 F20F38F1C1', 0xdd45_aab8],
     22: ['BB00800000 C70344332211 0F38F003', 0x4433_2211],
@@ -46,14 +47,25 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
     26: [`${SSE_ON} B806000000 F20F2AC0 F20F2DC0`, 6],
   },
   '7.ebx': {
+    0: 'cpu/long-mode.test.ts: WRGSBASE',
+    7: 'mmu/long-paging.test.ts: SMEP',
+    10: ['BB00800000 31C0 8903 894304 894308 89430C B802000000 660F388203', 2],
     18: ['0FC7F8 0F92C0 25FF000000', 1],
     19: ['F9 B801000000 660F38F6C0', 3],
+    20: ['0F01CB 9C 58 0F01CA 2500000400', 0x4_0000],
     23: ['BB00800000 C70301000000 660FAE3B 8B03', 1],
     24: ['BB00800000 C70301000000 660FAE33 8B03', 1],
     29: [`${SSE_ON} B801000000 660F6EC0 0F57C9 0F38CAC1 660F7EC0`, 2],
   },
-  '80000001.ecx': { 5: ['B801000000 F30FBDC0', 31] },
-  '80000001.edx': { 20: 'mmu/mmu.test.ts: no-execute' },
+  '7.ecx': { 2: 'cpu/long-mode.test.ts: UMIP' },
+  '80000001.ecx': { 0: 'cpu/long-mode.test.ts: LAHF', 5: ['B801000000 F30FBDC0', 31] },
+  '80000001.edx': {
+    11: 'cpu/long-mode.test.ts: SYSCALL',
+    20: 'mmu/mmu.test.ts: no-execute',
+    26: 'mmu/long-paging.test.ts: 1 GB pages',
+    27: ['B9FFFFFFFF 0F01F9 89C8', 0],
+    29: 'cpu/long-mode.test.ts',
+  },
 };
 
 const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;

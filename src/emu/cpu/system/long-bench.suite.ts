@@ -1,7 +1,7 @@
 /** A virtual CPU in IA-32e mode, without an interpreter: for tests. */
-import { GPR, SEG, STATE } from '../state/layout.ts';
+import { GPR, LINEAR, SEG, STATE } from '../state/layout.ts';
 import { STATUS, type Status, type SystemCall } from './calls.ts';
-import { CpuBench, IDT, SEL, TSS_AT } from './cpu-bench.suite.ts';
+import { CpuBench, IDT, RAM_BYTES, SEL, TSS_AT } from './cpu-bench.suite.ts';
 import type { CpuConfig } from './cpu-features.ts';
 
 /** Selectors beside those of `SEL`; `tss` and `gate` take 16 bytes. */
@@ -34,6 +34,17 @@ export class LongBench extends CpuBench {
   /** In 64-bit mode at CPL 0: CS `SEL64.code0`, RIP HIGH + 5000h, RSP HIGH + 8000h, SS `SEL.data0`. */
   constructor(config: Partial<CpuConfig> = {}) {
     super(config);
+    this.enterLongMode();
+  }
+
+  /** The same again, with everything else in memory 0. */
+  restart(): void {
+    this.physical.bytes.fill(0, LINEAR.guest, LINEAR.guest + RAM_BYTES);
+    this.system.reset();
+    this.enterLongMode();
+  }
+
+  enterLongMode(): void {
     this.enterProtectedMode();
     this.descriptor(SEL64.code0, 0, 0, 0x209a);
     this.descriptor(SEL64.code3, 0, 0, 0x20fa);
