@@ -423,7 +423,7 @@ export const systemRows: readonly Row[] = [
   row('NP 0F 01 CA', 'clac', '', (e) => e.system('clac'), ENDS),
   row('NP 0F 01 CB', 'stac', '', (e) => e.system('stac'), ENDS),
   row('0F 01 F9', 'rdtscp', '', (e) => e.system('rdtscp')),
-  row('66 0F 38 82 m', 'invpcid', 'Gy,Mdq', invalidateByPcid, { ends: true, access: 'read' }),
+  row('66 0F 38 82 m', 'invpcid', 'Gy,Mdq', invalidateByPcid, { ends: true, access: 'read', force64: true }),
   ...longRows,
   row('0F 02', 'lar', 'Gv,Ew', lookAt('lar')),
   row('0F 03', 'lsl', 'Gv,Ew', lookAt('lsl')),

@@ -5,6 +5,7 @@
  * registers); Vol. 2, MOV CR, MOV DR, LMSW, POPF, INVPCID. One PCID is cached at a time: a change of it drops the others'
  * translations, which is always allowed.
  */
+import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import { PHYSICAL_BITS } from '../mmu/page-walk.ts';
 import { EFLAGS } from '../state/flags.ts';
@@ -29,7 +30,7 @@ const general = (c: SystemContext): Status => {
 };
 
 /** @param value low half; in 64-bit mode all of it is argument 1 */
-export function moveToControl(c: SystemContext, number: number, value: number): Status {
+export function moveToControl(c: SystemContext, number: number, value: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
   const high = c.argumentHigh(1);
   switch (number) {
@@ -45,7 +46,8 @@ export function moveToControl(c: SystemContext, number: number, value: number): 
       return high === 0 ? writeCr4(c, value) : general(c);
     case 8:
       if (high !== 0 || value & ~15) return general(c);
-      c.state.set(STATE.cr8, value);
+      if (apic) apic.taskPriorityClass = value;
+      else c.state.set(STATE.cr8, value);
       return STATUS.next;
     default:
       c.faultPlain(EXCEPTION.ud);
@@ -54,14 +56,18 @@ export function moveToControl(c: SystemContext, number: number, value: number): 
 }
 
 /** MOV from a control register, in 64-bit mode. */
-export function moveFromControl(c: SystemContext, number: number): Status {
+export function moveFromControl(c: SystemContext, number: number, apic?: LocalApicPort): Status {
   if (c.cpl !== 0) return general(c);
+  if (number === 8) {
+    answer(c, apic ? apic.taskPriorityClass : c.state.get(STATE.cr8), 0);
+    return STATUS.next;
+  }
   const field = CONTROL_FIELDS[number];
   if (field === undefined) {
     c.faultPlain(EXCEPTION.ud);
     return STATUS.fault;
   }
-  answer(c, c.state.get(field), number === 8 ? 0 : c.state.get(field + 4));
+  answer(c, c.state.get(field), c.state.get(field + 4));
   return STATUS.next;
 }
 const CONTROL_FIELDS: Readonly<Record<number, number>> = {
@@ -69,7 +75,6 @@ const CONTROL_FIELDS: Readonly<Record<number, number>> = {
   2: STATE.cr2,
   3: STATE.cr3,
   4: STATE.cr4,
-  8: STATE.cr8,
 };
 
 function answer(c: SystemContext, low: number, high: number): void {
