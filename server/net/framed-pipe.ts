@@ -1,96 +1,106 @@
 // Frames on a pair of byte streams: two bytes of length, big-endian, then the frame, as `vde_plug` has them.
 
 import type { Readable, Writable } from 'node:stream';
-import { type FrameLink, type FrameSink, NOWHERE } from '../../src/net-relay/switch/link.ts';
+import type { PacketPort, PacketReceiver } from '#emu/host/packet-port.ts';
+import { FrameQueue } from '../../src/net-relay/switch/frame-queue.ts';
 import { put16, u16 } from '../../src/net-relay/wire/bytes.ts';
 
-/** Bytes that wait to be written, above which the pipe says that it is not ready. */
+/** Bytes that wait to be written, above which the cable's other end has to wait. */
 const MOST_QUEUED = 512 * 1024;
+const BLOCK_BYTES = 128 * 1024;
 const LONGEST = 0xffff;
 
-export class FramedPipe implements FrameLink {
-  onReady: (() => void) | undefined;
-  /** Frames that did not fit. */
-  dropped = 0;
+export class FramedPipe implements PacketReceiver {
+  readonly #cable: PacketPort;
+  readonly #queue: FrameQueue;
+  readonly #input: Readable;
   readonly #out: Writable;
   readonly #end: () => void;
-  #peer: FrameSink = NOWHERE;
   #rest: Uint8Array = new Uint8Array(0);
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #block = new Uint8Array(BLOCK_BYTES);
+  #filled = 0;
   #isScheduled = false;
-  #wasFull = false;
+  #hasRefused = false;
   #isClosed = false;
 
-  /** @param end takes the other process away */
-  constructor(input: Readable, out: Writable, end: () => void) {
+  /**
+   * @param cable its end here
+   * @param end takes the other process away
+   */
+  constructor(cable: PacketPort, input: Readable, out: Writable, end: () => void) {
+    this.#cable = cable;
+    this.#queue = new FrameQueue(cable, MOST_QUEUED);
+    this.#input = input;
     this.#out = out;
     this.#end = end;
-    input.on('data', (bytes: Buffer) => this.#receive(bytes));
-    out.on('error', () => {});
+    cable.connect(this);
+    cable.setLink(true);
+    input.on('data', (bytes: Buffer) => this.#read(bytes));
+    input.on('close', () => this.close());
+    out.on('error', () => this.close());
     out.on('drain', () => this.#drained());
   }
 
-  get isReady(): boolean {
-    return this.#pendingBytes + this.#out.writableLength < MOST_QUEUED;
-  }
-
-  send(frame: Uint8Array): void {
-    if (this.#isClosed || frame.length > LONGEST) return;
-    if (!this.isReady) {
-      this.#wasFull = true;
-      this.dropped++;
-      return;
+  receive(frame: Uint8Array): boolean {
+    if (this.#isClosed || frame.length > LONGEST) return true;
+    if (this.#out.writableLength > MOST_QUEUED) {
+      this.#hasRefused = true;
+      return false;
     }
-    this.#pending.push(frame);
-    this.#pendingBytes += 2 + frame.length;
-    if (!this.isReady) this.#wasFull = true;
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    queueMicrotask(() => this.#flush());
+    if (this.#filled + 2 + frame.length > BLOCK_BYTES) this.#flush();
+    put16(this.#block, this.#filled, frame.length);
+    this.#block.set(frame, this.#filled + 2);
+    this.#filled += 2 + frame.length;
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      queueMicrotask(() => {
+        this.#isScheduled = false;
+        this.#flush();
+      });
+    }
+    return true;
   }
 
-  connect(peer: FrameSink | undefined): void {
-    this.#peer = peer ?? NOWHERE;
+  resume(): void {
+    if (this.#queue.resume()) this.#input.resume();
+  }
+
+  linkChanged(): void {
+    if (!this.#cable.linkUp) this.#queue.clear();
+    this.resume();
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#cable.setLink(false);
     this.#end();
   }
 
   #flush(): void {
-    this.#isScheduled = false;
-    if (this.#isClosed) return;
-    const all = Buffer.allocUnsafe(this.#pendingBytes);
-    let at = 0;
-    for (const frame of this.#pending) {
-      put16(all, at, frame.length);
-      all.set(frame, at + 2);
-      at += 2 + frame.length;
-    }
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    if (this.#out.write(all)) this.#drained();
+    if (this.#isClosed || this.#filled === 0) return;
+    // The stream keeps what it is given.
+    const all = this.#block.slice(0, this.#filled);
+    this.#filled = 0;
+    this.#out.write(all);
   }
 
   #drained(): void {
-    if (!this.#wasFull || !this.isReady) return;
-    this.#wasFull = false;
-    this.onReady?.();
+    if (!this.#hasRefused) return;
+    this.#hasRefused = false;
+    this.#cable.resume();
   }
 
-  #receive(bytes: Uint8Array): void {
+  #read(bytes: Uint8Array): void {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     let at = 0;
     while (all.length - at >= 2) {
       const size = u16(all, at);
       if (all.length - at < 2 + size) break;
-      // The stream's buffer is not used again, so frames may be views of it.
-      if (size > 0) this.#peer.send(all.subarray(at + 2, at + 2 + size));
+      if (size > 0) this.#queue.send(all.subarray(at + 2, at + 2 + size), false);
       at += 2 + size;
     }
     this.#rest = all.subarray(at);
+    if (!this.#queue.isReady) this.#input.pause();
   }
 }

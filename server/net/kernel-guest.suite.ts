@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PacketPort } from '#emu/host/packet-port.ts';
 import type { FramedPipe } from './framed-pipe.ts';
 import { openTap } from './tap.ts';
 
@@ -26,15 +27,18 @@ export interface Run {
 
 export class KernelGuest {
   readonly name: string;
-  readonly link: FramedPipe;
+  readonly #pipe: FramedPipe;
 
-  private constructor(name: string, link: FramedPipe) {
+  private constructor(name: string, pipe: FramedPipe) {
     this.name = name;
-    this.link = link;
+    this.#pipe = pipe;
   }
 
-  /** @param mtu of the interface */
-  static async create(name: string, mtu = 1500): Promise<KernelGuest> {
+  /**
+   * @param cable the guest's end
+   * @param mtu of its interface
+   */
+  static async create(cable: PacketPort, name: string, mtu = 1500): Promise<KernelGuest> {
     const unique = `tb-${process.pid}-${name}`;
     const ip = (...args: string[]): void => {
       const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
@@ -42,11 +46,11 @@ export class KernelGuest {
     };
     ip('netns', 'add', unique);
     ip('-n', unique, 'tuntap', 'add', 'mode', 'tap', 'name', 'eth0');
-    const link = await openTap({ interface: 'eth0', helper: HELPER, prefix: ['ip', 'netns', 'exec', unique] });
+    const pipe = await openTap(cable, { interface: 'eth0', helper: HELPER, prefix: ['ip', 'netns', 'exec', unique] });
     ip('-n', unique, 'link', 'set', 'eth0', 'mtu', String(mtu));
     ip('-n', unique, 'link', 'set', 'lo', 'up');
     ip('-n', unique, 'link', 'set', 'eth0', 'up');
-    return new KernelGuest(unique, link);
+    return new KernelGuest(unique, pipe);
   }
 
   /** Runs a command of the shell in the guest. */
@@ -70,7 +74,7 @@ export class KernelGuest {
       '#!/bin/sh',
       'echo "$1 $ip $router $dns $subnet"',
       '[ "$1" = bound ] || exit 0',
-      'ip addr flush dev eth0; ip addr add $ip/$mask dev eth0; ip route replace default via $router',
+      'ip -4 addr flush dev eth0; ip addr add $ip/$mask dev eth0; ip route replace default via $router',
     ];
     writeFileSync(script, lines.join('\n'), { mode: 0o755 });
     try {
@@ -87,7 +91,7 @@ export class KernelGuest {
   }
 
   close(): void {
-    this.link.close();
+    this.#pipe.close();
     spawnSync('ip', ['netns', 'del', this.name]);
   }
 }

@@ -1,9 +1,10 @@
-// A NAT network in Node: the engine, its sockets and its clock, as something a cable can be plugged into.
+// A NAT network in Node: the engine, its sockets and its clock, at the far end of a cable.
 
+import type { PacketPort, PacketReceiver } from '#emu/host/packet-port.ts';
 import type { NatRights } from '../../src/net-relay/nat/address-policy.ts';
 import type { NatConfig } from '../../src/net-relay/nat/nat-config.ts';
 import { NatEngine } from '../../src/net-relay/nat/nat-engine.ts';
-import { type FrameLink, type FrameSink, NOWHERE } from '../../src/net-relay/switch/link.ts';
+import { FrameQueue } from '../../src/net-relay/switch/frame-queue.ts';
 import { type NatSocketOptions, NatSockets } from './nat-sockets.ts';
 import { PortForwards } from './port-forwards.ts';
 
@@ -18,26 +19,30 @@ export const NAT_RIGHTS: NatRights = { loopback: false, private: true, public: t
 
 const now = (): number => performance.now();
 
-export class NatDriver implements FrameLink {
+/** While the guest's card takes nothing, TCP waits; what is not TCP is kept up to this bound. */
+const QUEUE_BYTES = 256 * 1024;
+
+export class NatDriver implements PacketReceiver {
   readonly engine: NatEngine;
   readonly forwards: PortForwards;
-  /** Never called: the engine takes every frame, and its back-pressure is TCP's window. */
-  onReady: (() => void) | undefined;
-  readonly isReady = true;
   readonly #sockets: NatSockets;
-  #peer: FrameSink = NOWHERE;
+  readonly #cable: PacketPort;
+  readonly #queue: FrameQueue;
   #timer: NodeJS.Timeout | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
   #isScheduled = false;
   #isClosed = false;
 
-  constructor({ config, forwardHostIp, ...options }: NatOptions) {
+  /** @param cable its end on the network's side */
+  constructor(cable: PacketPort, { config, forwardHostIp, ...options }: NatOptions) {
     const moved = (): void => this.#schedule();
+    this.#cable = cable;
+    this.#queue = new FrameQueue(cable, QUEUE_BYTES);
     this.#sockets = new NatSockets(options, {
       now,
       moved,
-      send: (frame) => this.#peer.send(frame),
-      isLinkReady: () => this.#peer.isReady,
+      send: (frame) => this.#queue.send(frame, true),
+      isLinkReady: () => this.#queue.isReady,
       received: (flow, bytes, address, port) => {
         this.engine.receiveDatagram(now(), flow, bytes, address, port);
         moved();
@@ -45,6 +50,8 @@ export class NatDriver implements FrameLink {
     });
     this.engine = new NatEngine(config, this.#sockets);
     this.forwards = new PortForwards({ engine: this.engine, now, defaultHostIp: forwardHostIp, moved });
+    cable.connect(this);
+    cable.setLink(true);
   }
 
   /** Streams of the host that are open. */
@@ -52,29 +59,31 @@ export class NatDriver implements FrameLink {
     return this.#sockets.streams;
   }
 
-  /** A frame from a guest. */
-  send(frame: Uint8Array): void {
-    if (this.#isClosed) return;
+  /** Every frame is taken: back-pressure is TCP's window. */
+  receive(frame: Uint8Array): boolean {
+    if (this.#isClosed) return true;
     this.engine.receive(now(), frame);
     this.#schedule();
+    return true;
   }
 
-  connect(peer: FrameSink | undefined): void {
-    this.#peer = peer ?? NOWHERE;
-    this.peerReady();
-  }
-
-  /** The guests' side takes frames again. */
-  peerReady(): void {
-    if (this.#isClosed) return;
+  resume(): void {
+    if (this.#isClosed || !this.#queue.resume()) return;
     this.engine.linkReady(now());
     this.#schedule();
+  }
+
+  linkChanged(): void {
+    // A pulled cable loses what is in it; connections outlive that, as anywhere.
+    if (!this.#cable.linkUp) this.#queue.clear();
+    this.resume();
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.engine.close(now());
     this.#isClosed = true;
+    this.#cable.setLink(false);
     clearTimeout(this.#timer);
     this.forwards.close().catch(() => {});
   }

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { CodedError } from '#base/errors.ts';
+import type { PacketPort } from '#emu/host/packet-port.ts';
 import { FramedPipe } from './framed-pipe.ts';
 
 export interface TapOptions {
@@ -13,16 +14,18 @@ export interface TapOptions {
   readonly prefix?: readonly string[];
 }
 
-/** @throws CodedError<'no-tap'> */
-export async function openTap(options: TapOptions): Promise<FramedPipe> {
+/**
+ * @param cable its end on the interface's side
+ * @throws CodedError<'no-tap'>
+ */
+export async function openTap(cable: PacketPort, options: TapOptions): Promise<FramedPipe> {
   const [command, ...args] = [...(options.prefix ?? []), 'perl', options.helper, options.interface];
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   await started(child, options.interface);
-  const pipe = new FramedPipe(child.stdout, child.stdin, () => {
+  return new FramedPipe(cable, child.stdout, child.stdin, () => {
     child.stdin.end();
     child.kill();
   });
-  return pipe;
 }
 
 function started(child: ChildProcess, name: string): Promise<void> {

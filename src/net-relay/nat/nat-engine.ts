@@ -228,7 +228,7 @@ export class NatEngine {
   #receiveIpv6(nowMs: number, frame: Uint8Array, discovery: NeighborDiscovery): boolean {
     const header = this.#header;
     if (header.protocol === PROTOCOL.icmpv6 && !header.isFragment) {
-      const frames = discovery.receive(frame, header, this.#ethernet.source);
+      const frames = discovery.receive(nowMs, frame, header, this.#ethernet.source);
       if (frames) {
         for (const one of frames) this.#send(one);
         return true;

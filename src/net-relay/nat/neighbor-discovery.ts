@@ -54,7 +54,7 @@ export class NeighborDiscovery {
   }
 
   /** @returns frames to send when the packet was Neighbor Discovery's, undefined when it is something else */
-  receive(b: Uint8Array, header: IpHeader, source: Mac): readonly Uint8Array[] | undefined {
+  receive(nowMs: number, b: Uint8Array, header: IpHeader, source: Mac): readonly Uint8Array[] | undefined {
     const message = decodeIcmp(b, header.payloadAt, header.end, header.addressAt);
     if (!message) return [];
     if (message.type < ICMPV6.routerSolicitation || ICMPV6.neighborAdvertisement < message.type) return undefined;
@@ -62,7 +62,7 @@ export class NeighborDiscovery {
     if (header.hopLimit !== 255 || message.code !== 0) return [];
     switch (message.type) {
       case ICMPV6.routerSolicitation:
-        this.#advertiseAtMs ??= 0;
+        this.#advertiseAtMs ??= nowMs + ADVERTISE_MS;
         return this.#advertise();
       case ICMPV6.neighborSolicitation:
         return this.#solicited(b, header, message, source);

@@ -84,11 +84,9 @@ export class TcpReceiver {
     const gain = sequenceDifference(wanted, this.#edge);
     if (gain >= Math.min(this.mss, this.#capacity / 2)) this.#edge = wanted;
     if (isSyn) return Math.min(this.window, 0xffff);
-    // Rounded up, because rounding down would move the edge to the left.
-    const field = Math.min(Math.ceil(this.window / 2 ** this.scale), 0xffff);
-    const offered = field * 2 ** this.scale;
-    if (offered > this.window) this.#edge = (this.next + offered) >>> 0;
-    return field;
+    // Rounded down, the edge seems to move to the left by a few bytes; what the peer sends there is still accepted
+    // (RFC 7323, section 2.4). Rounded up, it would creep beyond the buffer.
+    return Math.min(Math.floor(this.window / 2 ** this.scale), 0xffff);
   }
 
   /** The host's socket took bytes. @returns whether the peer should hear of the larger window */

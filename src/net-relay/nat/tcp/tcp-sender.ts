@@ -151,7 +151,13 @@ export class TcpSender {
     const hasNews = this.#takeSack(segment);
     const bytes = sequenceDifference(acknowledgment, this.una);
     if (bytes > 0) this.#advance(nowMs, acknowledgment, bytes, echoAgeMs);
-    else if (!this.isIdle && (hasNews || (isSameWindow && segment.end === segment.dataAt))) this.#duplicate();
+    // What answers a probe says nothing about losses.
+    else if (
+      this.#persistAtMs === undefined &&
+      !this.isIdle &&
+      (hasNews || (isSameWindow && segment.end === segment.dataAt))
+    )
+      this.#duplicate();
   }
 
   #takeSack(segment: TcpSegment): boolean {
