@@ -40,3 +40,12 @@ export interface Saveable<State> {
   save(): State;
   restore(state: State): void;
 }
+
+/** Where devices send message-signalled interrupts. */
+export interface MessageInterrupts {
+  /**
+   * A memory write of 32 bits to the messages' address range.
+   * @returns false when `address` is outside it: an ordinary write to memory then
+   */
+  message(address: number, data: number): boolean;
+}
