@@ -8,6 +8,7 @@ import {
   type CpuProfile,
   DEFAULT_CPU,
 } from '#emu/cpu/system/cpu-features.ts';
+import { parseSwitch } from './platform-options.ts';
 
 export interface CpuTexts {
   readonly longmode?: string | undefined;
@@ -32,12 +33,6 @@ export function parseCpu(texts: CpuTexts): CpuConfig | undefined {
     longMode: longMode ?? pae,
     cpuidSet: sets.map(parseCpuidSet),
   };
-}
-
-function parseSwitch(option: string, text: string | undefined): boolean | undefined {
-  if (text === undefined) return undefined;
-  if (text !== 'on' && text !== 'off') throw usage(`${option} takes on or off, not '${text}'`);
-  return text === 'on';
 }
 
 function parseProfile(text: string | undefined): CpuProfile {

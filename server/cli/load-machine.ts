@@ -81,6 +81,7 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
   return {
     ...DEFAULT_CONFIG,
     cpu: options.cpu ?? DEFAULT_CONFIG.cpu,
+    platform: options.platform ?? DEFAULT_CONFIG.platform,
     memoryMb: options.memoryMb ?? DEFAULT_CONFIG.memoryMb,
     bootOrder: options.bootOrder ?? ['floppy', 'cdrom', 'disk'],
     ide,

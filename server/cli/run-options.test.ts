@@ -43,6 +43,18 @@ describe('tabbox run', () => {
   });
 
   it('takes the switches of the CPU', () => {
+    expect(parse().platform).toBeUndefined();
+    expect(parse('--hpet', 'on').platform).toEqual({ apic: true, x2apic: true, ioApic: true, hpet: true, acpi: true });
+    const off = { apic: false, x2apic: false, ioApic: false, hpet: false, acpi: false };
+    expect(parse('--apic', 'off', '--acpi', 'off').platform).toEqual(off);
+    expect(parse('--ioapic', 'off', '--x2apic', 'off').platform).toMatchObject({
+      apic: true,
+      x2apic: false,
+      ioApic: false,
+    });
+    expect(complaint('--apic', 'yes')).toBe("--apic takes on or off, not 'yes'");
+    expect(complaint('--apic', 'off', '--ioapic', 'on')).toMatch(/^--ioapic on needs --apic on/);
+    expect(complaint('--hpet', 'on', '--restore-state', 'x')).toMatch(/cannot change a saved machine/);
     expect(parse().cpu).toBeUndefined();
     expect(parse('--longmode', 'off').cpu).toEqual({ profile: 'host', pae: true, longMode: false, cpuidSet: [] });
     expect(parse('--pae', 'off').cpu).toMatchObject({ pae: false, longMode: false });

@@ -3,10 +3,11 @@
 import { parseArgs } from 'node:util';
 import { CodedError } from '#base/errors.ts';
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
-import { type BootDevice, MEMORY_MB } from '#emu/machine/config.ts';
+import { type BootDevice, MEMORY_MB, type PlatformConfig } from '#emu/machine/config.ts';
 import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
+import { parsePlatform } from './platform-options.ts';
 
 /** Where a stream of bytes goes. */
 export type Sink =
@@ -37,6 +38,8 @@ export interface RunOptions {
   readonly memoryMb: number | undefined;
   /** Undefined: no switch of the CPU was given. */
   readonly cpu: CpuConfig | undefined;
+  /** Undefined: no switch was given. */
+  readonly platform: PlatformConfig | undefined;
   /** Undefined: none was named. */
   readonly bootOrder: readonly BootDevice[] | undefined;
   /** COM1 to COM4. */
@@ -78,6 +81,7 @@ Runs a PC without a screen and ends when it is switched off.
     --memory MB              ${MEMORY_MB.least} to ${MEMORY_MB.most} (default: 128)
     --longmode on|off        64-bit mode (default: on)
     --pae on|off             physical address extension and execute-disable (default: on; 64-bit mode needs it)
+    --apic, --x2apic, --ioapic, --hpet, --acpi on|off  (default: all on but --hpet)
     --cpu-profile NAME       a processor to look like (default: host, all that there is)
     --cpuid-set "LEAF[:SUB] EAX EBX ECX EDX"  hexadecimal: what CPUID answers for a leaf; may be repeated
     --hda FILE[,ro]          first disk; with ,ro the file is never written
@@ -120,6 +124,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     floppy: values.floppy,
     memoryMb: parseMemory(values.memory),
     cpu: parseCpu(values),
+    platform: parsePlatform(values),
     bootOrder: parseBootOrder([values.boot1, values.boot2, values.boot3, values.boot4]),
     serial,
     monitor: parseMonitor(values.monitor),
@@ -159,6 +164,11 @@ function parsed(args: readonly string[]) {
         longmode: text,
         pae: text,
         'cpu-profile': text,
+        apic: text,
+        x2apic: text,
+        ioapic: text,
+        hpet: text,
+        acpi: text,
         'cpuid-set': { type: 'string', multiple: true, default: [] },
         boot1: text,
         boot2: text,
@@ -270,6 +280,7 @@ function refuseWithRestore(options: RunOptions): void {
   const given: readonly (readonly [string, boolean])[] = [
     ['--kernel', options.kernel !== undefined],
     ['--memory', options.memoryMb !== undefined],
+    ['--apic, --x2apic, --ioapic, --hpet and --acpi', options.platform !== undefined],
     ['--longmode, --pae, --cpu-profile and --cpuid-set', options.cpu !== undefined],
     ['--boot1 to --boot4', options.bootOrder !== undefined],
     ['--bios', options.bios !== undefined],

@@ -15,7 +15,7 @@ import { E820, type MemoryMapEntry } from './memory-map.ts';
 export type TableLayoutErrorCode = 'no-room' | 'bad-loader-command';
 
 export interface TablesToLay {
-  readonly acpi?: AcpiTables;
+  readonly acpi?: AcpiTables | undefined;
   readonly smbios?: SmbiosTables;
 }
 

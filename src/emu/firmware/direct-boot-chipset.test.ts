@@ -17,6 +17,7 @@ const board = {
   smbusBase: 0x700,
   sciIrq: 9,
   pirqIrqs: PIRQ_IRQS,
+  localApicBase: undefined,
 };
 const echo = { read: (offset: number) => offset & 0xff, write: () => {} };
 let memory: PhysicalMemory;
@@ -99,7 +100,7 @@ beforeEach(() => {
 
 describe('the board after initialisation', () => {
   it('gives every BAR its own aligned range inside the windows', () => {
-    const bars = initialiseChipsetForDirectBoot({ bus, ports }, board);
+    const bars = initialiseChipsetForDirectBoot({ bus, ports, memory }, board);
     expect(bars.map((b) => `${b.device}.${b.fn}:${b.index}`).sort()).toEqual([
       '1.1:4',
       '2.0:0',
@@ -117,7 +118,7 @@ describe('the board after initialisation', () => {
   });
 
   it('packs the largest first, so that alignment wastes no ports', () => {
-    const io = initialiseChipsetForDirectBoot({ bus, ports }, board).filter((b) => b.space === 'io');
+    const io = initialiseChipsetForDirectBoot({ bus, ports, memory }, board).filter((b) => b.space === 'io');
     expect(io.map((b) => [b.base, b.byteCount])).toEqual([
       [0xc000, 64],
       [0xc040, 16],
@@ -125,15 +126,29 @@ describe('the board after initialisation', () => {
   });
 
   it('makes the devices answer there', () => {
-    initialiseChipsetForDirectBoot({ bus, ports }, board);
+    initialiseChipsetForDirectBoot({ bus, ports, memory }, board);
     expect(memory.readSized((vga.barBase(0) ?? 0) + 5, 1)).toBe(5);
     expect(ports.read((nic.barBase(1) ?? 0) + 7, 1)).toBe(7);
     expect(ports.read(0x604, 2)).toBe(0);
     expect(ports.read(0x700, 1)).toBe(0);
   });
 
+  it('opens the local APIC to the 8259 pair and to NMI', () => {
+    const registers: [number, number, number][] = [];
+    memory.mapMmio(0xfee0_0000, 0x1000, {
+      read: () => 0,
+      write: (offset, width, value) => void registers.push([offset, width, value]),
+    });
+    initialiseChipsetForDirectBoot({ bus, ports, memory }, { ...board, localApicBase: 0xfee0_0000 });
+    expect(registers).toEqual([
+      [0xf0, 4, 0x1ff],
+      [0x350, 4, 0x700],
+      [0x360, 4, 0x400],
+    ]);
+  });
+
   it('routes interrupts and writes them into the functions', () => {
-    initialiseChipsetForDirectBoot({ bus, ports }, board);
+    initialiseChipsetForDirectBoot({ bus, ports, memory }, board);
     expect(nic.readConfig(0x3c, 1)).toBe(11);
     expect(vga.readConfig(0x3c, 1)).toBe(0);
     nic.setInterrupt(true);
@@ -143,7 +158,7 @@ describe('the board after initialisation', () => {
   });
 
   it('turns on RAM under the ROM area, IDE decoding and the timer', () => {
-    initialiseChipsetForDirectBoot({ bus, ports }, board);
+    initialiseChipsetForDirectBoot({ bus, ports, memory }, board);
     memory.writeSized(0xf_0000, 4, 0x1234);
     memory.writeSized(0xc_8000, 1, 0x56);
     expect([memory.readSized(0xf_0000, 4), memory.readSized(0xc_8000, 1)]).toEqual([0x1234, 0x56]);
@@ -159,7 +174,7 @@ describe('the board after initialisation', () => {
 
   it('says so when the devices need more space than there is', () => {
     const small = { ...board, pciHole: { first: 0xfe80_0000, last: 0xfebf_ffff } };
-    expect(() => initialiseChipsetForDirectBoot({ bus, ports }, small)).toThrow(
+    expect(() => initialiseChipsetForDirectBoot({ bus, ports, memory }, small)).toThrow(
       expect.objectContaining({ code: 'no-room' }),
     );
   });

@@ -7,10 +7,15 @@ import { CodedError } from '#base/errors.ts';
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import { classCodeOf, type PciBus, type PciSlot, pirqOf } from '#emu/devices/pci/pci-bus.ts';
 import { PCI_COMMAND, PCI_CONFIG, type PciFunction, type PciPin } from '#emu/devices/pci/pci-function.ts';
+import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
+
+/** Memory as a processor writes it: whole registers. */
+export type RegisterMemory = Pick<PhysicalMemory, 'writeSized'>;
 
 export interface DirectBootParts {
   readonly bus: PciBus;
   readonly ports: IoBus;
+  readonly memory: RegisterMemory;
 }
 
 export interface DirectBootBoard {
@@ -21,6 +26,8 @@ export interface DirectBootBoard {
   readonly sciIrq: number;
   /** IRQ of PIRQA to PIRQD. */
   readonly pirqIrqs: readonly [number, number, number, number];
+  /** Registers of the boot processor's local APIC; undefined: it has none. */
+  readonly localApicBase: number | undefined;
 }
 
 /** The usual interrupts of PIRQA to PIRQD. */
@@ -54,6 +61,7 @@ export function initialiseChipsetForDirectBoot(parts: DirectBootParts, board: Di
     enableDecoding(slot);
   }
   initialiseIsa(parts.ports, board);
+  if (board.localApicBase !== undefined) enterVirtualWireMode(parts.memory, board.localApicBase);
   return assigned;
 }
 
@@ -165,6 +173,17 @@ function enableDecoding({ pciFunction }: PciSlot): void {
   const command = pciFunction.readConfig(PCI_CONFIG.command, 2);
   const wanted = PCI_COMMAND.ioSpace | PCI_COMMAND.memorySpace | (isIde ? PCI_COMMAND.busMaster : 0);
   pciFunction.writeConfig(PCI_CONFIG.command, 2, command | wanted);
+}
+
+/** The 8259 pair and NMI through the local APIC. Source: MultiProcessor Specification 1.4, section 3.6.2.2. */
+function enterVirtualWireMode(memory: RegisterMemory, base: number): void {
+  const write = (register: number, value: number): void => memory.writeSized(base + register, 4, value);
+  const SPURIOUS = 0xf0;
+  const LINT0 = 0x350;
+  const LINT1 = 0x360;
+  write(SPURIOUS, 0x1ff);
+  write(LINT0, 0x700);
+  write(LINT1, 0x400);
 }
 
 /** Level triggers, the first timer channel, DMA cascading and the keyboard controller. */

@@ -14,7 +14,8 @@ export interface FirmwareItems {
   readonly cpuCount: number;
   /** 16 bytes. */
   readonly uuid: Uint8Array;
-  readonly acpi: AcpiTables;
+  /** Undefined: firmware is to find no ACPI. */
+  readonly acpi: AcpiTables | undefined;
   readonly smbios: SmbiosTables;
   /** Boot paths in order, from `bootPath`. */
   readonly bootOrder: readonly string[];
@@ -59,9 +60,11 @@ export function setFirmwareItems(fwCfg: FwCfg, items: FirmwareItems): void {
   fwCfg.setFile('etc/screen-and-debug', littleEndian(0, 4));
   if (items.bootMenu) fwCfg.setFile('etc/boot-menu-wait', littleEndian(items.bootMenu.waitMs, 8));
   if (items.bootFailWaitMs !== undefined) fwCfg.setFile('etc/boot-fail-wait', littleEndian(items.bootFailWaitMs, 4));
-  fwCfg.setFile(ACPI_FILES.tables, items.acpi.tables);
-  fwCfg.setFile(ACPI_FILES.rsdp, items.acpi.rsdp);
-  fwCfg.setFile(ACPI_FILES.loader, encodeLoaderScript(items.acpi.commands));
+  if (items.acpi) {
+    fwCfg.setFile(ACPI_FILES.tables, items.acpi.tables);
+    fwCfg.setFile(ACPI_FILES.rsdp, items.acpi.rsdp);
+    fwCfg.setFile(ACPI_FILES.loader, encodeLoaderScript(items.acpi.commands));
+  }
   fwCfg.setFile(SMBIOS_FILES.anchor, items.smbios.anchor);
   fwCfg.setFile(SMBIOS_FILES.tables, items.smbios.tables);
 }

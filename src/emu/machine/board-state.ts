@@ -7,8 +7,8 @@ import type { Board } from './board.ts';
 export type DeviceRecord = Readonly<Record<string, unknown>>;
 
 /**
- * INVARIANT: devices drive their wires when they are restored, so the interrupt controller comes last: its record already
- * holds what the wires brought.
+ * INVARIANT: devices drive their wires when they are restored, so the interrupt controllers come last: their records
+ * already hold what the wires brought.
  */
 function devicesOf(board: Board): readonly (readonly [name: string, device: Saveable<unknown>])[] {
   return [
@@ -31,7 +31,7 @@ function devicesOf(board: Board): readonly (readonly [name: string, device: Save
     ['isaBridge', board.isaBridge],
     ['ide', board.ide],
     ['powerManagement', board.powerManagement],
-    ['pic', board.pic],
+    ...board.interrupts.saveables,
   ];
 }
 

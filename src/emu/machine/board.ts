@@ -7,7 +7,6 @@ import type { Timers } from '#base/clock.ts';
 import type { GuestNs } from '#base/units.ts';
 import { PAGE_BYTES } from '#base/units.ts';
 import type { IoBus } from '#emu/bus/io-bus.ts';
-import type { IrqLine } from '#emu/bus/wires.ts';
 import { ACPI_BOARD, COM_PORTS } from '#emu/devices/acpi/acpi-config.ts';
 import { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
 import { I440fx, type LegacyRom } from '#emu/devices/chipset/i440fx.ts';
@@ -19,14 +18,12 @@ import { Ps2Mouse } from '#emu/devices/input/ps2-mouse.ts';
 import { cmosForPc } from '#emu/devices/isa/cmos-for-pc.ts';
 import { DebugConsole, DebugExit, PostCode } from '#emu/devices/isa/debug-ports.ts';
 import { Dma8237 } from '#emu/devices/isa/dma8237.ts';
-import { Pic8259Pair } from '#emu/devices/isa/pic8259.ts';
 import { Pit8254 } from '#emu/devices/isa/pit8254.ts';
 import { RtcCmos } from '#emu/devices/isa/rtc-cmos.ts';
 import { Speaker } from '#emu/devices/isa/speaker.ts';
 import { SystemControl } from '#emu/devices/isa/system-control.ts';
 import { type BarMoved, BarWindows } from '#emu/devices/pci/bar-windows.ts';
 import { PciBus } from '#emu/devices/pci/pci-bus.ts';
-import { WiredOr } from '#emu/devices/pci/wired-or.ts';
 import { Fdc82077 } from '#emu/devices/storage/floppy/fdc82077.ts';
 import { PiixIde } from '#emu/devices/storage/ide/piix-ide.ts';
 import { StdVga, VGA_PORT_RANGES } from '#emu/devices/video/std-vga.ts';
@@ -35,6 +32,7 @@ import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import type { MachineConfig, MachineMedia } from './config.ts';
 import { type DriveName, Drives } from './drives.ts';
 import { FloatError } from './float-error.ts';
+import { Interrupts } from './interrupts.ts';
 import type { LinearLayout } from './linear-layout.ts';
 import { NetworkCards } from './network-cards.ts';
 import { ByteBatch, SerialLine } from './serial-line.ts';
@@ -75,9 +73,10 @@ export interface BoardEvents {
   readonly onA20: (open: boolean) => void;
   /** INTR of the CPU. */
   readonly onInterruptRequest: (asserted: boolean) => void;
+  readonly onNmi: () => void;
 }
 
-export type ResetSource = 'keyboard-controller' | 'port-92' | 'port-cf9' | 'triple-fault' | 'host';
+export type ResetSource = 'keyboard-controller' | 'port-92' | 'port-cf9' | 'init' | 'triple-fault' | 'host';
 
 export interface BoardParts {
   readonly config: MachineConfig;
@@ -93,7 +92,7 @@ export interface BoardParts {
 export class Board {
   readonly ports: IoBus;
   readonly memory: PhysicalMemory;
-  readonly pic: Pic8259Pair;
+  readonly interrupts: Interrupts;
   readonly pit: Pit8254;
   readonly rtc: RtcCmos;
   readonly dma: Dma8237;
@@ -116,7 +115,6 @@ export class Board {
   readonly vga: StdVga;
   readonly fwCfg: FwCfg;
   readonly network: NetworkCards;
-  readonly #wires: readonly WiredOr[];
   #nmiMasked = false;
 
   /** @throws CodedError when a medium does not fit its drive or an option ROM its BAR */
@@ -124,19 +122,25 @@ export class Board {
     const { config, events, layout, memory, timers } = parts;
     this.memory = memory;
     this.ports = new WatchedIoBus(timers);
-    this.pic = new Pic8259Pair({ onOutput: events.onInterruptRequest });
-    // ISA devices, the SCI and the PIRQs may meet on any input.
-    this.#wires = Array.from({ length: 16 }, (_, n) => new WiredOr(this.pic.irq(n)));
+    this.interrupts = new Interrupts({
+      timers,
+      memory,
+      platform: config.platform,
+      onRequest: events.onInterruptRequest,
+      onNmi: events.onNmi,
+      onInit: () => events.onReset('init'),
+    });
+    const { interrupts } = this;
     const speaker = new Speaker({ clock: timers, onTone: events.onTone });
     this.pit = new Pit8254({
       timers,
-      irq0: this.#irq(0),
-      tickWaiting: () => this.pic.isWaiting(0),
+      irq0: interrupts.timerIrq,
+      tickWaiting: () => interrupts.isWaiting(0),
       onTone: (hz) => speaker.setFrequency(hz),
     });
     this.rtc = new RtcCmos({
       timers,
-      irq8: this.#irq(8),
+      irq8: interrupts.clockIrq,
       startUnixMs: config.rtcStartUnixMs,
       cmos: cmosOf(config, layout.ramBytes),
       onNmiMask: (masked) => {
@@ -151,13 +155,13 @@ export class Board {
       onA20: events.onA20,
       onReset: () => events.onReset('port-92'),
     });
-    this.floatError = new FloatError({ irq13: this.#irq(13) });
+    this.floatError = new FloatError({ irq13: interrupts.irq(13) });
     this.keyboard = new Ps2Keyboard({ onLeds: events.onLeds });
     this.mouse = new Ps2Mouse({ timers });
     this.i8042 = new I8042({
       timers,
-      irq1: this.#irq(1),
-      irq12: this.#irq(12),
+      irq1: interrupts.irq(1),
+      irq12: interrupts.irq(12),
       keyboard: this.keyboard,
       mouse: this.mouse,
       onReset: () => events.onReset('keyboard-controller'),
@@ -165,7 +169,7 @@ export class Board {
     });
     this.serial = COM_PORTS.map(
       ({ irq }, n) =>
-        new SerialLine({ irq: this.#irq(irq), timers, onOutput: (bytes) => events.onSerialOutput(n, bytes) }),
+        new SerialLine({ irq: interrupts.irq(irq), timers, onOutput: (bytes) => events.onSerialOutput(n, bytes) }),
     );
     this.debugConsole = new ByteBatch(events.onDebugOutput);
     this.firmwareLog = new ByteBatch(events.onFirmwareLog);
@@ -174,12 +178,12 @@ export class Board {
       config,
       media: parts.media,
       timers,
-      ideIrqs: [this.#irq(14), this.#irq(15)],
+      ideIrqs: [interrupts.irq(14), interrupts.irq(15)],
       onActivity: events.onDriveActivity,
       onEjected: events.onEjected,
     });
     this.fdc = new Fdc82077({
-      irq: this.#irq(6),
+      irq: interrupts.irq(6),
       dma: this.dma.channel(2),
       timers,
       drives: this.drives.floppies,
@@ -188,7 +192,7 @@ export class Board {
 
     const windows = new BarWindows({ ports: this.ports, memory });
     this.isaBridge = new Piix3({
-      irqs: this.#wires.map((wire) => wire.input()),
+      irqs: Array.from({ length: 16 }, (_, n) => interrupts.irq(n)),
       onReset: () => events.onReset('port-cf9'),
     });
     this.pci = new PciBus({ pirqs: this.isaBridge.pirqs, registersBesideAddress: this.isaBridge.resetControl });
@@ -201,7 +205,7 @@ export class Board {
     busMasterMoved = windows.io(16, this.ide.busMasterBlock);
     this.powerManagement = new Piix4Pm({
       timers,
-      sci: this.#irq(ACPI_BOARD.sciIrq),
+      sci: interrupts.irq(ACPI_BOARD.sciIrq),
       pmMoved: (device, count) => windows.io(count, device),
       smbusMoved: (device, count) => windows.io(count, device, 1),
       onPowerOff: events.onPowerOff,
@@ -223,7 +227,7 @@ export class Board {
       roms: parts.legacyRom ? [parts.legacyRom] : [],
       mapVideo: () => mapWindow(this.vga.windowMapping),
     });
-    this.#attachPci();
+    this.#attachPci(config);
     this.network = new NetworkCards({
       cards: config.networkCards,
       ports: parts.media.network ?? {},
@@ -251,7 +255,7 @@ export class Board {
     for (const cdrom of this.drives.cdroms.values()) cdrom.closeTray();
     this.pci.reset();
     this.vga.reset();
-    this.pic.reset();
+    this.interrupts.reset();
     this.pit.reset();
     this.rtc.reset();
     this.dma.reset();
@@ -273,24 +277,22 @@ export class Board {
     this.firmwareLog.flush();
   }
 
-  /** One more source on an interrupt input. */
-  #irq(n: number): IrqLine {
-    return this.#wires[n].input();
-  }
-
-  #attachPci(): void {
+  #attachPci(config: MachineConfig): void {
     const { hostBridge, isaBridge, ide, powerManagement, video } = PCI_SLOT;
     this.pci.attach(hostBridge.device, hostBridge.fn, this.hostBridge);
     this.pci.attach(isaBridge.device, isaBridge.fn, this.isaBridge);
     this.pci.attach(ide.device, ide.fn, this.ide);
-    this.pci.attach(powerManagement.device, powerManagement.fn, this.powerManagement);
+    if (config.platform.acpi) {
+      this.pci.attach(powerManagement.device, powerManagement.fn, this.powerManagement);
+    }
     this.pci.attach(video.device, video.fn, this.vga.config);
   }
 
   #mapPorts(config: MachineConfig, events: BoardEvents): void {
     const { ports } = this;
+    const { pic } = this.interrupts;
     ports.map(0x00, 16, this.dma.first);
-    ports.map(0x20, 2, this.pic.master);
+    ports.map(0x20, 2, pic.master);
     ports.map(0x40, 4, this.pit);
     ports.map(0x60, 1, this.i8042.data);
     ports.map(0x61, 1, this.systemControl.portB);
@@ -299,7 +301,7 @@ export class Board {
     ports.map(0x80, 1, this.postCode);
     ports.map(0x81, 15, this.dma.pages);
     ports.map(0x92, 1, this.systemControl.portA);
-    ports.map(0xa0, 2, this.pic.slave);
+    ports.map(0xa0, 2, pic.slave);
     ports.map(0xb2, 2, this.powerManagement.apm);
     ports.map(0xc0, 32, this.dma.second);
     ports.map(DEBUG_CONSOLE_PORT, 1, new DebugConsole({ onByte: (byte) => this.debugConsole.push(byte) }));
@@ -314,12 +316,12 @@ export class Board {
     ports.map(0x3f6, 1, this.ide.controlBlocks[0]);
     ports.map(0x3f7, 1, this.fdc.inputBlock);
     ports.map(FIRMWARE_LOG_PORT, 1, new DebugConsole({ onByte: (byte) => this.firmwareLog.push(byte) }));
-    ports.map(0x4d0, 2, this.pic.elcr);
+    ports.map(0x4d0, 2, pic.elcr);
     ports.map(0x510, 2, this.fwCfg.registers, { maxWidth: 2 });
     ports.map(0x514, 8, this.fwCfg.dma, { maxWidth: 4 });
     ports.map(0xcf8, 4, this.pci.configAddress, { maxWidth: 4 });
     ports.map(0xcfc, 4, this.pci.configData, { maxWidth: 4 });
-    ports.map(ACPI_BOARD.gpe0Base, 4, this.powerManagement.gpe0);
+    if (config.platform.acpi) ports.map(ACPI_BOARD.gpe0Base, 4, this.powerManagement.gpe0);
     const { monochromePorts, ports: colour, dispiPorts } = VGA_PORT_RANGES;
     ports.map(monochromePorts.base, monochromePorts.ports, this.vga.monochromePorts);
     ports.map(colour.base, colour.ports, this.vga.ports);

@@ -37,6 +37,22 @@ export interface DirectKernelConfig {
   readonly commandLine: string;
 }
 
+/** Interrupt controllers, timers and tables beyond those of a PC/AT, named as VirtualBox's settings. */
+export interface PlatformConfig {
+  /** The processor has a local APIC. */
+  readonly apic: boolean;
+  /** It offers x2APIC mode. */
+  readonly x2apic: boolean;
+  /** There is an I/O APIC; needs `apic`. */
+  readonly ioApic: boolean;
+  readonly hpet: boolean;
+  /** Firmware gets ACPI tables. */
+  readonly acpi: boolean;
+}
+
+/** VirtualBox's for a new machine, the I/O APIC included. */
+export const DEFAULT_PLATFORM: PlatformConfig = { apic: true, x2apic: true, ioApic: true, hpet: false, acpi: true };
+
 export interface MachineConfig {
   readonly cpu: CpuConfig;
   /** Whole megabytes, `MEMORY_MB.least` to `MEMORY_MB.most`. */
@@ -54,6 +70,7 @@ export interface MachineConfig {
   readonly rtcStartUnixMs: number;
   /** 16 bytes in the order of the text form. */
   readonly uuid: Uint8Array;
+  readonly platform: PlatformConfig;
   /** `system` is needed unless a kernel is given. Without `video` there is no video BIOS. */
   readonly firmware: { readonly system: Uint8Array | null; readonly video: Uint8Array | null };
   readonly kernel: DirectKernelConfig | null;
@@ -86,6 +103,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   networkCards: [],
   rtcStartUnixMs: 0,
   uuid: new Uint8Array(16),
+  platform: DEFAULT_PLATFORM,
   firmware: { system: null, video: null },
   kernel: null,
   debugExitPort: null,
@@ -138,6 +156,12 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   }
   if (!(Number.isFinite(config.rtcStartUnixMs) && config.rtcStartUnixMs >= 0)) {
     throw bad('rtcStartUnixMs', 'the clock starts at a time since 1970; give milliseconds');
+  }
+  if (config.platform.ioApic && !config.platform.apic) {
+    throw bad(
+      'platform',
+      'an I/O APIC sends its interrupts to a local APIC; give the machine one or take the other away',
+    );
   }
   if (config.uuid.length !== 16) throw bad('uuid', 'a UUID has 16 bytes');
   if (config.bootOrder.some((device) => !BOOT_DEVICES.includes(device))) {

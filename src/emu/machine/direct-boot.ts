@@ -11,6 +11,7 @@ import { fontInVideoBios, setVgaTextMode } from '#emu/firmware/vga-text-mode.ts'
 import type { Board } from './board.ts';
 import { type DirectKernelConfig, type MachineConfig, pciHoleOf } from './config.ts';
 import type { MachineTables } from './firmware-setup.ts';
+import { APIC_ADDRESS } from './interrupts.ts';
 
 /**
  * Brings a board that was just reset into the state in which a boot loader leaves it, with the kernel in memory.
@@ -27,13 +28,14 @@ export function prepareDirectBoot(
   const { memory, ports, pci } = board;
   const pciHole = pciHoleOf(config.memoryMb);
   initialiseChipsetForDirectBoot(
-    { bus: pci, ports },
+    { bus: pci, ports, memory },
     {
       pciHole,
       pmBase: ACPI_BOARD.pmBase,
       smbusBase: ACPI_BOARD.smbusBase,
       sciIrq: ACPI_BOARD.sciIrq,
       pirqIrqs: PIRQ_IRQS,
+      localApicBase: config.platform.apic ? APIC_ADDRESS.local : undefined,
     },
   );
   const font = config.firmware.video ? fontInVideoBios(config.firmware.video) : undefined;

@@ -1,6 +1,13 @@
 /** A machine whose CPU runs nothing, for tests of the board: the test is the driver and talks to the ports. */
 import { PAGE_BYTES } from '#base/units.ts';
-import { DEFAULT_CONFIG, type MachineConfig, type MachineMedia, NO_MEDIA } from './config.ts';
+import {
+  DEFAULT_CONFIG,
+  DEFAULT_PLATFORM,
+  type MachineConfig,
+  type MachineMedia,
+  NO_MEDIA,
+  type PlatformConfig,
+} from './config.ts';
 import type { CpuExit, CpuParts, CpuPort } from './cpu-port.ts';
 import { linearBytesOf, Pc, type PcHost } from './pc.ts';
 
@@ -59,6 +66,9 @@ export class FakeCpu implements CpuPort {
   }
 }
 
+/** The 8259 pair alone: no firmware runs that would open a local APIC to it. */
+export const PLAIN_PLATFORM: PlatformConfig = { ...DEFAULT_PLATFORM, apic: false, ioApic: false };
+
 /** An image with a jump at its reset vector. */
 export function biosImage(): Uint8Array {
   const image = new Uint8Array(0x4_0000).map((_, i) => (i * 7) & 0xff);
@@ -86,6 +96,7 @@ export function bench(
   const whole: MachineConfig = {
     ...DEFAULT_CONFIG,
     memoryMb: 4,
+    platform: PLAIN_PLATFORM,
     firmware: { system: biosImage(), video: null },
     ...config,
   };

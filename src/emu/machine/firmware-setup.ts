@@ -4,20 +4,27 @@ import { CpuFeatures } from '#emu/cpu/system/cpu-features.ts';
 import { ACPI_BOARD, type AcpiConfig } from '#emu/devices/acpi/acpi-config.ts';
 import { type AcpiTables, acpiTables } from '#emu/devices/acpi/acpi-tables.ts';
 import { type SmbiosTables, smbiosTables } from '#emu/devices/acpi/smbios.ts';
+import { HPET_ID } from '#emu/devices/apic/hpet.ts';
 import type { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
 import { bootPath, setFirmwareItems } from '#emu/firmware/fw-cfg-items.ts';
 import { PCI_SLOT } from './board.ts';
 import { type BootDevice, IDE_POSITIONS, type MachineConfig, pciHoleOf } from './config.ts';
+import { APIC_ADDRESS, IO_APIC_ID } from './interrupts.ts';
 
 /** The rate at which the time-stamp counter runs: one tick a nanosecond of guest time. */
 export const TSC_MHZ = 1000;
 
+/** CPUID leaf 1, EDX. */
+const APIC_FEATURE = 1 << 9;
+
 export interface MachineTables {
-  readonly acpi: AcpiTables;
+  /** Undefined: the machine is without. */
+  readonly acpi: AcpiTables | undefined;
   readonly smbios: SmbiosTables;
 }
 
 export function machineTables(config: MachineConfig, ramBytes: number): MachineTables {
+  const { platform } = config;
   const acpi: AcpiConfig = {
     ...ACPI_BOARD,
     ramBytes,
@@ -27,10 +34,21 @@ export function machineTables(config: MachineConfig, ramBytes: number): MachineT
     floppy: config.floppies.some((drive) => drive !== null),
     keyboard: true,
     mouse: true,
+    ...(platform.ioApic
+      ? {
+          apic: {
+            localApicBase: APIC_ADDRESS.local,
+            ioApicBase: APIC_ADDRESS.io,
+            ioApicId: IO_APIC_ID,
+            localApicIds: [0],
+          },
+        }
+      : {}),
+    ...(platform.hpet ? { hpet: { base: APIC_ADDRESS.hpet, id: HPET_ID } } : {}),
   };
   const features = new CpuFeatures(config.cpu);
   return {
-    acpi: acpiTables(acpi),
+    acpi: platform.acpi ? acpiTables(acpi) : undefined,
     smbios: smbiosTables({
       manufacturer: 'TabBox',
       product: 'PC (i440FX)',
@@ -44,7 +62,7 @@ export function machineTables(config: MachineConfig, ramBytes: number): MachineT
       cpuCount: 1,
       cpuMhz: TSC_MHZ,
       cpuSignature: features.signature,
-      cpuFeatures: features.word(1, 0, 'edx') >>> 0,
+      cpuFeatures: (features.word(1, 0, 'edx') | (platform.apic ? APIC_FEATURE : 0)) >>> 0,
       ramBytes,
     }),
   };
@@ -62,7 +80,7 @@ export function provideFirmwareItems(
     uuid: config.uuid,
     ...tables,
     bootOrder: bootPaths(config),
-    hasIoApic: false,
+    hasIoApic: config.platform.ioApic,
   });
 }
 

@@ -124,7 +124,7 @@ describe('the board as a driver finds it', () => {
     expect(b.cpu.parts.onFloatError()).toBe(false);
     expect(b.cpu.interrupt).toBe(true);
     b.out(0xf0, 0);
-    expect(b.pc.board.pic.isWaiting(13)).toBe(false);
+    expect(b.pc.board.interrupts.pic.isWaiting(13)).toBe(false);
     expect(b.cpu.parts.onFloatError()).toBe(true);
     expect(b.cpu.parts.onFloatError()).toBe(false);
   });

@@ -26,7 +26,7 @@ import { SliceWatch } from './slice-watch.ts';
 export type PcState = 'off' | 'running' | 'paused';
 
 /** What a machine asks of its host. Every callback runs on the machine's thread, inside `advance` or a call to the machine. */
-export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 'onInterruptRequest'>> {
+export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 'onInterruptRequest' | 'onNmi'>> {
   /** A monotonic clock in milliseconds with fractions. */
   readonly nowMs: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source: the guest's RDRAND. */
@@ -129,7 +129,8 @@ export class Pc {
       linear,
       physical: this.memory,
       ports: this.board.ports,
-      interrupts: this.board.pic,
+      interrupts: this.board.interrupts.source,
+      localApic: this.board.interrupts.localApic,
       tsc: () => this.#timers.now(),
       random: parts.host.random,
       onFloatError: () => this.board.floatError.raise(),
@@ -202,8 +203,7 @@ export class Pc {
 
   /** @returns false when the guest has masked it */
   raiseNmi(): boolean {
-    if (this.board.nmiOpen) this.cpu.raiseNmi();
-    return this.board.nmiOpen;
+    return this.board.nmiOpen && this.board.interrupts.pulseNmi();
   }
 
   /** Bytes for a serial port, 0 to 3; they wait until the guest reads them. */
@@ -307,7 +307,7 @@ export class Pc {
       );
     }
     // A device may have driven the wire before the interrupt controller was restored.
-    this.cpu.setInterruptRequest(this.board.pic.output);
+    this.cpu.setInterruptRequest(this.board.interrupts.requested);
     this.#setState('paused');
   }
 
@@ -359,7 +359,7 @@ export class Pc {
     this.keys.reset();
     this.cpu.reset();
     this.cpu.setA20(this.board.systemControl.a20);
-    this.cpu.setInterruptRequest(this.board.pic.output);
+    this.cpu.setInterruptRequest(this.board.interrupts.requested);
     const { kernel } = this.#config;
     if (!kernel) return;
     const entry = prepareDirectBoot(this.board, this.#config, kernel, this.#layout.ramBytes, this.#tables);
@@ -391,6 +391,7 @@ export class Pc {
       },
       onA20: (open) => cpu()?.setA20(open),
       onInterruptRequest: (asserted) => cpu()?.setInterruptRequest(asserted),
+      onNmi: () => cpu()?.raiseNmi(),
     };
   }
 }

@@ -32,6 +32,8 @@ export interface AcpiConfig {
     /** Local APIC ID of each processor. */
     readonly localApicIds: readonly number[];
   };
+  /** Base of the HPET's registers and the low half of its ID register; left out: there is none. */
+  readonly hpet?: { readonly base: number; readonly id: number };
 }
 
 /** COM1 to COM4: base port and IRQ. */

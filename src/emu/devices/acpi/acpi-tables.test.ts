@@ -97,6 +97,15 @@ it('adds a MADT with overrides when the machine has APICs', () => {
   expect(types).toEqual([0, 0, 1, 2, 2, 2, 2, 2, 4]);
 });
 
+it('adds an HPET table and its device when the machine has one', () => {
+  const { rsdp, table } = link(acpiTables({ ...config, hpet: { base: 0xfed0_0000, id: 0x8086_a201 } }));
+  const hpet = table(u32(table(u32(rsdp, 16)), 40));
+  expect([signature(hpet), hpet.length, checksum(hpet)]).toEqual(['HPET', 56, 0]);
+  expect([u32(hpet, 36), hpet[40], u32(hpet, 44), u32(hpet, 48)]).toEqual([0x8086_a201, 0, 0xfed0_0000, 0]);
+  const names = namespaceOf(new AmlDecoder(dsdt({ ...config, hpet: { base: 0xfed0_0000, id: 0 } }).subarray(36)).all());
+  expect([...names.keys()]).toContain('\\_SB_.HPET._CRS');
+});
+
 describe('DSDT', () => {
   const table = dsdt(config);
   const terms = new AmlDecoder(table.subarray(36)).all();

@@ -4,7 +4,7 @@
  */
 import type { AcpiConfig } from './acpi-config.ts';
 import { dsdt } from './dsdt.ts';
-import { FADT, facs, fadt, madt, RSDP, RSDP_BYTES, rsdp, rsdt, waet, xsdt } from './fixed-tables.ts';
+import { FADT, facs, fadt, hpetTable, madt, RSDP, RSDP_BYTES, rsdp, rsdt, waet, xsdt } from './fixed-tables.ts';
 import { CHECKSUM_AT, TABLE_HEADER_BYTES } from './table.ts';
 import type { LoaderCommand } from './table-loader.ts';
 
@@ -90,6 +90,8 @@ export function acpiTables(config: AcpiConfig): AcpiTables {
   const listed = [fadtAt];
   const apic = madt(config);
   if (apic) listed.push(file.add(apic));
+  const hpet = hpetTable(config);
+  if (hpet) listed.push(file.add(hpet));
   listed.push(file.add(waet()));
   const rsdtAt = root(file, rsdt(listed.length), 4, listed);
   const root64 = config.fadtRevision === 3 ? root(file, xsdt(listed.length), 8, listed) : undefined;

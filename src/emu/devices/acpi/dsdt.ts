@@ -31,6 +31,7 @@ import {
   store,
   text,
 } from './aml.ts';
+import { hpetRange } from './fixed-tables.ts';
 import {
   dma8,
   dwordMemory,
@@ -38,6 +39,7 @@ import {
   interrupt,
   io,
   irq,
+  memory32Fixed,
   resourceTemplate,
   wordBusNumber,
   wordIo,
@@ -54,7 +56,7 @@ const S5 = packageOf([0, 0, 0, 0]);
 export function dsdt(config: AcpiConfig): Uint8Array {
   const terms: Aml[] = [
     scope('\\_SB', [hostBridge(config), ...links(), sciLink(config)]),
-    scope('\\_SB', processors(config)),
+    scope('\\_SB', [...processors(config), ...hpet(config)]),
     scope('\\_GPE', [name('_HID', text('ACPI0006'))]),
     name('\\_S5', S5),
   ];
@@ -183,6 +185,18 @@ function boardResources(config: AcpiConfig): Aml {
     io(0xb2, 2),
     io(0x510, 12),
   ]);
+}
+
+function hpet(config: AcpiConfig): Aml[] {
+  if (!config.hpet) return [];
+  return [
+    device('HPET', [
+      name('_HID', eisaId('PNP0103')),
+      name('_UID', 0),
+      name('_STA', STA.present),
+      name('_CRS', resourceTemplate([memory32Fixed(...hpetRange(config.hpet.base))])),
+    ]),
+  ];
 }
 
 function processors(config: AcpiConfig): Aml[] {

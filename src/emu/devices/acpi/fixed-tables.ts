@@ -102,6 +102,26 @@ export function madt(config: AcpiConfig): Uint8Array | undefined {
   return systemTable('APIC', 1, body);
 }
 
+/** Bytes of registers, and the smallest comparator step in ticks that a periodic timer keeps up with. */
+const HPET_BYTES = 1024;
+const HPET_MINIMUM_TICK = 2000;
+
+/** Source: IA-PC HPET Specification 1.0a, section 3.2.4. Undefined when the machine has none. */
+export function hpetTable(config: AcpiConfig): Uint8Array | undefined {
+  if (!config.hpet) return undefined;
+  const body = new Uint8Array(20);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, config.hpet.id, true);
+  // Generic address: system memory, 64 bits.
+  body[5] = 64;
+  view.setUint32(8, config.hpet.base, true);
+  view.setUint16(17, HPET_MINIMUM_TICK, true);
+  return systemTable('HPET', 1, body);
+}
+
+/** Registers of the HPET, for its device in the DSDT. */
+export const hpetRange = (base: number): readonly [base: number, byteCount: number] => [base, HPET_BYTES];
+
 /** The power management timer needs no double read. */
 export function waet(): Uint8Array {
   const PM_TIMER_GOOD = 2;
