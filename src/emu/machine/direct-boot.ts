@@ -1,4 +1,6 @@
 /** Starts a kernel without firmware, in the order that firmware/README.md gives. */
+
+import { CpuFeatures } from '#emu/cpu/system/cpu-features.ts';
 import { ACPI_BOARD } from '#emu/devices/acpi/acpi-config.ts';
 import { layTablesIntoRam } from '#emu/firmware/acpi-in-ram.ts';
 import type { BootEntry } from '#emu/firmware/boot-entry.ts';
@@ -51,7 +53,7 @@ export function prepareDirectBoot(
     kernel: image,
     commandLine,
     memoryMap,
-    cpuHasLongMode: false,
+    cpuHasLongMode: new CpuFeatures(config.cpu).has('lm'),
     ...(modules.length > 0 ? { initrd: joined(modules.map((module) => module.bytes)) } : {}),
     ...(laid.rsdpAddress === undefined ? {} : { rsdpAddress: laid.rsdpAddress }),
   });

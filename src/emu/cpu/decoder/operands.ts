@@ -51,12 +51,12 @@ export const operandSizes = (row: Row, long: boolean): readonly Width[] => {
   const byte = (o: OperandSpec): boolean => o.type === 'b' && o.kind !== 'J';
   const neutral = (o: OperandSpec): boolean => o.fixed === 'AL' || o.fixed === 'CL' || o.fixed === '1';
   if (operands.some(byte) && operands.every((o) => byte(o) || neutral(o))) return [8];
+  if (long && force64) return [64];
   if (!operands.some(followsOperandSize)) {
     if (operands.some(followsWide)) return long ? [32, 64] : [32];
-    if (/^(NP|66|F3|F2) /.test(row.opcode) && !force64) return [32];
+    if (/^(NP|66|F3|F2) /.test(row.opcode)) return [32];
   }
   if (!long || max32) return [16, 32];
-  if (force64) return [64];
   return default64 ? [16, 64] : [16, 32, 64];
 };
 

@@ -53,7 +53,7 @@ export const byteSwap32 = (v: I32): I32 =>
   i32.or(i32.and(i32.rotl(v, k32(8)), k32(0x00ff_00ff)), i32.and(i32.rotr(v, k32(8)), k32(0xff00_ff00)));
 export function byteSwap64(f: FunctionBuilder, v: I64): I64 {
   const swap = (x: I64, bits: number, mask: bigint): I64 =>
-    i64.or(i64.and(i64.rotl(x, k64(bits)), k64(mask)), i64.and(i64.rotr(x, k64(bits)), k64(~mask)));
+    i64.or(i64.and(i64.shl(x, k64(bits)), k64(~mask)), i64.and(i64.shrU(x, k64(bits)), k64(mask)));
   const bytes = f.let(swap(v, 8, 0x00ff_00ff_00ff_00ffn));
   const pairs = f.let(swap(bytes, 16, 0x0000_ffff_0000_ffffn));
   return i64.rotl(pairs, k64(32));
