@@ -121,14 +121,25 @@ export class MachineSession {
         this.#fetchBytes(FIRMWARE.vgaBios),
         this.#directBoot(),
       ]);
-      const { memoryMb, bootOrder, localTimeClock } = this.settings;
+      const { memoryMb, processor, bootOrder, localTimeClock } = this.settings;
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
       const clockOffsetMinutes = localTimeClock ? -new Date().getTimezoneOffset() : 0;
       await service.subscribe(Comlink.proxy((event: MachineEvent) => this.#onEvent(event)));
       const links = await Promise.race([
         service.start({
-          ...{ memoryMb, uuid, bootOrder, clockOffsetMinutes, bios, vgaBios, directBoot, drives, savedState },
+          ...{
+            memoryMb,
+            processor,
+            uuid,
+            bootOrder,
+            clockOffsetMinutes,
+            bios,
+            vgaBios,
+            directBoot,
+            drives,
+            savedState,
+          },
           doorbell: this.#doorbell,
         }),
         this.#workerFailure(),

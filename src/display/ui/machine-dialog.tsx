@@ -134,6 +134,18 @@ function Fields({ value, onChange }: FieldsProps): JSX.Element {
         />
         The clock shows local time, as DOS and Windows expect
       </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          data-testid="long-mode"
+          checked={value.processor.longMode}
+          onChange={(event) => {
+            const longMode = event.currentTarget.checked;
+            onChange({ processor: { ...value.processor, longMode, pae: value.processor.pae || longMode } });
+          }}
+        />
+        64-bit processor
+      </label>
     </>
   );
 }
@@ -151,9 +163,9 @@ function SettingsDialog({
   const [error, setError] = useState('');
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const { name, memoryMb, bootOrder, directBoot, localTimeClock } = value;
+    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock } = value;
     try {
-      await shell.library.update(machine.id, { name, memoryMb, bootOrder, directBoot, localTimeClock });
+      await shell.library.update(machine.id, { name, memoryMb, processor, bootOrder, directBoot, localTimeClock });
       onClose();
     } catch (cause) {
       setError(explain(cause).why);

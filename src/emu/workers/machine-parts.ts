@@ -1,4 +1,5 @@
 /** From what the page sends to what a `Pc` is made of. */
+import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { RingBlockPort } from '#emu/host/block-ring.ts';
 import {
   DEFAULT_CONFIG,
@@ -10,7 +11,7 @@ import {
 } from '#emu/machine/config.ts';
 import type { DriveName } from '#emu/machine/drives.ts';
 import { CountingPort } from './counting-port.ts';
-import type { DriveSlot, MachineSpec } from './machine-protocol.ts';
+import type { DriveSlot, MachineSpec, ProcessorSpec } from './machine-protocol.ts';
 
 export const IDE_POSITION: Readonly<Record<Exclude<DriveSlot, 'fda' | 'fdb'>, IdePosition>> = {
   hda: 'primaryMaster',
@@ -43,6 +44,14 @@ const SLOT_OF: Readonly<Record<DriveName, DriveSlot>> = {
 
 export const slotOf = (drive: DriveName): DriveSlot => SLOT_OF[drive];
 
+/** A profile that is not known is refused when the machine is made. */
+const cpuOf = ({ profile, longMode, pae, cpuidSet }: ProcessorSpec): CpuConfig => ({
+  profile: profile as CpuConfig['profile'],
+  longMode,
+  pae,
+  cpuidSet: cpuidSet.map(({ subleaf, ...set }) => (subleaf === undefined ? set : { ...set, subleaf })),
+});
+
 /** @param nowUnixMs the host's time of day */
 export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
   const ide: Partial<Record<IdePosition, IdeDriveConfig>> = {};
@@ -56,6 +65,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
   return {
     ...DEFAULT_CONFIG,
     memoryMb: spec.memoryMb,
+    cpu: spec.processor ? cpuOf(spec.processor) : DEFAULT_CONFIG.cpu,
     bootOrder: spec.bootOrder.map((device) => BOOT_DEVICE[device]),
     ide,
     floppies,

@@ -17,9 +17,26 @@ export interface DirectBootSpec {
   readonly commandLine: string;
 }
 
+/** The switches of the processor: see `CpuConfig` in emu/cpu. */
+export interface ProcessorSpec {
+  readonly profile: string;
+  readonly longMode: boolean;
+  readonly pae: boolean;
+  readonly cpuidSet: readonly {
+    readonly leaf: number;
+    readonly subleaf?: number | undefined;
+    readonly eax: number;
+    readonly ebx: number;
+    readonly ecx: number;
+    readonly edx: number;
+  }[];
+}
+
 /** A machine to switch on. */
 export interface MachineSpec {
   readonly memoryMb: number;
+  /** Undefined: all that there is. */
+  readonly processor?: ProcessorSpec | undefined;
   /** 16 bytes. */
   readonly uuid: Uint8Array;
   readonly bootOrder: readonly ('floppy' | 'optical' | 'hard-disk' | 'network')[];

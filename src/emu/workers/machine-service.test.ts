@@ -18,6 +18,10 @@ const POWER_OFF = [
   ...[0xba, 0xf8, 0x0c, 0x66, 0xb8, 0x80, 0x0b, 0x00, 0x80, 0x66, 0xef],
   ...[0xba, 0xfc, 0x0c, 0xb0, 0x01, 0xee, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd],
 ];
+/** Sends bits 24 to 31 of EDX of CPUID leaf 80000001h; bit 29 is long mode's. */
+const LONG_MODE = [
+  0x66, 0xb8, 1, 0, 0, 0x80, 0x0f, 0xa2, 0x66, 0xc1, 0xea, 24, 0x88, 0xd0, 0xba, 0xf8, 3, 0xee, 0xfa, 0xf4,
+];
 /** cli; hlt */
 const SLEEP = [0xfa, 0xf4, 0xeb, 0xfd];
 
@@ -93,6 +97,17 @@ describe('machine service', () => {
     expect(writer.write(bytes)).toBe(bytes.length);
     const got = await read(new ByteRingReader(links.serialFromGuest), bytes.length);
     expect(got).toEqual([...bytes].map((byte) => byte + 1));
+  });
+
+  it('has the processor that the settings say', async () => {
+    const bitsWith = async (longMode: boolean): Promise<number> => {
+      const processor = { profile: 'host', longMode, pae: true, cpuidSet: [] };
+      const { serialFromGuest } = start(spec(LONG_MODE, { processor }));
+      const [bits] = await read(new ByteRingReader(serialFromGuest), 1);
+      service.powerOff();
+      return bits & 0x20;
+    };
+    expect([await bitsWith(true), await bitsWith(false)]).toEqual([0x20, 0]);
   });
 
   it('publishes a picture and sleeps with a sleeping guest', async () => {

@@ -74,6 +74,21 @@ const networkCard: v.GenericSchema<NetworkCardConfig> = v.strictObject({
   attachment,
 });
 
+const word = v.pipe(count, v.maxValue(0xffff_ffff));
+/** The switches of the processor, as VirtualBox has them. */
+const processor = v.strictObject({
+  /** A name that the machine knows; `host`: all that there is. */
+  profile: text,
+  longMode: v.boolean(),
+  pae: v.boolean(),
+  /** What CPUID answers for a leaf, whatever else it would. */
+  cpuidSet: v.pipe(
+    v.array(v.strictObject({ leaf: word, subleaf: v.optional(word), eax: word, ebx: word, ecx: word, edx: word })),
+    v.maxLength(64),
+  ),
+});
+const ALL_PROCESSOR: v.InferOutput<typeof processor> = { profile: 'host', longMode: true, pae: true, cpuidSet: [] };
+
 const machine = v.strictObject({
   version: v.literal(1),
   id: diskId,
@@ -83,6 +98,7 @@ const machine = v.strictObject({
   memoryMb: between(1, 3584),
   videoMemoryMb: between(1, 256),
   cpus: between(1, 32),
+  processor: v.optional(processor, ALL_PROCESSOR),
   bootOrder: v.array(v.picklist(['floppy', 'optical', 'hard-disk', 'network'])),
   drives: v.array(drive),
   /** Null: the BIOS boots from `bootOrder`. */
@@ -107,6 +123,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   memoryMb: 128,
   videoMemoryMb: 16,
   cpus: 1,
+  processor: ALL_PROCESSOR,
   bootOrder: ['floppy', 'optical', 'hard-disk'],
   drives: [],
   directBoot: null,

@@ -60,6 +60,16 @@ describe('SettingsStore', () => {
     expect(await store.get(made.id)).toEqual(updated);
   });
 
+  it('gives machines of before the processor had switches all that there is', async () => {
+    const { store, databaseName } = freshStore();
+    const { processor, ...old } = await store.create();
+    await set('old', { ...old, id: 'old' }, createStore(databaseName, 'machines'));
+    expect(await store.get('old')).toEqual({ ...old, id: 'old', processor });
+    const cpuidSet = [{ leaf: 7, subleaf: 0, eax: 0, ebx: 0xffff_ffff, ecx: 0, edx: 0 }];
+    const narrow = { profile: 'host', longMode: false, pae: true, cpuidSet };
+    expect((await store.update('old', { processor: narrow })).processor).toEqual(narrow);
+  });
+
   it('keeps both of two edits made at the same time', async () => {
     const { store } = freshStore();
     const { id } = await store.create();
@@ -72,6 +82,7 @@ describe('SettingsStore', () => {
     ['networkCards.0.mac', { networkCards: [{ ...CARD, mac: '010027000001' }] }],
     ['networkCards', { networkCards: [CARD, CARD] }],
     ['name', { name: '  ' }],
+    ['processor.profile', { processor: { profile: '', longMode: true, pae: true, cpuidSet: [] } }],
     ['drives.0.port', { drives: [{ ...DISK, port: -1 }] }],
     ['drives', { drives: [DISK, { ...DISK, diskId: 'disk-2' }] }],
     ['drives', { drives: [DISK, { ...DISK, device: 1 }] }],

@@ -12,6 +12,10 @@ interface JumpBank {
   csBase: number;
   /** Was in use since it was emptied. */
   used: boolean;
+  /** Code of a page that is not global may be in it. */
+  local: boolean;
+  /** By page number modulo 4096: 1 when code of such a page may be in it. */
+  readonly pages: Uint8Array;
 }
 
 /** Copied, not filled: `fill` on shared memory takes twice as long (2.3 -> 1.2 us a bank). */
@@ -22,8 +26,6 @@ export class JumpCaches {
   /** Supervisor, user; then the same for 64-bit code. */
   readonly #banks: readonly JumpBank[];
   #current: JumpBank;
-  /** By page number modulo 4096: 1 when code of such a page may be in a cache. */
-  readonly #codePages = new Uint8Array(4096);
 
   constructor(buffer: ArrayBufferLike, stateAt: number) {
     const vcpu = (stateAt - LINEAR.states) / STATE_BLOCK_BYTES;
@@ -32,7 +34,7 @@ export class JumpCaches {
         ? LINEAR.jumpCache64 + (vcpu * 2 + user) * LINEAR.jumpCache64BankBytes
         : LINEAR.jumpCache + (vcpu * 2 + user) * LINEAR.jumpCacheBankBytes;
       const words = new Int32Array(buffer, at, long ? EMPTY.length : EMPTY_NARROW.length);
-      return { at, words, mode: -1, csBase: 0, used: true };
+      return { at, words, mode: -1, csBase: 0, used: true, local: true, pages: new Uint8Array(4096) };
     };
     this.#banks = [bank(0, false), bank(1, false), bank(0, true), bank(1, true)];
     this.#current = this.#banks[0];
@@ -55,31 +57,36 @@ export class JumpCaches {
     empty(bank);
   }
 
-  flush(): void {
+  /** @param keepGlobal translations of global pages stay: so do banks with nothing else, such as a kernel's */
+  flush(keepGlobal: boolean): void {
     for (const bank of this.#banks) {
-      if (!bank.used) continue;
+      if (!bank.used || (keepGlobal && !bank.local)) continue;
       empty(bank);
       bank.used = bank === this.#current;
     }
-    this.#codePages.fill(0);
   }
 
-  /** Code of this page may get into a cache. */
-  expectCode(linear: number): void {
-    this.#codePages[(linear >>> 12) & 0xfff] = 1;
+  /** Code of this page may get into the bank in use. */
+  expectCode(linear: number, global: boolean): void {
+    const bank = this.#current;
+    bank.pages[(linear >>> 12) & 0xfff] = 1;
+    if (!global) bank.local = true;
   }
 
   mayHoldCode(linear: number): boolean {
-    return this.#codePages[(linear >>> 12) & 0xfff] !== 0;
+    const page = (linear >>> 12) & 0xfff;
+    return this.#banks.some(({ pages }) => pages[page] !== 0);
   }
 
   /** After a restore: nothing is known of what the memory holds. */
   reset(): void {
     for (const bank of this.#banks) bank.used = true;
-    this.flush();
+    this.flush(false);
   }
 }
 
 function empty(bank: JumpBank): void {
   bank.words.set(bank.words.length === EMPTY.length ? EMPTY : EMPTY_NARROW);
+  bank.pages.fill(0);
+  bank.local = false;
 }

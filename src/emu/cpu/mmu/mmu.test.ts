@@ -368,6 +368,25 @@ describe('jump caches', () => {
     cpu.mmu.invalidatePage(0x5000);
     expect(words[1]).toBe(0);
     words[1] = 77;
+    cpu.mmu.translateCode(0x5000);
+    cpu.mmu.flush(true);
+    expect(words[1]).toBe(0);
+  });
+
+  it('outlast a flush that keeps global pages when they hold code of no others', () => {
+    const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 4);
+    cpu.state.set(STATE.cr4, 0x80);
+    page32({ 5: 0x5000 | P | W | G, 6: 0x6000 | P | W });
+    cpu.mmu.translateCode(0x5000);
+    words[1] = 77;
+    cpu.mmu.flush(true);
+    expect(words[1]).toBe(77);
+    // INVLPG drops global translations too.
+    cpu.mmu.invalidatePage(0x5000);
+    expect(words[1]).toBe(0);
+    cpu.mmu.translateCode(0x5000);
+    cpu.mmu.translateCode(0x6000);
+    words[1] = 77;
     cpu.mmu.flush(true);
     expect(words[1]).toBe(0);
   });

@@ -152,7 +152,6 @@ export class Mmu implements SlowMemory {
    */
   translateCode(linear: number): number {
     const state = this.#state;
-    this.#jumps.expectCode(linear);
     const smep = state.get(STATE.cr4) & CR4.smep ? ACCESS.strict : 0;
     let access: number = ACCESS.fetch | (state.get(STATE.cpl) === 3 ? ACCESS.user : smep);
     if (state.get(STATE.mode) & MODE.long) {
@@ -161,6 +160,7 @@ export class Mmu implements SlowMemory {
     }
     const frame = this.#walk.walk(linear, access);
     if (frame < 0) return this.#pageFault(linear, access);
+    this.#jumps.expectCode(linear, this.#walk.global);
     return frame * 4096 + (linear & PAGE_MASK);
   }
 
@@ -238,14 +238,14 @@ export class Mmu implements SlowMemory {
   /** @param keepGlobal keep global pages (MOV CR3 with CR4.PGE) */
   flush(keepGlobal: boolean): void {
     for (const bank of this.#banks) bank.flush(keepGlobal);
-    this.#jumps.flush();
+    this.#jumps.flush(keepGlobal);
   }
 
   invalidatePage(linear: number): void {
     let large = false;
     for (const bank of this.#banks) large = bank.invalidatePage(linear) || large;
     // Most INVLPG are for data: then the jump caches, which take longer to fill again, stay.
-    if (large || this.#jumps.mayHoldCode(linear)) this.#jumps.flush();
+    if (large || this.#jumps.mayHoldCode(linear)) this.#jumps.flush(false);
   }
 
   /** The A20 gate. */
