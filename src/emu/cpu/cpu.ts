@@ -212,6 +212,7 @@ export class Cpu {
   observe(observer: ExecutionObserver | undefined): void {
     this.#observer = observer;
     this.#code.stopAt(observer?.stops);
+    this.mmu.watchData(observer?.dataWatch);
   }
 
   /** Linear address of the next instruction, as observers are told it. */

@@ -112,16 +112,16 @@ export class CpuDebugger implements GdbTarget {
     return this.#memory.write(linear, bytes);
   }
 
-  setBreak(kind: BreakKind, linear: number, _byteCount: number): boolean {
-    if (kind !== 'code') return false;
-    this.control.addBreakpoint(linear);
+  setBreak(kind: BreakKind, linear: number, byteCount: number): boolean {
+    if (kind === 'code') this.control.addBreakpoint(linear);
+    else this.control.watches.add(kind, linear, byteCount);
     this.#observe();
     return true;
   }
 
-  clearBreak(kind: BreakKind, linear: number, _byteCount: number): boolean {
-    if (kind !== 'code') return false;
-    this.control.removeBreakpoint(linear);
+  clearBreak(kind: BreakKind, linear: number, byteCount: number): boolean {
+    if (kind === 'code') this.control.removeBreakpoint(linear);
+    else this.control.watches.remove(kind, linear, byteCount);
     this.#observe();
     return true;
   }

@@ -5,20 +5,23 @@
  * the CPU asks here before it goes on, in every mode and wherever a page is mapped. The guest's own debug registers, TF
  * and its code bytes are never touched.
  */
+import type { DataWatch } from '../mmu/data-breakpoints.ts';
 import type { ExecutionObserver, Look } from './execution-observer.ts';
+import { type WatchKind, WatchList } from './watch-list.ts';
 
 export type StopReason =
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'breakpoint' }
   | { readonly kind: 'step' }
   | { readonly kind: 'shutdown' }
-  | { readonly kind: 'watch'; readonly access: 'write' | 'read' | 'access'; readonly address: number };
+  | { readonly kind: 'watch'; readonly access: WatchKind; readonly address: number };
 
 /** Sees the instruction that is about to be executed. @returns false: it wants to see no more */
 export type InstructionSink = () => boolean;
 
 export class ExecutionControl implements ExecutionObserver {
   readonly stops: Uint8Array = new Uint8Array(4096);
+  readonly watches = new WatchList();
   /** How often each address was set. */
   readonly #breakpoints = new Map<number, number>();
   #reason: StopReason | undefined;
@@ -31,7 +34,13 @@ export class ExecutionControl implements ExecutionObserver {
   /** The sink's turn comes at this address; undefined: it has come. */
   #showFrom: number | undefined;
 
+  get dataWatch(): DataWatch | undefined {
+    return this.watches.pages.length > 0 ? this.watches : undefined;
+  }
+
   get due(): boolean {
+    const hit = this.watches.takeHit();
+    if (hit) this.#reason ??= { kind: 'watch', ...hit };
     if (this.#stepped) {
       this.#stepped = false;
       this.#stepping = false;
@@ -46,6 +55,7 @@ export class ExecutionControl implements ExecutionObserver {
 
   /** There is something to ask for. */
   get isNeeded(): boolean {
+    if (this.watches.pages.length > 0) return true;
     return this.#breakpoints.size > 0 || this.#stepping || this.#reason !== undefined || this.#sink !== undefined;
   }
 
@@ -80,12 +90,14 @@ export class ExecutionControl implements ExecutionObserver {
 
   removeAll(): void {
     this.#breakpoints.clear();
+    this.watches.clear();
     this.#markStops();
   }
 
   /** Execution goes on. @param step only one instruction; `linear`: where */
   prepare(step: boolean, linear: number): void {
     this.#reason = undefined;
+    this.watches.takeHit();
     this.#stepping = step;
     this.#stepped = false;
     this.#leaving = linear;

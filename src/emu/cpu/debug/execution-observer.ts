@@ -1,5 +1,7 @@
 /** What the CPU asks of somebody outside the guest who looks at what it executes: a debugger, a tracer. */
 
+import type { DataWatch } from '../mmu/data-breakpoints.ts';
+
 /** `go`: run on; `alone`: come back after this one instruction; `stop`: do not execute it, `run` returns 'debug'. */
 export type Look = 'go' | 'alone' | 'stop';
 
@@ -10,6 +12,8 @@ export interface ExecutionObserver {
    * wherever the page is mapped; what is not a breakpoint but shares the bits is only slower.
    */
   readonly stops: Uint8Array;
+  /** Data whose accesses it wants to see. */
+  readonly dataWatch: DataWatch | undefined;
   /** A stop is wanted before whatever comes next, a sleeping CPU's interrupt included. */
   readonly due: boolean;
   /** Interrupts wait: a person who steps does not want to land in a handler. */

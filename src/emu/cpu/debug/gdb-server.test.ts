@@ -248,6 +248,61 @@ describe('steps', () => {
   });
 });
 
+describe('watchpoints', () => {
+  /** L: mov [ebx+4], eax / mov ecx, [ebx+8] / inc eax / push eax / pop edx / cmp eax, 3 / jne L / hlt */
+  const TOUCHES = [0x89, 0x43, 4, 0x8b, 0x4b, 8, 0x40, 0x50, 0x5a, 0x83, 0xf8, 3, 0x75, 0xf2, 0xf4];
+
+  it('stop right behind the instruction that writes, each time, and say where', () => {
+    const bench = attached(TOUCHES);
+    expect(bench.ask('Z2,20004,4')).toBe('OK');
+    for (let round = 0; round < 3; round++) {
+      bench.ask('c');
+      expect(bench.run()).toBe('T05watch:20004;thread:1;');
+      expect(register(bench, EIP)).toBe(hex32(CODE + 3));
+      expect(bench.memory.readU32(0x20004)).toBe(round);
+    }
+    expect(bench.ask('z2,20004,4')).toBe('OK');
+    bench.ask('c');
+    expect(bench.run()).toBeUndefined();
+    expect(bench.cpu.halted).toBe(true);
+    expect(bench.cpu.retired).toBe(3 * 7 + 1);
+    expect(bench.cpu.state.get(STATE.dr6)).toBe(0xffff_0ff0 | 0);
+  });
+
+  it('tell reads from writes, and watch the stack', () => {
+    for (const [packet, place, reply] of [
+      ['Z3,20008,1', 6, 'rwatch:20008'],
+      ['Z4,20004,8', 3, 'awatch:20004'],
+      [`Z2,${at(STACK - 4)},4`, 8, `watch:${at(STACK - 4)}`],
+      [`Z3,${at(STACK - 2)},1`, 9, `rwatch:${at(STACK - 2)}`],
+    ] as const) {
+      const bench = attached(TOUCHES);
+      expect(bench.ask(packet)).toBe('OK');
+      bench.ask('c');
+      expect(bench.run()).toContain(reply);
+      expect(register(bench, EIP)).toBe(hex32(CODE + place));
+    }
+    const bench = attached(TOUCHES);
+    // Beside what is touched, in the same page; and reads where only writes are watched.
+    for (const packet of ['Z4,2000c,4', 'Z2,20008,4', 'Z3,20004,4']) bench.ask(packet);
+    bench.ask('c');
+    expect(bench.run()).toBeUndefined();
+    expect(bench.cpu.halted).toBe(true);
+  });
+
+  it('see what the CPU itself writes for the guest', () => {
+    // int 40h pushes EFLAGS, CS and EIP.
+    const bench = new DebugBench();
+    bench.load([0xcd, 0x40, 0xf4], 0x40 * 8 + 7);
+    bench.gate(0x40, CODE + 0x100);
+    bench.attach();
+    bench.ask(`Z2,${at(STACK - 8)},4`);
+    bench.ask('c');
+    expect(bench.run()).toContain(`watch:${at(STACK - 8)}`);
+    expect(register(bench, EIP)).toBe(hex32(CODE + 0x100));
+  });
+});
+
 describe('coming and going', () => {
   it('lets the guest run on when GDB detaches or its connection ends', () => {
     for (const leave of [(b: DebugBench) => b.ask('D'), (b: DebugBench) => b.server.disconnect()]) {

@@ -3,11 +3,21 @@ import type { CpuState } from '../state/cpu-state.ts';
 import { STATE } from '../state/layout.ts';
 import { breakpointBytes, breakpointEnabled, breakpointKind, EFER } from '../system/control-bits.ts';
 
+/** Somebody outside the guest who watches data, beside the guest's own breakpoints. */
+export interface DataWatch {
+  /** Page numbers. */
+  readonly pages: readonly number[];
+  /** @returns true: the access is not to be made now but by its instruction alone, which is then asked about again */
+  access(at: number, byteCount: number, write: boolean): boolean;
+}
+
 /** Addresses are linear: unsigned with 32 bits, signed with 64. */
 export class DataBreakpoints {
   readonly #state: CpuState;
   /** Page numbers with an enabled breakpoint. */
   readonly #pages: number[] = [];
+  /** `changed` must be called after it was set. */
+  watch: DataWatch | undefined;
 
   constructor(state: CpuState) {
     this.#state = state;
@@ -26,6 +36,7 @@ export class DataBreakpoints {
       if (!breakpointEnabled(dr7, n) || !(breakpointKind(dr7, n) & 1)) continue;
       this.#pages.push(Math.floor(this.#address(n) / 4096));
     }
+    if (this.watch) this.#pages.push(...this.watch.pages);
     return before > 0 || this.#pages.length > 0;
   }
 
@@ -33,8 +44,12 @@ export class DataBreakpoints {
     return this.#pages.length > 0 && this.#pages.includes(Math.floor(at / 4096));
   }
 
-  /** A data breakpoint is a trap: remembered here, delivered after the instruction. */
-  check(at: number, byteCount: number, write: boolean): void {
+  /**
+   * A data breakpoint is a trap: remembered here, delivered after the instruction.
+   * @returns true: do not make the access, see `DataWatch`; nothing was remembered
+   */
+  check(at: number, byteCount: number, write: boolean): boolean {
+    if (this.watch?.access(at, byteCount, write)) return true;
     const state = this.#state;
     const dr7 = state.get(STATE.dr7);
     for (let n = 0; n < 4; n++) {
@@ -47,6 +62,7 @@ export class DataBreakpoints {
         state.set(STATE.pendingDebug, state.get(STATE.pendingDebug) | (1 << n));
       }
     }
+    return false;
   }
 
   #address(n: number): number {

@@ -16,7 +16,7 @@ import { EFLAGS } from '../state/flags.ts';
 import { MODE, STATE } from '../state/layout.ts';
 import { type CodeWatch, type SlowMemory, STACK_ACCESS, STATUS, type Status } from '../system/calls.ts';
 import { CR4, EFER } from '../system/control-bits.ts';
-import { DataBreakpoints } from './data-breakpoints.ts';
+import { DataBreakpoints, type DataWatch } from './data-breakpoints.ts';
 import { JumpCaches } from './jump-caches.ts';
 import { ACCESS, PageWalk } from './page-walk.ts';
 import { TlbBank } from './tlb.ts';
@@ -233,6 +233,13 @@ export class Mmu implements SlowMemory {
     return this.#walk.loadPdptes(cr3);
   }
 
+  /** Lets somebody outside the guest see accesses to data, or nobody any more. */
+  watchData(watch: DataWatch | undefined): void {
+    if (watch === undefined && this.#breakpoints.watch === undefined) return;
+    this.#breakpoints.watch = watch;
+    this.breakpointsChanged();
+  }
+
   // What changes translations.
 
   /** @param keepGlobal keep global pages (MOV CR3 with CR4.PGE) */
@@ -309,6 +316,13 @@ export class Mmu implements SlowMemory {
     return access & ACCESS.strict ? banks.strict : banks.supervisor;
   }
 
+  /** Tells the breakpoints of an access. @returns true: the instruction is to be run again, alone */
+  #isPutOff(linear: number, byteCount: number, access: number, write: boolean): boolean {
+    if (!this.#breakpoints.check(fullAddress(linear, access), byteCount, write)) return false;
+    this.#state.set(STATE.faultVector, -1);
+    return true;
+  }
+
   #page(frame: number): number {
     return frame < MAP_FRAMES ? this.#physical.pageMap[frame] : 0;
   }
@@ -358,7 +372,7 @@ export class Mmu implements SlowMemory {
     const frame = this.#frame(linear, access);
     if (frame < 0) return 0;
     if (offset + byteCount <= 4096) {
-      if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+      if (this.#breakpoints.any && this.#isPutOff(linear, byteCount, access, false)) return 0;
       const page = this.#page(frame);
       if (page & PAGE.backed) return (page & ~PAGE_MASK) + offset;
       this.#gather(frame * 4096 + offset, byteCount, this.#scratch);
@@ -367,7 +381,7 @@ export class Mmu implements SlowMemory {
     const first = 4096 - offset;
     const next = this.#frame(linear + first, access);
     if (next < 0) return 0;
-    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+    if (this.#breakpoints.any && this.#isPutOff(linear, byteCount, access, false)) return 0;
     this.#gather(frame * 4096 + offset, first, this.#scratch);
     this.#gather(next * 4096, byteCount - first, this.#scratch + first);
     return this.#scratch;
@@ -456,7 +470,7 @@ export class Mmu implements SlowMemory {
       this.#state.set(STATE.faultVector, -1);
       return STATUS.restart;
     }
-    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, true);
+    if (this.#breakpoints.any && this.#isPutOff(linear, byteCount, access, true)) return STATUS.restart;
     return STATUS.next;
   }
 
