@@ -21,7 +21,7 @@ import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { NodeFileBlockPort } from '#storage/backends/node-file.ts';
 import { guestsDirectory } from './guests-directory.ts';
 import type { NicOptions } from './network-options.ts';
-import { connectNetwork } from './network-ports.ts';
+import { type CardCable, createCables } from './network-ports.ts';
 import type { RunOptions } from './run-options.ts';
 
 export interface LoadedMachine {
@@ -30,6 +30,10 @@ export interface LoadedMachine {
   readonly restored: boolean;
   /** What is odd about the files, in sentences. */
   readonly notes: readonly string[];
+  /** Of the network cards, for whoever has the networks. */
+  readonly cables: readonly CardCable[];
+  /** Lets the network cards have what came; to be called often. */
+  readonly pollNetwork: () => void;
 }
 
 const FIRMWARE_FILES = { system: 'bios-256k.bin', video: 'vgabios-stdvga.bin' } as const;
@@ -39,11 +43,14 @@ export function loadMachine(options: RunOptions, host: PcHost, nowUnixMs: number
   const notes: string[] = [];
   if (options.restoreState !== undefined) {
     const opened = openSavedMachine(readWhole('the saved machine', options.restoreState));
-    const media = mediaOf(opened.config, options, notes);
-    return { pc: opened.createPc(media, host), restored: true, notes };
+    const { cables, ports, poll } = createCables(opened.config.networkCards);
+    const media = { ...mediaOf(opened.config, options, notes), network: ports };
+    return { pc: opened.createPc(media, host), restored: true, notes, cables, pollNetwork: poll };
   }
   const config = configOf(options, nowUnixMs, notes);
-  return { pc: createPc(config, mediaOf(config, options, notes), host), restored: false, notes };
+  const { cables, ports, poll } = createCables(config.networkCards);
+  const media = { ...mediaOf(config, options, notes), network: ports };
+  return { pc: createPc(config, media, host), restored: false, notes, cables, pollNetwork: poll };
 }
 
 /** Reads a file that must fit into memory. @throws CodedError<'unreadable'> */
@@ -95,8 +102,13 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
   };
 }
 
-function networkCardOf({ slot, type, mac, cableConnected, attachment }: NicOptions): NetworkCardConfig {
-  return { slot, type, mac: mac ?? macFrom(randomBytes(3)), cableConnected, attachment };
+function networkCardOf(nic: NicOptions): NetworkCardConfig {
+  const { slot, type, mac, cableConnected, attachment, promiscuous, bandwidthGroup } = nic;
+  return {
+    ...{ slot, type, mac: mac ?? macFrom(randomBytes(3)), cableConnected, attachment },
+    ...(promiscuous === undefined ? {} : { promiscuous }),
+    ...(bandwidthGroup === undefined ? {} : { bandwidthGroup }),
+  };
 }
 
 function sizeOf(path: string): number {
@@ -164,7 +176,6 @@ function mediaOf(config: MachineConfig, options: RunOptions, notes: string[]): M
   return {
     ide,
     floppies: [diskette === '' ? undefined : open(diskette, mayWrite(diskette)), undefined],
-    network: connectNetwork(config.networkCards),
   };
 }
 

@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { GdbEvent } from './gdb-socket.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
+import type { CardCable } from './network-ports.ts';
 import type { RunOptions } from './run-options.ts';
 
 export interface MachineWorkerData {
@@ -35,6 +36,8 @@ export type ToMachine =
 export type FromMachine =
   /** The machine is switched on. */
   | { readonly kind: 'started' }
+  /** The machine's network cards are ready to be attached. */
+  | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }
   /** Something a person should know. */
   | { readonly kind: 'note'; readonly text: string }
   /** Bytes for the debugger. */

@@ -3,7 +3,7 @@
 import { webcrypto } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { CodedError } from '#base/errors.ts';
+import { CodedError, unreachable } from '#base/errors.ts';
 import { toPng } from '#display/png.ts';
 import { Rasteriser } from '#display/raster/rasteriser.ts';
 import { screenText } from '#display/raster/screen-text.ts';
@@ -42,13 +42,16 @@ export class MachineRunner {
   #busyMs = 0;
   #debugging: MachineDebugging | undefined;
   #message: string | undefined;
+  #pollNetwork = (): void => {};
 
   /** @throws CodedError when the machine cannot be made */
   constructor(data: MachineWorkerData) {
     this.#options = data.options;
     this.#port = data.port;
     this.#words = new Int32Array(data.shared);
-    const { pc, restored, notes } = loadMachine(data.options, this.#host(), Date.now());
+    const { pc, restored, notes, cables, pollNetwork } = loadMachine(data.options, this.#host(), Date.now());
+    this.#pollNetwork = pollNetwork;
+    if (cables.length > 0) this.#send({ kind: 'cables', cables });
     for (const text of notes) this.#send({ kind: 'note', text });
     this.#pc = pc;
     this.#traces = new PacketTraces(pc.board.network);
@@ -97,6 +100,7 @@ export class MachineRunner {
     return {
       nowMs: () => performance.now(),
       random: (into) => webcrypto.getRandomValues(into),
+      poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
       onDebugOutput: debug,
       onFirmwareLog: firmware,
@@ -244,6 +248,11 @@ export class MachineRunner {
       case 'nictracefile':
         this.#traces.setFile(command.slot, command.path);
         return [];
+      case 'natpf':
+      case 'natpfdelete':
+      case 'natpflist':
+      case 'bandwidthctl':
+        return unreachable('the main thread has the networks');
       case 'info':
         return this.#info();
       case 'help':

@@ -3,7 +3,24 @@
 import { CodedError } from '#base/errors.ts';
 import { parseScancodeHex, textScancodes } from '#emu/devices/input/keystrokes.ts';
 
+/** Carried out where the networks are, not by the machine. `slot` is 1 to 8. */
+export type NetworkCommand =
+  | { readonly verb: 'natpf'; readonly slot: number; readonly rule: string }
+  | { readonly verb: 'natpfdelete'; readonly slot: number; readonly name: string }
+  | { readonly verb: 'natpflist'; readonly slot: number }
+  | {
+      readonly verb: 'bandwidthctl';
+      readonly action: 'add' | 'set' | 'remove' | 'list';
+      readonly name: string;
+      readonly limit: string;
+    };
+
+const NETWORK_VERBS: readonly string[] = ['natpf', 'natpfdelete', 'natpflist', 'bandwidthctl'];
+export const isNetworkCommand = (command: MonitorCommand): command is NetworkCommand =>
+  NETWORK_VERBS.includes(command.verb);
+
 export type MonitorCommand =
+  | NetworkCommand
   | { readonly verb: 'pause' | 'resume' | 'reset' | 'poweroff' | 'acpipowerbutton' | 'nmi' }
   | { readonly verb: 'screentext' | 'info' | 'quit' | 'help' }
   | { readonly verb: 'savestate'; readonly path: string | undefined }
@@ -36,6 +53,11 @@ export const MONITOR_HELP: readonly string[] = [
   'setlinkstateN on|off              plug the cable of network card N in or out',
   'nictraceN on|off                  write what passes network card N to its trace file',
   'nictracefileN FILE                name that file',
+  'natpfN RULE                       forward a port: name,tcp|udp,hostip,hostport,guestip,guestport',
+  'natpfN delete NAME                stop that; connections go on',
+  'natpfN                            list the rules of network card N',
+  'bandwidthctl add|set NAME --limit LIMIT   a limit for cards: 20m, 100k ... bits a second, 0 none',
+  'bandwidthctl list, bandwidthctl remove NAME',
   'info                              state and counters',
   'quit                              end the run at once',
 ];
@@ -87,6 +109,8 @@ export function parseMonitorLine(line: string): MonitorCommand | undefined {
       if (path === '') throw bad(`insert ${drive} takes the name of a file`);
       return { verb, drive, path: unquoted(path) };
     }
+    case 'bandwidthctl':
+      return parseBandwidth(words);
     default:
       return parseCardCommand(verb, rest) ?? refuse(verb);
   }
@@ -98,7 +122,7 @@ function refuse(verb: string): never {
 
 /** Verbs that end in the number of a network card. */
 function parseCardCommand(verb: string, rest: string): MonitorCommand | undefined {
-  const [, name, digit] = /^(setlinkstate|nictrace|nictracefile)([1-8])$/.exec(verb) ?? [];
+  const [, name, digit] = /^(setlinkstate|nictrace|nictracefile|natpf)([1-8])$/.exec(verb) ?? [];
   const slot = Number(digit);
   switch (name) {
     case 'setlinkstate':
@@ -108,9 +132,30 @@ function parseCardCommand(verb: string, rest: string): MonitorCommand | undefine
     case 'nictracefile':
       if (rest === '') throw bad(`${verb} takes the name of a file`);
       return { verb: name, slot, path: unquoted(rest) };
+    case 'natpf': {
+      if (rest === '') return { verb: 'natpflist', slot };
+      const [, gone] = /^delete\s+(.+)$/.exec(rest) ?? [];
+      return gone === undefined
+        ? { verb: 'natpf', slot, rule: unquoted(rest) }
+        : { verb: 'natpfdelete', slot, name: unquoted(gone) };
+    }
     default:
       return undefined;
   }
+}
+
+/** As VBoxManage bandwidthctl has it, without the machine. */
+function parseBandwidth([action, ...words]: readonly string[]): MonitorCommand {
+  const usage = 'bandwidthctl takes list, add NAME --limit LIMIT, set NAME --limit LIMIT or remove NAME';
+  if (action === 'list' && words.length === 0) return { verb: 'bandwidthctl', action, name: '', limit: '' };
+  const [name, ...rest] = words;
+  if (name === undefined) throw bad(usage);
+  if (action === 'remove' && rest.length === 0) return { verb: 'bandwidthctl', action, name, limit: '' };
+  const limit = rest[rest.indexOf('--limit') + 1];
+  const type = rest.includes('--type') ? rest[rest.indexOf('--type') + 1] : 'network';
+  const fits = rest.includes('--limit') && limit !== undefined && type === 'network';
+  if ((action !== 'add' && action !== 'set') || !fits) throw bad(usage);
+  return { verb: 'bandwidthctl', action, name, limit };
 }
 
 function parseDrive(verb: string, word: string | undefined): MediaDrive {

@@ -1,7 +1,14 @@
 // The options of `tabbox run` for network cards: VBoxManage modifyvm's, in its old and its hyphenated spelling.
 
 import { CodedError } from '#base/errors.ts';
-import { MAX_NETWORK_CARDS, NIC_TYPES, type NicAttachment, type NicType, parseMac } from '#emu/host/network-card.ts';
+import {
+  MAX_NETWORK_CARDS,
+  NIC_TYPES,
+  type NicAttachment,
+  type NicType,
+  type PromiscuousPolicy,
+  parseMac,
+} from '#emu/host/network-card.ts';
 
 export interface NicOptions {
   /** 1 to 8. */
@@ -13,6 +20,8 @@ export interface NicOptions {
   readonly attachment: NicAttachment;
   /** Where to write what passes; undefined: no trace. */
   readonly traceFile: string | undefined;
+  readonly promiscuous: PromiscuousPolicy | undefined;
+  readonly bandwidthGroup: string | undefined;
 }
 
 /** Values of node:util's parseArgs. */
@@ -28,6 +37,11 @@ const OPTIONS = {
   traceFile: ['nictracefile', 'nic-trace-file'],
   natNetwork: ['natnet', 'nat-net'],
   natForward: ['natpf', 'nat-pf'],
+  natLocalhost: ['nat-localhostreachable', 'natlocalhostreachable'],
+  natTftpFolder: ['nattftpprefix', 'nat-tftp-prefix'],
+  natBootFile: ['nattftpfile', 'nat-tftp-file'],
+  promiscuous: ['nicpromisc', 'nic-promisc'],
+  bandwidthGroup: ['nicbandwidthgroup', 'nic-bandwidth-group'],
   internalNetwork: ['intnet'],
   bridgeAdapter: ['bridgeadapter', 'bridge-adapter'],
   hostOnlyAdapter: ['hostonlyadapter', 'host-only-adapter'],
@@ -41,7 +55,7 @@ const MULTIPLE: readonly Option[] = ['natForward', 'genericProperty'];
 /** What each attachment has of its own. */
 const OF_ATTACHMENT: Readonly<Record<NicAttachment['kind'], readonly Option[]>> = {
   null: [],
-  nat: ['natNetwork', 'natForward'],
+  nat: ['natNetwork', 'natForward', 'natLocalhost', 'natTftpFolder', 'natBootFile'],
   intnet: ['internalNetwork'],
   bridged: ['bridgeAdapter'],
   hostonly: ['hostOnlyAdapter'],
@@ -55,7 +69,11 @@ export const NETWORK_HELP = `  Network cards, N from 1 to 8; options as of VBoxM
     --macaddressN MAC        12 hexadecimal digits, or auto (default)
     --cableconnectedN on|off (default: on)
     --natnetN NETWORK, --natpfN RULE, --intnetN NAME, --bridgeadapterN IF, --hostonlyadapterN IF, --nat-networkN NAME,
-    --nicgenericdrvN DRIVER, --nicpropertyN NAME=VALUE
+    --nicgenericdrvN DRIVER, --nicpropertyN NAME=VALUE   UDPTunnel (dest, sport, dport) or VDE (network)
+    --nat-localhostreachableN on|off   the guest reaches the host's loopback at the gateway's address (default: off)
+    --nattftpprefixN FOLDER, --nattftpfileN FILE   what TFTP serves at 10.0.2.4, and what network boot loads
+    --nicpromiscN deny|allow-vms|allow-all, --nicbandwidthgroupN NAME
+    --bandwidthgroup NAME=LIMIT        20m, 100k, ... bits a second; shared by the cards of the group
     --nictraceN on|off, --nictracefileN FILE   write what passes as pcap
 `;
 
@@ -132,6 +150,8 @@ function parseCard(given: CardValues): NicOptions | undefined {
     cableConnected: given.flag('cable') ?? true,
     attachment,
     traceFile: parseTrace(given),
+    promiscuous: parsePromiscuous(given),
+    bandwidthGroup: given.one('bandwidthGroup'),
   };
 }
 
@@ -148,6 +168,12 @@ function parseAddress(given: CardValues): string | undefined {
   const mac = parseMac(text);
   if (mac) return mac;
   throw usage(`${given.name('mac')} takes auto or 12 hexadecimal digits, the second one even, not '${text}'`);
+}
+
+function parsePromiscuous(given: CardValues): PromiscuousPolicy | undefined {
+  const text = given.one('promiscuous');
+  if (text === undefined || text === 'deny' || text === 'allow-vms' || text === 'allow-all') return text;
+  throw usage(`${given.name('promiscuous')} takes deny, allow-vms or allow-all, not '${text}'`);
 }
 
 function parseTrace(given: CardValues): string | undefined {
@@ -169,7 +195,7 @@ function parseAttachment(kind: NicAttachment['kind'], given: CardValues): NicAtt
     case 'null':
       return { kind };
     case 'nat':
-      return { kind, network: given.one('natNetwork') ?? '', forwards: given.all('natForward') };
+      return natOf(given);
     case 'intnet':
       return { kind, network: given.one('internalNetwork') ?? 'intnet' };
     case 'bridged':
@@ -185,6 +211,22 @@ function parseAttachment(kind: NicAttachment['kind'], given: CardValues): NicAtt
         properties: Object.fromEntries(given.all('genericProperty').map((text) => parseProperty(given, text))),
       };
   }
+}
+
+function natOf(given: CardValues): NicAttachment {
+  const [localhostReachable, tftpFolder, bootFile] = [
+    given.flag('natLocalhost'),
+    given.one('natTftpFolder'),
+    given.one('natBootFile'),
+  ];
+  return {
+    kind: 'nat',
+    network: given.one('natNetwork') ?? '',
+    forwards: given.all('natForward'),
+    ...(localhostReachable === undefined ? {} : { localhostReachable }),
+    ...(tftpFolder === undefined ? {} : { tftpFolder }),
+    ...(bootFile === undefined ? {} : { bootFile }),
+  };
 }
 
 function needed(given: CardValues, option: Option, kind: string): string {

@@ -1,15 +1,33 @@
-// From what a card is attached to, to the end of its cable.
+// Cables between a machine's thread and the main thread, which has the networks.
 
-import { CodedError } from '#base/errors.ts';
 import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import type { PacketPort } from '#emu/host/packet-port.ts';
+import { createPacketRing, PacketRingEnd } from '#emu/host/packet-ring.ts';
 
-/** @returns by slot @throws CodedError<'no-network'> */
-export function connectNetwork(cards: readonly NetworkCardConfig[]): Record<number, PacketPort> {
-  for (const { slot, attachment } of cards) {
-    if (attachment.kind === 'null') continue;
-    const message = `network card ${slot} cannot be attached to '${attachment.kind}' yet; use --nic${slot} null`;
-    throw new CodedError('no-network', message, { slot });
-  }
-  return {};
+/** One card's cable, for the main thread to attach. */
+export interface CardCable {
+  readonly card: NetworkCardConfig;
+  readonly ring: SharedArrayBuffer;
+}
+
+export interface CardCables {
+  /** The machine's ends, by slot. */
+  readonly ports: Readonly<Record<number, PacketPort>>;
+  /** Without those that are attached to nothing. */
+  readonly cables: readonly CardCable[];
+  /** Lets the cards have what came; to be called often. */
+  poll(): void;
+}
+
+export function createCables(cards: readonly NetworkCardConfig[]): CardCables {
+  const attached = cards.filter(({ attachment }) => attachment.kind !== 'null');
+  const cables = attached.map((card) => ({ card, ring: createPacketRing() }));
+  const ends = cables.map(({ card, ring }) => [card.slot, new PacketRingEnd(ring, 'card')] as const);
+  return {
+    ports: Object.fromEntries(ends),
+    cables,
+    poll: () => {
+      for (const [, end] of ends) end.poll();
+    },
+  };
 }

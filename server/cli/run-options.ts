@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { CodedError } from '#base/errors.ts';
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { type BootDevice, MEMORY_MB, type PlatformConfig } from '#emu/machine/config.ts';
+import { parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
 import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
@@ -49,6 +50,8 @@ export interface RunOptions {
   readonly firmwareLog: Sink;
   /** By slot. */
   readonly networkCards: readonly NicOptions[];
+  /** In bytes a second, 0 for none. */
+  readonly bandwidthGroups: readonly { readonly name: string; readonly bytesPerSecond: number }[];
   readonly debugExitPort: number | undefined;
   /** Where `savestate` and an interrupt save the machine. */
   readonly saveState: string | undefined;
@@ -131,6 +134,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     debugcon: parseSink('--debugcon', values.debugcon),
     firmwareLog: parseSink('--firmware-log', values['firmware-log']),
     networkCards: parseNetworkCards(values),
+    bandwidthGroups: values.bandwidthgroup.map(parseBandwidthGroup),
     debugExitPort: parsePort(values['debug-exit']),
     saveState: values['save-state'],
     restoreState: values['restore-state'],
@@ -186,6 +190,7 @@ function parsed(args: readonly string[]) {
         'no-reboot': flag,
         rtc: text,
         'clock-ns': text,
+        bandwidthgroup: { type: 'string', multiple: true, default: [] },
         ...networkOptions(),
         ...DEBUG_OPTIONS,
       },
@@ -198,6 +203,16 @@ function parsed(args: readonly string[]) {
 
 /** Node adds advice about `--` that does not fit here. */
 const firstSentence = (message: string): string => message.split('. ')[0].replace(/^./, (c) => c.toLowerCase());
+
+function parseBandwidthGroup(text: string): RunOptions['bandwidthGroups'][number] {
+  const [, name, limit] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  if (name === undefined) throw usage(`--bandwidthgroup takes NAME=LIMIT, not '${text}'`);
+  try {
+    return { name, bytesPerSecond: parseLimit(limit) };
+  } catch (cause) {
+    throw usage(`--bandwidthgroup ${name}: ${(cause as Error).message}`);
+  }
+}
 
 function parseDisk(text: string | undefined): DiskOption | undefined {
   if (text === undefined) return undefined;

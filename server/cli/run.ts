@@ -12,8 +12,9 @@ import {
   STATUS,
   type ToMachine,
 } from './machine-messages.ts';
-import type { MonitorCommand } from './monitor-commands.ts';
+import { isNetworkCommand, type MonitorCommand, type NetworkCommand } from './monitor-commands.ts';
 import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
+import { RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
 
@@ -59,6 +60,7 @@ class Run {
   readonly #worker: Worker;
   readonly #channel = new MessageChannel();
   readonly #words: Int32Array;
+  readonly #networks: RunNetworks;
   readonly #replies = new Map<number, (reply: Reply) => void>();
   readonly #closers: (() => void)[] = [];
   readonly #ended: Promise<number>;
@@ -73,6 +75,7 @@ class Run {
     this.#options = options;
     const shared = new SharedArrayBuffer(SHARED_BYTES);
     this.#words = new Int32Array(shared);
+    this.#networks = new RunNetworks(this.#words, options.bandwidthGroups);
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -106,6 +109,7 @@ class Run {
 
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) close();
+    this.#networks.close();
     this.#channel.port1.close();
     await this.#worker.terminate();
   }
@@ -140,6 +144,7 @@ class Run {
   }
 
   #execute(command: MonitorCommand): Promise<Reply> {
+    if (isNetworkCommand(command)) return this.#executeHere(command);
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#replies.set(id, resolve);
@@ -147,10 +152,25 @@ class Run {
     });
   }
 
+  async #executeHere(command: NetworkCommand): Promise<Reply> {
+    try {
+      return { lines: await this.#networks.execute(command), error: undefined };
+    } catch (cause) {
+      if (!(cause instanceof CodedError)) throw cause;
+      return { lines: [], error: cause.message };
+    }
+  }
+
   #take(message: FromMachine): void {
     switch (message.kind) {
       case 'started':
         this.#resolveStarted();
+        return;
+      case 'cables':
+        this.#networks.attach(message.cables).catch((error: Error) => {
+          const isOurs = !(error instanceof CodedError);
+          this.#end(isOurs ? STATUS.broken : STATUS.usage, isOurs ? error.stack : error.message);
+        });
         return;
       case 'note':
         say(message.text);

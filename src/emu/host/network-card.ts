@@ -18,6 +18,11 @@ export type NicAttachment =
       readonly network: string;
       /** --natpfN: name,tcp|udp,hostip,hostport,guestip,guestport. */
       readonly forwards: readonly string[];
+      /** --nat-localhostreachableN: the gateway's address is the host's loopback. */
+      readonly localhostReachable?: boolean;
+      /** --nattftpprefixN: the host's folder that TFTP serves; --nattftpfileN: what PXE loads from it. */
+      readonly tftpFolder?: string;
+      readonly bootFile?: string;
     }
   /** --intnetN. */
   | { readonly kind: 'intnet'; readonly network: string }
@@ -30,6 +35,8 @@ export type NicAttachment =
   /** --nicgenericdrvN and --nicpropertyN. */
   | { readonly kind: 'generic'; readonly driver: string; readonly properties: Readonly<Record<string, string>> };
 
+export type PromiscuousPolicy = 'deny' | 'allow-vms' | 'allow-all';
+
 export interface NetworkCardConfig {
   /** 1 to 8: the N of VBoxManage's options. */
   readonly slot: number;
@@ -38,6 +45,10 @@ export interface NetworkCardConfig {
   readonly mac: string;
   readonly cableConnected: boolean;
   readonly attachment: NicAttachment;
+  /** --nicpromiscN: what a card in promiscuous mode sees of others' frames; absent: deny. */
+  readonly promiscuous?: PromiscuousPolicy;
+  /** --nicbandwidthgroupN. */
+  readonly bandwidthGroup?: string;
 }
 
 /** VirtualBox's own address block. */

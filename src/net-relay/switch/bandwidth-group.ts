@@ -156,3 +156,11 @@ export function parseLimit(text: string): number {
   const why = `'${text}' is no limit; give a number with k, m, g (bits a second) or K, M, G (bytes), or 0 for none`;
   throw new CodedError('bad-limit', why);
 }
+
+/** As `bandwidthctl list` prints it. */
+export function formatLimit(bytesPerSecond: number): string {
+  if (bytesPerSecond === 0) return 'none';
+  const bits = bytesPerSecond * 8;
+  const [size, unit] = bits % 1e9 === 0 ? [1e9, 'gbits'] : bits % 1e6 === 0 ? [1e6, 'mbits'] : [1e3, 'kbits'];
+  return `${bits / size} ${unit}/sec`;
+}

@@ -7,12 +7,11 @@
  * others' frames when its policy allows it, and that is for the switch to say, because a guest can ask its card for
  * anything: `deny` nothing, `allow-vms` those between machines, `allow-all` also those of the host's ports.
  */
+import type { PromiscuousPolicy } from '#emu/host/network-card.ts';
 import type { PacketPort, PacketReceiver } from '#emu/host/packet-port.ts';
 import { isGroupMac, type Mac, readMac } from '../wire/address.ts';
 import { ETHERNET_HEADER_BYTES, MAX_FRAME_BYTES } from '../wire/ethernet.ts';
 import { FrameQueue } from './frame-queue.ts';
-
-export type PromiscuousPolicy = 'deny' | 'allow-vms' | 'allow-all';
 
 export interface SwitchPortOptions {
   readonly promiscuous: PromiscuousPolicy;

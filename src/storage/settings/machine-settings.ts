@@ -55,7 +55,14 @@ const name = v.pipe(v.string(), v.maxLength(200));
 /** As `NicAttachment` of the host interface has it. */
 const attachment = v.variant('kind', [
   v.strictObject({ kind: v.literal('null') }),
-  v.strictObject({ kind: v.literal('nat'), network: name, forwards: v.array(name) }),
+  v.strictObject({
+    kind: v.literal('nat'),
+    network: name,
+    forwards: v.array(name),
+    localhostReachable: v.exactOptional(v.boolean()),
+    tftpFolder: v.exactOptional(name),
+    bootFile: v.exactOptional(name),
+  }),
   v.strictObject({ kind: v.literal('intnet'), network: text }),
   v.strictObject({ kind: v.literal('hostonly'), adapter: text }),
   v.strictObject({ kind: v.literal('bridged'), adapter: text }),
@@ -72,6 +79,8 @@ const networkCard: v.GenericSchema<NetworkCardConfig> = v.strictObject({
   ),
   cableConnected: v.boolean(),
   attachment,
+  promiscuous: v.exactOptional(v.picklist(['deny', 'allow-vms', 'allow-all'])),
+  bandwidthGroup: v.exactOptional(name),
 });
 
 const word = v.pipe(count, v.maxValue(0xffff_ffff));

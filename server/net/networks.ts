@@ -1,0 +1,192 @@
+/**
+ * What cards can be attached to, on this host: the one place that knows all kinds. Internal networks and NAT networks
+ * live as long as somebody is attached.
+ */
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '#base/errors.ts';
+import type { NetworkCardConfig, NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
+import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
+import { natConfig } from '../../src/net-relay/nat/nat-config.ts';
+import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
+import { BandwidthGroup, LimitedPort } from '../../src/net-relay/switch/bandwidth-group.ts';
+import { EthernetSwitch } from '../../src/net-relay/switch/ethernet-switch.ts';
+import { NAT_RIGHTS, NatDriver } from './nat-driver.ts';
+import { openTap } from './tap.ts';
+import { parseUdpTunnel, UdpTunnel } from './udp-tunnel.ts';
+import { openVde } from './vde.ts';
+
+const TAP_HELPER = fileURLToPath(new URL('../../server/net/tap-helper.pl', import.meta.url));
+const now = (): number => performance.now();
+
+/** A card's place in a network. */
+export interface Attachment {
+  /** Of a card with NAT, or of the NAT network that it shares. */
+  readonly nat: NatDriver | undefined;
+  /** Moves the card to a bandwidth group, or out of all. */
+  setBandwidthGroup(name: string | undefined): void;
+  close(): void;
+}
+
+interface Shared {
+  readonly network: EthernetSwitch;
+  readonly nat: NatDriver | undefined;
+  users: number;
+}
+
+export class Networks {
+  readonly #shared = new Map<string, Shared>();
+  readonly #groups = new Map<string, BandwidthGroup>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * Leads a card's cable to what it is attached to.
+   * @param cable its end on the network's side
+   * @throws CodedError<'no-network' | 'bad-network' | 'bad-rule' | 'no-tap' | ...> what is wrong, why, what to do
+   */
+  async attach(card: NetworkCardConfig, cable: PacketPort): Promise<Attachment> {
+    const port = new LimitedPort(cable, undefined, now, () => this.#armGroups());
+    const { nat, close } = await this.#join(card.slot, card.attachment, port, card.promiscuous ?? 'deny');
+    const setBandwidthGroup = (name: string | undefined): void => {
+      port.group = name === undefined ? undefined : this.#group(name);
+    };
+    if (card.bandwidthGroup !== undefined) setBandwidthGroup(card.bandwidthGroup);
+    return { nat, setBandwidthGroup, close };
+  }
+
+  async #join(
+    slot: number,
+    attachment: NicAttachment,
+    port: PacketPort,
+    promiscuous: PromiscuousPolicy,
+  ): Promise<{ readonly nat: NatDriver | undefined; close(): void }> {
+    switch (attachment.kind) {
+      case 'null':
+        return { nat: undefined, close: () => port.setLink(false) };
+      case 'nat': {
+        const nat = await openNat(slot - 1, attachment, port);
+        return { nat, close: () => nat.close() };
+      }
+      case 'intnet':
+        return this.#joinShared(`intnet ${attachment.network}`, port, promiscuous, undefined);
+      case 'natnetwork':
+        return this.#joinShared(`natnetwork ${attachment.network}`, port, promiscuous, (end) =>
+          openNat(0, { kind: 'nat', network: '', forwards: [] }, end),
+        );
+      case 'hostonly':
+      case 'bridged': {
+        const tap = await openTap(port, { interface: attachment.adapter, helper: TAP_HELPER });
+        return { nat: undefined, close: () => tap.close() };
+      }
+      case 'generic':
+        return await openGeneric(attachment.driver, attachment.properties, port);
+    }
+  }
+
+  async #joinShared(
+    name: string,
+    cable: PacketPort,
+    promiscuous: PromiscuousPolicy,
+    open: ((end: PacketPort) => Promise<NatDriver>) | undefined,
+  ): Promise<{ readonly nat: NatDriver | undefined; close(): void }> {
+    const shared = this.#shared.get(name) ?? (await openShared(open));
+    this.#shared.set(name, shared);
+    shared.users++;
+    const place = shared.network.plug(cable, { kind: 'machine', promiscuous });
+    const close = (): void => {
+      place.close();
+      if (--shared.users > 0) return;
+      shared.nat?.close();
+      this.#shared.delete(name);
+    };
+    return { nat: shared.nat, close };
+  }
+
+  // Bandwidth groups.
+
+  /** Makes a group or changes its limit. @param bytesPerSecond 0: none */
+  setGroup(name: string, bytesPerSecond: number): void {
+    const group = this.#groups.get(name);
+    if (group) group.setLimit(now(), bytesPerSecond);
+    else this.#groups.set(name, new BandwidthGroup(name, bytesPerSecond, now()));
+    this.#armGroups();
+  }
+
+  /** @throws CodedError<'no-group'> */
+  removeGroup(name: string): void {
+    const group = this.#group(name);
+    group.setLimit(now(), 0);
+    this.#groups.delete(name);
+  }
+
+  get groups(): readonly BandwidthGroup[] {
+    return [...this.#groups.values()];
+  }
+
+  #group(name: string): BandwidthGroup {
+    const group = this.#groups.get(name);
+    if (group) return group;
+    throw new CodedError('no-group', `there is no bandwidth group '${name}'; make it first`);
+  }
+
+  #armGroups(): void {
+    if (this.#timer) return;
+    const deadlines = this.groups.flatMap((group) => group.deadlineMs ?? []);
+    if (deadlines.length === 0) return;
+    const delayMs = Math.max(Math.ceil(Math.min(...deadlines) - now()), 1);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      for (const group of this.groups) group.tick(now());
+      this.#armGroups();
+    }, delayMs);
+    this.#timer.unref();
+  }
+}
+
+async function openShared(open: ((end: PacketPort) => Promise<NatDriver>) | undefined): Promise<Shared> {
+  const network = new EthernetSwitch(now);
+  if (!open) return { network, nat: undefined, users: 0 };
+  const [near, far] = createWire();
+  const nat = await open(far);
+  network.plug(near, { kind: 'host', promiscuous: 'deny' });
+  return { network, nat, users: 0 };
+}
+
+async function openNat(
+  card: number,
+  attachment: Extract<NicAttachment, { readonly kind: 'nat' }>,
+  port: PacketPort,
+): Promise<NatDriver> {
+  const { network, forwards, localhostReachable = false, tftpFolder, bootFile = '' } = attachment;
+  const rules = forwards.map(parseForwardRule);
+  const nat = new NatDriver(port, {
+    config: natConfig(card, network || undefined, { bootFile }),
+    rights: { ...NAT_RIGHTS, loopback: localhostReachable },
+    resolver: {},
+    tftpFolder,
+    forwardHostIp: '127.0.0.1',
+  });
+  try {
+    for (const rule of rules) await nat.forwards.add(rule);
+    return nat;
+  } catch (cause) {
+    nat.close();
+    throw cause;
+  }
+}
+
+async function openGeneric(
+  driver: string,
+  properties: Readonly<Record<string, string>>,
+  port: PacketPort,
+): Promise<{ readonly nat: undefined; close(): void }> {
+  const name = driver.toLowerCase();
+  if (name === 'udptunnel') {
+    const tunnel = await UdpTunnel.open(port, parseUdpTunnel(properties));
+    return { nat: undefined, close: () => tunnel.close() };
+  }
+  if (name === 'vde') {
+    const pipe = await openVde(port, properties['network'] ?? '');
+    return { nat: undefined, close: () => pipe.close() };
+  }
+  throw new CodedError('no-network', `there is no generic driver '${driver}'; take UDPTunnel or VDE`);
+}
