@@ -48,6 +48,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
   },
   '7.ebx': {
     0: 'cpu/long-mode.test.ts: WRGSBASE',
+    1: 'system/control.test.ts: IA32_TSC_ADJUST',
     7: 'mmu/long-paging.test.ts: SMEP',
     10: ['BB00800000 31C0 8903 894304 894308 89430C B802000000 660F388203', 2],
     18: ['0FC7F8 0F92C0 25FF000000', 1],

@@ -169,6 +169,8 @@ export const STATE = {
   mcgStatus: field(8),
   /** IA32_MC0_CTL to IA32_MC3_CTL. */
   mcControl: field(4 * 8),
+  /** IA32_TSC_ADJUST: what software has added to the time-stamp counter. 8 bytes. */
+  tscAdjust: field(8),
   end: field(16),
 } as const;
 

@@ -182,6 +182,22 @@ describe('model-specific registers, TSC and CPUID', () => {
     }
   });
 
+  it('count along with IA32_TSC_ADJUST', () => {
+    const modulo = (value: bigint): bigint => BigInt.asUintN(64, value);
+    cpu.ticks = 0x1_0000_0000;
+    expect(rdmsr(0x3b)).toBe(0n);
+    for (const value of [0x1_0000_0500n, 5n, 0xffff_ffff_ffff_fff0n, 0x77_0000_0000n]) {
+      wrmsr(0x10, value);
+      expect(rdmsr(0x3b)).toBe(modulo(value - 0x1_0000_0000n));
+    }
+    for (const value of [0n, 0x1234_5678_9abcn, 0xffff_ffff_ffff_ff00n, 1n]) {
+      wrmsr(0x3b, value);
+      expect([rdmsr(0x3b), rdmsr(0x10)]).toEqual([value, modulo(0x1_0000_0000n + value)]);
+    }
+    cpu.system.reset();
+    expect(rdmsr(0x3b)).toBe(0n);
+  });
+
   it('check values, and know no others', () => {
     expect(rdmsr(0x277)).toBe(0x0007_0406_0007_0406n);
     expect(wrmsr(0x277, 0x0007_0406_0207_0406n)).toEqual(GP0);
@@ -254,7 +270,7 @@ describe('model-specific registers, TSC and CPUID', () => {
     expect((signature >> 8) & 15).toBe(6);
     expect(edx).toBe(0x0789_f9fd);
     expect(ecx).toBe(0x02da_0203);
-    expect(cpuid(7)).toEqual([0, 0x2198_0481, 4, 0]);
+    expect(cpuid(7)).toEqual([0, 0x2198_0483, 4, 0]);
     // LAHF in 64-bit mode, LZCNT; SYSCALL, NX, 1 GB pages, RDTSCP, 64-bit mode; widths of 48 and 40 bits.
     expect(cpuid(0x8000_0001).slice(2)).toEqual([0x21, 0x2c10_0800]);
     expect(cpuid(0x8000_0008)[0]).toBe(0x3028);

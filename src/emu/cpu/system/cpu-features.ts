@@ -45,6 +45,7 @@ const LEAF1_ECX = {
 /** Leaf 7, subleaf 0, EBX. */
 const LEAF7_EBX = {
   fsgsbase: 0,
+  tscAdjust: 1,
   smep: 7,
   invpcid: 10,
   rdseed: 18,

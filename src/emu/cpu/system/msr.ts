@@ -15,6 +15,7 @@ import { rangeMsr, writeRangeMsr } from './mtrr.ts';
 export const MSR = {
   tsc: 0x10,
   platformId: 0x17,
+  tscAdjust: 0x3b,
   biosSignId: 0x8b,
   sysenterCs: 0x174,
   sysenterEsp: 0x175,
@@ -68,6 +69,38 @@ function writeTsc(c: SystemContext, ticks: number, low: number, high: number): v
   const borrow = difference < 0 ? 1 : 0;
   c.state.set(STATE.tscOffset, difference | 0);
   c.state.set(STATE.tscOffset + 4, (high - Math.floor(ticks / TWO_32) - borrow) | 0);
+}
+
+/** Adds the difference of two 64-bit values, given as halves, to a field of the state block. */
+function addDifference(
+  c: SystemContext,
+  field: number,
+  low: number,
+  high: number,
+  lessLow: number,
+  lessHigh: number,
+): void {
+  const { state } = c;
+  const sum = (state.get(field) >>> 0) + (low >>> 0) - (lessLow >>> 0);
+  const carry = sum >= TWO_32 ? 1 : sum < 0 ? -1 : 0;
+  state.set(field, sum | 0);
+  state.set(field + 4, (state.get(field + 4) + high - lessHigh + carry) | 0);
+}
+
+/** IA32_TSC_ADJUST follows the counter, and the counter follows it (17.17.3). */
+function writeTscAndAdjust(c: SystemContext, ticks: number, low: number, high: number): void {
+  const { state } = c;
+  const [oldLow, oldHigh] = [state.get(STATE.tscOffset), state.get(STATE.tscOffset + 4)];
+  writeTsc(c, ticks, low, high);
+  const { tscOffset, tscAdjust } = STATE;
+  addDifference(c, tscAdjust, state.get(tscOffset), state.get(tscOffset + 4), oldLow, oldHigh);
+}
+
+function writeTscAdjust(c: SystemContext, low: number, high: number): void {
+  const { state } = c;
+  addDifference(c, STATE.tscOffset, low, high, state.get(STATE.tscAdjust), state.get(STATE.tscAdjust + 4));
+  state.set(STATE.tscAdjust, low);
+  state.set(STATE.tscAdjust + 4, high);
 }
 
 /** Two halves on their way from the local APIC. */
@@ -152,6 +185,8 @@ function storedField(c: SystemContext, number: number): number | undefined {
       return STATE.efer;
     case MSR.tscAux:
       return c.features.has('rdtscp') ? STATE.tscAux : undefined;
+    case MSR.tscAdjust:
+      return c.features.has('tscAdjust') ? STATE.tscAdjust : undefined;
     default:
       return undefined;
   }
@@ -176,7 +211,12 @@ export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort):
   const high = state.gpr(GPR.edx);
   switch (number) {
     case MSR.tsc:
-      writeTsc(c, ticks, low, high);
+      writeTscAndAdjust(c, ticks, low, high);
+      apic?.setTscOffset(state.get(STATE.tscOffset), state.get(STATE.tscOffset + 4));
+      return STATUS.next;
+    case MSR.tscAdjust:
+      if (!c.features.has('tscAdjust')) return general(c);
+      writeTscAdjust(c, low, high);
       apic?.setTscOffset(state.get(STATE.tscOffset), state.get(STATE.tscOffset + 4));
       return STATUS.next;
     case MSR.biosSignId:

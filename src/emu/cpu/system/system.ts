@@ -442,6 +442,7 @@ const WIDE_ZERO_AT_RESET: readonly number[] = [
   STATE.gdtBase,
   STATE.idtBase,
   STATE.efer,
+  STATE.tscAdjust,
   STATE.sysenterCs,
   STATE.sysenterEsp,
   STATE.sysenterEip,
