@@ -1,7 +1,7 @@
 /**
  * PCI configuration space of one function (type 0 header).
  * Source: PCI Local Bus Specification 3.0, sections 6.1 to 6.2.5.
- * Not modelled: BIST, cache-line effects, 64-bit BARs, capability contents (a function adds its own bytes).
+ * Not modelled: BIST, cache-line effects, 64-bit BARs.
  */
 import { unreachable } from '#base/errors.ts';
 import type { Width } from '#emu/bus/io-bus.ts';
@@ -137,6 +137,7 @@ export class PciConfigSpace implements PciFunction, Saveable<PciConfigState> {
   readonly #oneClears: Uint8Array = new Uint8Array(256);
   readonly #bars: DecodedBar[] = [];
   readonly #interrupt: IrqLine | undefined;
+  readonly #watches: { readonly first: number; readonly end: number; readonly onWritten: () => void }[] = [];
 
   constructor(parts: PciConfigParts) {
     const id = parts.identity;
@@ -171,6 +172,24 @@ export class PciConfigSpace implements PciFunction, Saveable<PciConfigState> {
     }
   }
 
+  /**
+   * Begins a capability at the head of the list; its registers are defined by whoever has it.
+   * Called while the function is built. @param offset 40h or above, a multiple of 4
+   */
+  addCapability(id: number, offset: number): void {
+    this.define(offset, 1, id);
+    this.define(offset + 1, 1, this.#initial[PCI_CONFIG.capabilitiesPointer]);
+    this.define(PCI_CONFIG.capabilitiesPointer, 1, offset);
+    const status = this.#initial[PCI_CONFIG.status] | PCI_STATUS.capabilitiesList;
+    this.#initial[PCI_CONFIG.status] = status;
+    this.#bytes[PCI_CONFIG.status] = status;
+  }
+
+  /** Calls back after these bytes may have changed: a write of the guest, a reset, a restored state. */
+  watch(offset: number, byteCount: number, onWritten: () => void): void {
+    this.#watches.push({ first: offset, end: offset + byteCount, onWritten });
+  }
+
   readConfig(offset: number, width: Width): number {
     let value = 0;
     for (let i = width - 1; i >= 0; i--) value = (value << 8) | this.#bytes[(offset + i) & 0xff];
@@ -186,6 +205,7 @@ export class PciConfigSpace implements PciFunction, Saveable<PciConfigState> {
     }
     if (offset < 0x34 && offset + width > PCI_CONFIG.command) this.#decodeBars();
     if (offset < 0x08) this.#driveInterrupt();
+    for (const { first, end, onWritten } of this.#watches) if (offset < end && offset + width > first) onWritten();
   }
 
   /** Stores device-driven bits (status, read-only fields) without the guest's masks. */
@@ -198,6 +218,7 @@ export class PciConfigSpace implements PciFunction, Saveable<PciConfigState> {
     this.#bytes.set(this.#initial);
     this.#decodeBars();
     this.#driveInterrupt();
+    for (const { onWritten } of this.#watches) onWritten();
   }
 
   /** Drives the function's interrupt pin: status bit 3, and the wire unless the command register disables it. */
@@ -231,6 +252,7 @@ export class PciConfigSpace implements PciFunction, Saveable<PciConfigState> {
     this.#bytes.set(state.bytes);
     this.#decodeBars();
     this.#driveInterrupt();
+    for (const { onWritten } of this.#watches) onWritten();
   }
 
   #addBar(bar: PciBar): void {
