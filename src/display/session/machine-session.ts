@@ -121,7 +121,7 @@ export class MachineSession {
         this.#fetchBytes(FIRMWARE.vgaBios),
         this.#directBoot(),
       ]);
-      const { memoryMb, processor, bootOrder, localTimeClock } = this.settings;
+      const { memoryMb, processor, bootOrder, localTimeClock, platform } = this.settings;
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
       const clockOffsetMinutes = localTimeClock ? -new Date().getTimezoneOffset() : 0;
@@ -134,6 +134,7 @@ export class MachineSession {
             uuid,
             bootOrder,
             clockOffsetMinutes,
+            platform,
             bios,
             vgaBios,
             directBoot,

@@ -71,6 +71,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
     floppies,
     rtcStartUnixMs: nowUnixMs + spec.clockOffsetMinutes * MINUTE_MS,
     uuid: spec.uuid,
+    platform: spec.platform ?? DEFAULT_CONFIG.platform,
     firmware: { system: spec.bios, video: spec.vgaBios },
     kernel: directBoot
       ? {

@@ -1,4 +1,5 @@
 /** What the page and its machine worker say to each other, as plain data. */
+import type { PlatformConfig } from '#emu/machine/config.ts';
 
 /** Where a drive is attached: IDE primary and secondary, master and slave; floppy A and B. */
 export const DRIVE_SLOTS = ['hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'] as const;
@@ -42,6 +43,8 @@ export interface MachineSpec {
   readonly bootOrder: readonly ('floppy' | 'optical' | 'hard-disk' | 'network')[];
   /** Minutes that the machine's clock is ahead of UTC. */
   readonly clockOffsetMinutes: number;
+  /** Left out: the usual one. */
+  readonly platform?: PlatformConfig;
   readonly bios: Uint8Array;
   readonly vgaBios: Uint8Array;
   readonly directBoot: DirectBootSpec | undefined;

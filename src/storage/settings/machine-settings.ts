@@ -98,6 +98,17 @@ const processor = v.strictObject({
 });
 const ALL_PROCESSOR: v.InferOutput<typeof processor> = { profile: 'host', longMode: true, pae: true, cpuidSet: [] };
 
+/** VirtualBox's --apic, --x2apic, --ioapic, --hpet and --acpi. */
+const platform = v.strictObject({
+  apic: v.boolean(),
+  x2apic: v.boolean(),
+  /** Needs `apic`. */
+  ioApic: v.boolean(),
+  hpet: v.boolean(),
+  acpi: v.boolean(),
+});
+const DEFAULT_PLATFORM = { apic: true, x2apic: true, ioApic: true, hpet: false, acpi: true };
+
 const machine = v.strictObject({
   version: v.literal(1),
   id: diskId,
@@ -116,6 +127,13 @@ const machine = v.strictObject({
   audio: v.picklist(['none', 'sb16', 'ac97']),
   /** Host clock as local time instead of UTC, as DOS and Windows expect. */
   localTimeClock: v.boolean(),
+  platform: v.optional(
+    v.pipe(
+      platform,
+      v.check(({ apic, ioApic }) => apic || !ioApic, 'an I/O APIC needs a local APIC'),
+    ),
+    DEFAULT_PLATFORM,
+  ),
 });
 
 export type ImageSettings = v.InferOutput<typeof image>;
@@ -139,6 +157,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   networkCards: [],
   audio: 'none',
   localTimeClock: false,
+  platform: DEFAULT_PLATFORM,
 };
 
 /** From version n + 1 to version n + 2; takes and returns a plain record, `version` aside. */

@@ -51,6 +51,16 @@ describe('SettingsStore', () => {
     expect(await store.get(b.id)).toEqual(b);
   });
 
+  it('gives machines the interrupt controllers that VirtualBox gives them', async () => {
+    const { store } = freshStore();
+    const made = await store.create({ name: 'A' });
+    const usual = { apic: true, x2apic: true, ioApic: true, hpet: false, acpi: true };
+    expect(made.platform).toEqual(usual);
+    const { platform: _, ...older } = made;
+    expect(parseMachineSettings(older).platform).toEqual(usual);
+    expect(() => parseMachineSettings({ ...made, platform: { ...usual, apic: false } })).toThrow(/needs a local APIC/);
+  });
+
   it('updates some fields and leaves the others', async () => {
     const { store } = freshStore();
     const made = await store.create({ name: 'A', drives: [DISK] });
