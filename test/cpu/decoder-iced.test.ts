@@ -8,7 +8,7 @@
  * - 0F 0D and 0F 18 to 0F 1F: what processors without the prefetches, MPX and CET do: NOP with a ModRM byte (SDM Vol. 2D,
  *   table A-3, reserved NOP). iced-x86 knows some of them by newer names.
  * - D9 D8+i: iced-x86 says FSTPNCE, an unofficial name of an alias that processors execute as FSTP.
- * - F3 0F BC, F3 0F 09: TZCNT, WBNOINVD are BSF, WBINVD where CPUID does not announce them; iced-x86 has options for that.
+ * - F3 0F 09: WBNOINVD is WBINVD where CPUID does not announce it; iced-x86 has an option for that.
  * Ways of writing that differ: WRITTEN_OTHERWISE below; the 16-bit register that LAR, LSL and MOV Sreg read (iced-x86
  * names its 32 bits); string instructions, whose operands we do not write.
  */
@@ -43,10 +43,12 @@ const ANNOUNCED: ReadonlySet<number> = new Set([
   ...[CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2, CpuidFeature.POPCNT, CpuidFeature.LZCNT],
   ...[CpuidFeature.MOVBE, CpuidFeature.ADX, CpuidFeature.AES, CpuidFeature.PCLMULQDQ, CpuidFeature.SHA],
   ...[CpuidFeature.RDRAND, CpuidFeature.RDSEED, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB],
+  ...[CpuidFeature.AVX, CpuidFeature.AVX2, CpuidFeature.FMA, CpuidFeature.F16C, CpuidFeature.BMI1, CpuidFeature.BMI2],
+  ...[CpuidFeature.XSAVE, CpuidFeature.XSAVEOPT],
   ...[CpuidFeature.RDTSCP, CpuidFeature.SMAP, CpuidFeature.INVPCID],
 ]);
 
-const OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoWbnoinvd;
+const OPTIONS = DecoderOptions.NoWbnoinvd;
 const PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65] as const;
 const STRING_BYTES = 16;
 const ROUND = 4096;
@@ -70,6 +72,19 @@ const fill = (bytes: Uint8Array, next: (below: number) => number): void => {
     let p = at;
     const prefixes = next(2) === 0 ? 0 : next(16) === 0 ? next(14) : next(3);
     for (let n = 0; n < prefixes; n++) bytes[p++] = PREFIXES[next(PREFIXES.length)];
+    if (next(4) === 0) {
+      // A VEX prefix of a map that exists, mostly without what would make it undefined.
+      const last = next(4) === 0 ? next(256) : 0x78 | next(8);
+      if (next(2) === 0) {
+        bytes[p++] = 0xc5;
+        bytes[p++] = 0x80 | last;
+      } else {
+        bytes[p++] = 0xc4;
+        bytes[p++] = 0xe0 | (1 + next(3));
+        bytes[p++] = last ^ (next(2) << 7);
+      }
+      continue;
+    }
     const map = next(16);
     if (map >= 8) bytes[p++] = 0x0f;
     if (map === 14) bytes[p++] = 0x38;
@@ -81,7 +96,7 @@ const fill = (bytes: Uint8Array, next: (below: number) => number): void => {
 const WRITTEN_OTHERWISE: ReadonlySet<string> = new Set([
   ...['aad', 'aam', 'fcom', 'fcomp', 'fldenv', 'fnsave', 'fnstenv', 'frstor', 'fucom', 'fucomp', 'fxch', 'fxrstor'],
   ...['blendvpd', 'blendvps', 'pblendvb', 'sha256rnds2'],
-  ...['fxsave', 'int3', 'lea', 'maskmovdqu', 'maskmovq', 'monitor', 'mwait', 'nop', 'xchg', 'xlatb'],
+  ...['fxsave', 'int3', 'lea', 'maskmovdqu', 'vmaskmovdqu', 'maskmovq', 'monitor', 'mwait', 'nop', 'xchg', 'xlatb'],
 ]);
 const writtenOtherwise = ({ mnemonic, operands }: Row, memory: boolean): boolean =>
   WRITTEN_OTHERWISE.has(mnemonic) ||
@@ -158,5 +173,5 @@ it(`agrees with iced-x86 on ${CASES} strings`, { timeout: 3_600_000 }, () => {
     oracle.free();
   }
   expect([...differences.values()].slice(0, 40), `TABBOX_DECODE_SEED=${SEED}`).toEqual([]);
-  expect(valid / CASES).toBeGreaterThan(0.3);
+  expect(valid / CASES).toBeGreaterThan(0.25);
 });

@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
+#include <cpuid.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -271,7 +272,20 @@ static size_t read_all(uint8_t **bytes) {
   return size;
 }
 
+/* Vendor and signature of the processor: an emulator that runs this program has others than the host. */
+static void print_processor(void) {
+  uint32_t words[5], unused;
+  __cpuid(0, unused, words[0], words[1], words[2]);
+  __cpuid(1, words[3], unused, unused, unused);
+  words[4] = 0;
+  write_all((const uint8_t *)words, sizeof words);
+}
+
 int main(int count, char **arguments) {
+  if (count > 1) {
+    print_processor();
+    return 0;
+  }
   /* The heap of a 64-bit program begins anywhere below 1 GB, unless it is told not to. */
   int kept = personality(0xffffffff);
   if (count > 0 && kept != -1 && !(kept & ADDR_NO_RANDOMIZE)) {

@@ -45,7 +45,10 @@ const AT = {
 const SEL = { code0: 0x08, data0: 0x10, tls: 0x63, tss: 0x40 } as const;
 const { flatCode, flatData } = SEGMENTS;
 const CR0 = 0x8001_0033 | 0;
-const CR4 = 0x600;
+/** OSFXSR, OSXMMEXCPT, OSXSAVE. */
+const CR4 = 0x4_0600;
+/** x87, SSE and AVX state. */
+const XCR0 = 7;
 const PTE = { present: 1, writable: 2, user: 4 } as const;
 const VECTORS = 32;
 const FRAME_BYTES = 20;
@@ -314,6 +317,7 @@ export class EmulatedOracle {
     system.setSegment(SEG.tr, SEL.tss, KERNEL + AT.tss, 0x67, 0x8b);
     state.set(STATE.cr3, AT.directory);
     state.set(STATE.cr4, CR4);
+    state.set(STATE.xcr0, XCR0);
     state.set(STATE.cr0, CR0);
     system.reload();
   }

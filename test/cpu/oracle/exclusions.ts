@@ -11,7 +11,7 @@ const EXCLUDED: readonly { readonly mnemonics: readonly string[]; readonly reaso
   { mnemonics: ['lar', 'lsl', 'verr', 'verw'], reason: "depends on the host's GDT" },
   { mnemonics: ['sgdt', 'sidt', 'sldt', 'str', 'smsw'], reason: 'UMIP hosts fault, and Linux makes values up' },
   { mnemonics: ['rdrand', 'rdseed'], reason: 'answers with chance; system/control.test.ts has them' },
-  { mnemonics: ['cpuid', 'rdtsc', 'rdpmc'], reason: 'answers with properties of the host' },
+  { mnemonics: ['cpuid', 'rdtsc', 'rdtscp', 'rdpmc', 'xgetbv'], reason: 'answers with properties of the host' },
 ];
 
 /** With an operand that is a segment register or far pointer. */
@@ -23,7 +23,7 @@ const loadsSegment = (row: Row): boolean =>
 /** Faults in user mode whatever its operands say: only that is compared. */
 const PRIVILEGED = [
   ...['in', 'out', 'insb', 'insw|insd', 'outsb', 'outsw|outsd', 'hlt', 'cli', 'sti', 'lldt', 'ltr', 'lgdt', 'lidt'],
-  ...['lmsw', 'invlpg', 'clts', 'invd', 'wbinvd', 'wrmsr', 'rdmsr', 'monitor', 'mwait'],
+  ...['xsetbv', 'lmsw', 'invlpg', 'clts', 'invd', 'wbinvd', 'wrmsr', 'rdmsr', 'monitor', 'mwait'],
 ];
 export const isPrivileged = (row: Row): boolean => PRIVILEGED.includes(row.mnemonic) || /(^|,)[CD]d/.test(row.operands);
 

@@ -10,8 +10,10 @@ import { exclusionOf, isPrivileged } from './exclusions.ts';
 import { randomFloatState } from './float-state.ts';
 import { FX, GIVEN, KERNEL, SEGMENTS, type Segment, WINDOW } from './layout.ts';
 import { meansTheSameInLongMode } from './long-subset.ts';
+import { operandBytes } from './operand-bytes.ts';
 import { Random } from './random.ts';
 import { harmless, reaches } from './reach.ts';
+import { fillIndices, usesXsaveArea, type VectorAddress, vectorForm, vexPrefix, xsaveHeader } from './vector-cases.ts';
 
 export interface Case {
   readonly number: number;
@@ -71,6 +73,7 @@ export class Generator {
   #memory: Case['memory'];
   /** Registers of the memory operand's address, a bit each: they stay as they are. */
   #fixed = 0;
+  #vector: VectorAddress | undefined;
   /** Linear, and as an offset in the code segment. */
   #codeAt = 0;
   #eip = 0;
@@ -135,6 +138,7 @@ export class Generator {
     this.#eip = this.#codeAt - this.#cs.base;
     this.#gpr[GPR.esp] = this.#stackPointer(row);
 
+    this.#vector = undefined;
     const operandPrefix = spec.prefix === undefined && r.oneIn(4);
     const addressPrefix =
       !this.#long && r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
@@ -144,7 +148,7 @@ export class Generator {
     const size = (sizes.length === 1 ? sizes[0] : operandPrefix === code32 ? 16 : 32) as 8 | 16 | 32;
     const repeat = row.options.rep !== undefined && r.below(5) < 3;
     const lockable = row.options.lock === true && spec.mod !== 'register';
-    const lock = (lockable && r.oneIn(5)) || (!plan.privileged && r.oneIn(100));
+    const lock = (lockable && r.oneIn(5)) || (!plan.privileged && spec.vex === undefined && r.oneIn(100));
 
     const prefixes: number[] = [...(spec.prefix === undefined ? [] : MANDATORY[spec.prefix])];
     if (operandPrefix) prefixes.push(0x66);
@@ -154,7 +158,8 @@ export class Generator {
     if (r.oneIn(2)) prefixes.reverse();
 
     const register = r.below(8);
-    const code: number[] = [...prefixes, ...MAP_BYTES[spec.map], spec.opcode + (spec.register ? register : 0)];
+    const head = spec.vex ? vexPrefix(r, row, spec, operands, this.#long) : [...prefixes, ...MAP_BYTES[spec.map]];
+    const code: number[] = [...head, spec.opcode + (spec.register ? register : 0)];
     const memoryOperand = operands.find((o) => 'EMWQ'.includes(o.kind));
     const bytes = memoryOperand ? operandBytes(memoryOperand, size) : 0;
     let reg = spec.register ? register : r.below(8);
@@ -177,7 +182,7 @@ export class Generator {
     this.#implicitMemory(plan, address16, size, repeat, code);
     this.#immediates(code, plan, size);
     this.#operandValues(plan, size, reg, rm);
-    if (code.length > (this.#long ? 14 : 15)) return undefined;
+    if (code.length > (this.#long ? 14 : 15) || (usesXsaveArea(row) && this.#fixed & DIVIDEND)) return undefined;
 
     if (!lock || (lockable && rm < 0)) {
       const status = this.#decoder.decode(Uint8Array.from(code), 0, code.length, code32 ? 32 : 16, this.#decoded);
@@ -185,7 +190,7 @@ export class Generator {
       if (status !== DECODE.ok || this.#decoded.rowIndex !== plan.index) return undefined;
     }
     const block = r.oneIn(2) && this.#mayRunOn(plan, code.length, size, rm);
-    const given = this.#encode(plan, code, repeat);
+    const given = this.#encode(plan, code, repeat || this.#vector !== undefined);
     const count = this.#count(row, code);
     const eip = this.#eip;
     const flat = [this.#cs, this.#ss, this.#ds, this.#es].every((s) => s.base === 0);
@@ -245,7 +250,7 @@ export class Generator {
   #target(bytes: number, atomic: boolean, segment: Segment): number {
     const r = this.#r;
     const size = Math.max(bytes, 1);
-    const aligned = 2 ** Math.min(Math.floor(Math.log2(size)), 4);
+    const aligned = 2 ** Math.min(Math.floor(Math.log2(size)), size > 512 ? 6 : 5);
     const inside = WINDOW.data + r.between(0x10, WINDOW.readOnlyFrom - size - 0x10);
     if (atomic) {
       if (r.oneIn(10)) return WINDOW.data + r.pick([-8, WINDOW.readOnlyFrom, WINDOW.dataBytes]);
@@ -283,6 +288,11 @@ export class Generator {
     const r = this.#r;
     const gpr = this.#gpr;
     const accessed = row.options.access !== 'none' && row.mnemonic !== 'lea';
+    if (row.options.vsib) {
+      this.#vector = vectorForm(r, code, reg, row, gpr);
+      this.#memory = { at: this.#vector.at, bytes };
+      return true;
+    }
     if (address16) return this.#memoryForm16(code, reg, bytes, atomic, accessed, isBitTest(row, operands));
     const usesStack = row.options.stack !== undefined;
     const sib = r.oneIn(2);
@@ -420,7 +430,8 @@ export class Generator {
       if (o.kind === 'J') {
         const bytes = o.type === 'b' ? 1 : wide;
         put(this.#codeAddress() - this.#codeAt - code.length - bytes, bytes);
-      } else if (o.kind === 'I') {
+      } else if (o.kind === 'L') put(r.below(this.#long ? 128 : 256), 1);
+      else if (o.kind === 'I') {
         if (plan.row.mnemonic === 'enter')
           put(
             o.type === 'w' ? (r.oneIn(8) ? r.word() : r.below(0x100)) : r.oneIn(2) ? 0 : r.below(64),
@@ -464,12 +475,14 @@ export class Generator {
       if (name.startsWith('popf')) view.setUint32(0, r.u32(), true);
       this.#patch(at, bytes);
     }
+    if (usesXsaveArea(row)) [gpr[GPR.eax], gpr[GPR.edx]] = [r.below(8), 0];
     if (this.#memory) {
       const bytes = new Uint8Array(Math.max(this.#memory.bytes, 1));
       const view = new DataView(bytes.buffer);
       r.fill(bytes, 0, bytes.length);
       if (name === 'fbld') for (let i = 0; i < 9; i++) bytes[i] = r.below(10) * 16 + r.below(10);
       if (name === 'ldmxcsr') view.setUint32(0, this.#mxcsrImage(), true);
+      if (name.startsWith('xrstor')) xsaveHeader(r, view, this.#mxcsrImage());
       if (name === 'fxrstor') view.setUint32(FX.mxcsr, this.#mxcsrImage(), true);
       if (transfer) {
         const target = this.#codeAddress() - this.#cs.base;
@@ -543,6 +556,7 @@ export class Generator {
     view.setUint16(GIVEN.ds, this.#ds.selector, true);
     view.setUint16(GIVEN.es, this.#es.selector, true);
     randomFloatState(r, given, view);
+    if (this.#vector) fillIndices(r, view, this.#vector);
     view.setUint16(GIVEN.patches, this.#patches.length, true);
     let at: number = GIVEN.bytes;
     for (const { offset, bytes } of this.#patches) {
@@ -565,22 +579,3 @@ export class Generator {
 const isPrefetchGroup = (row: Row): boolean => row.opcode === '0F 0D';
 const isBitTest = (row: Row, operands: readonly OperandSpec[]): boolean =>
   /^bt[src]?$/.test(row.mnemonic) && operands[1].kind === 'G';
-
-/** Bytes a memory operand has; the address-only ones count as one. */
-function operandBytes(o: OperandSpec, size: number): number {
-  const full = size === 16 ? 2 : 4;
-  const known: Readonly<Record<string, number>> = {
-    b: 1,
-    w: 2,
-    d: 4,
-    q: 8,
-    x: 16,
-    dq: 16,
-    t: 10,
-    s: 6,
-    p: 2 + full,
-    a: 2 * full,
-  };
-  if (o.type.startsWith('n')) return Number(o.type.slice(1));
-  return known[o.type] ?? (o.type === '' ? 1 : full);
-}

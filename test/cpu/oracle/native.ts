@@ -22,15 +22,18 @@ export class NativeOracle {
 
   /** @throws Error when the host cannot build the program */
   constructor() {
-    this.long = !(this.#compile(['-m32']) === '' && this.#starts());
-    if (!this.long) return;
     const problem = this.#compile([]);
-    if (problem === '') return;
-    this.close();
-    throw new Error(
-      `gcc failed: these tests need an x86-64 Linux host with gcc, and to test all of 32-bit mode its 32-bit libraries; ` +
-        `on Debian and Ubuntu: apt-get install gcc gcc-multilib\n${problem}`,
-    );
+    if (problem !== '') {
+      this.close();
+      throw new Error(
+        `gcc failed: these tests need an x86-64 Linux host with gcc, and to test all of 32-bit mode its 32-bit libraries; ` +
+          `on Debian and Ubuntu: apt-get install gcc gcc-multilib\n${problem}`,
+      );
+    }
+    // A 32-bit program may be refused, or be run by an emulator.
+    const processor = this.#processor();
+    this.long = !(this.#compile(['-m32']) === '' && this.#processor() === processor);
+    if (this.long) this.#compile([]);
   }
 
   #compile(mode: readonly string[]): string {
@@ -41,10 +44,10 @@ export class NativeOracle {
     return status === 0 ? '' : `${error?.message ?? `exit ${status}`} ${stderr ?? ''}`;
   }
 
-  /** Without input it ends with status 2 after its set-up; a program that the kernel does not take has no such output. */
-  #starts(): boolean {
-    const { status, stderr, error } = spawnSync(this.#program, { input: Buffer.alloc(0), encoding: 'utf8' });
-    return error === undefined && status === 2 && stderr === '';
+  /** What the program sees of the processor; empty when it does not start. */
+  #processor(): string {
+    const { status, stdout } = spawnSync(this.#program, ['processor'], { encoding: 'hex' });
+    return status === 0 ? stdout : '';
   }
 
   /**

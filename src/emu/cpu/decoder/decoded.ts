@@ -47,10 +47,12 @@ export interface Decoded {
   reg: number;
   /** ModRM.rm when it names a register. */
   rm: number;
+  /** Register number of VEX.vvvv: operands H and B. */
+  vvvv: number;
   /** Immediate, sign-extended as the row says; relative branches: displacement from the end of the instruction; far pointers: offset. */
   imm: number;
   /** Upper half of a 64-bit immediate (MOV); else the sign of `imm`. */
   immHigh: number;
-  /** Second immediate (ENTER); far pointers: selector. */
+  /** Second immediate (ENTER); far pointers: selector; the register of operand L. */
   imm2: number;
 }

@@ -1,14 +1,17 @@
 /**
  * Instruction decoder.
- * Source: SDM Vol. 2A, chapter 2.1 (prefixes, ModRM, SIB, displacement, immediate; tables 2-1 to 2-3), 2.2.1 (REX).
- * Not modelled: VEX and EVEX prefixes (AVX).
+ * Source: SDM Vol. 2A, chapter 2.1 (prefixes, ModRM, SIB, displacement, immediate; tables 2-1 to 2-3), 2.2.1 (REX), 2.3 (VEX).
+ * Not modelled: EVEX prefixes (AVX-512).
  */
 import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 import { GPR, SEG } from '../state/layout.ts';
 import { DECODE, type Decoded, type DecodeStatus } from './decoded.ts';
-import { BY_MODRM, NO_ROW, OpcodeMap, PREFIX, parseOpcode } from './opcode-map.ts';
+import { BY_MODRM, MAP, NO_ROW, OpcodeMap, PREFIX, parseOpcode, vexMap } from './opcode-map.ts';
 import { IMMEDIATE, immediateLayout, operandSizes, parseOperands } from './operands.ts';
+
+const VEX3 = 0xc4;
+const VEX2 = 0xc5;
 
 /** SDM Vol. 2A, 2.3.11. */
 export const MAX_INSTRUCTION_BYTES = 15;
@@ -32,6 +35,10 @@ const HAS = {
   default64: 1 << 12,
   /** REX.W does not widen it. */
   no64: 1 << 13,
+  /** VEX.vvvv names a register; else it must be 1111b. */
+  vvvv: 1 << 14,
+  /** The index of the memory operand is a vector. */
+  vsib: 1 << 15,
 } as const;
 /** Bits 16-22: the only operand size, 0 = by the prefixes. */
 const SIZE_SHIFT = 16;
@@ -52,6 +59,8 @@ const describe = (row: Row, long: boolean): number => {
     (sizes.includes(16) ? 0 : HAS.no16) |
     (sizes.includes(32) ? 0 : HAS.default64) |
     (sizes.includes(64) ? 0 : HAS.no64) |
+    (operands.some((o) => o.kind === 'H' || o.kind === 'B') ? HAS.vvvv : 0) |
+    (row.options.vsib ? HAS.vsib : 0) |
     (sizes.length === 1 ? sizes[0] << SIZE_SHIFT : 0)
   );
 };
@@ -98,6 +107,7 @@ export const newDecoded = (): Decoded => ({
   ripRelative: false,
   reg: 0,
   rm: 0,
+  vvvv: 0,
   imm: 0,
   immHigh: 0,
   imm2: 0,
@@ -152,6 +162,7 @@ export class Decoder {
     out.ripRelative = false;
     out.reg = 0;
     out.rm = 0;
+    out.vvvv = 0;
     out.imm = 0;
     out.immHigh = 0;
     out.imm2 = 0;
@@ -193,7 +204,7 @@ export class Decoder {
         opcode = bytes[p++];
       }
     }
-    const mandatory =
+    let mandatory: number =
       repeat === IS.rep
         ? PREFIX.repe
         : repeat === IS.repne
@@ -201,6 +212,33 @@ export class Decoder {
           : operandPrefix
             ? PREFIX.operandSize
             : PREFIX.none;
+    let vvvv = 0;
+    if (map === 0 && (opcode === VEX3 || opcode === VEX2)) {
+      if (p >= limit) return this.#short(at, p, end, out);
+      // Outside 64-bit mode LES and LDS with a memory operand.
+      if (long || bytes[p] >= 0xc0) {
+        const wrong = repeat !== 0 || operandPrefix || lock || rex !== 0;
+        let payload = bytes[p++];
+        map = MAP.two;
+        rex = long ? (~payload >> 5) & 4 : 0;
+        if (opcode === VEX3) {
+          map = payload & 31;
+          if (long) rex = (~payload >> 5) & 7;
+          if (p >= limit) return this.#short(at, p, end, out);
+          payload = bytes[p++];
+          rex |= (payload >> 4) & 8;
+        }
+        if (p >= limit) return this.#short(at, p, end, out);
+        opcode = bytes[p++];
+        if (wrong || map < MAP.two || map > MAP.three3A) {
+          out.length = p - at;
+          return DECODE.undefined;
+        }
+        mandatory = payload & 3;
+        vvvv = (~payload >> 3) & 15;
+        map = vexMap(map, (payload >> 2) & 1, rex >> 3);
+      }
+    }
     let found = tables.opcodes[(((map << 2) | mandatory) << 8) | opcode];
     let modrm = 0;
     if (found >= BY_MODRM) {
@@ -214,6 +252,11 @@ export class Decoder {
       return DECODE.undefined;
     }
     const row = tables.row[found];
+    if ((row & HAS.vvvv) !== 0) out.vvvv = long ? vvvv : vvvv & 7;
+    else if (vvvv !== 0) {
+      out.length = p - at;
+      return DECODE.undefined;
+    }
     const size = (row >>> SIZE_SHIFT || sizeBy(row, codeSize, operandPrefix, (rex & 8) !== 0)) as Width;
     const addressSize = !addressPrefix ? codeSize : codeSize === 32 ? 16 : 32;
     const rexB = (rex & 1) << 3;
@@ -235,7 +278,7 @@ export class Decoder {
             const sib = bytes[p++];
             base = sib & 7;
             const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
-            if (index !== GPR.esp) {
+            if (index !== GPR.esp || (row & HAS.vsib) !== 0) {
               out.index = index;
               out.scale = sib >> 6;
             }
@@ -277,8 +320,11 @@ export class Decoder {
       const after = p + immediateBytes(layout, size);
       if (after > limit) return this.#short(at, p, end, out);
       const low = bytes[p];
-      if (layout === IMMEDIATE.byte) out.imm = low;
-      else if (layout === IMMEDIATE.signedByte) out.imm = (low << 24) >> 24;
+      if (layout === IMMEDIATE.byte) {
+        out.imm = low;
+        // Bits 7 to 4 may be a register (operand L).
+        if ((row & HAS.vvvv) !== 0) out.imm2 = long ? low >> 4 : (low >> 4) & 7;
+      } else if (layout === IMMEDIATE.signedByte) out.imm = (low << 24) >> 24;
       else {
         const word = low | (bytes[p + 1] << 8);
         if (layout === IMMEDIATE.word) out.imm = word;
@@ -297,6 +343,12 @@ export class Decoder {
     }
 
     out.length = p - at;
+    if ((row & HAS.vsib) !== 0) {
+      // There must be an index, and the three vectors must differ.
+      const { index, reg } = out;
+      if (index < 0 || addressSize === 16 || index === reg || index === out.vvvv || reg === out.vvvv)
+        return DECODE.undefined;
+    }
     if (lock && !((row & HAS.lock) !== 0 && out.memory)) return DECODE.undefined;
     out.lock = lock;
     out.row = this.rows[found];

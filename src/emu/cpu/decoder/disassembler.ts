@@ -23,6 +23,7 @@ const general = (bits: number, n: number, rex = false): string => {
   if (bits === 8) return (rex ? LOW_BYTES : BYTE_REGISTERS)[n];
   return bits === 16 ? WORD_REGISTERS[n] : `${bits === 64 ? 'r' : 'e'}${WORD_REGISTERS[n]}`;
 };
+const vector = (type: string, n: number): string => `${type === 'qq' ? 'y' : 'x'}mm${n}`;
 
 const text = (digitsOf: string): string => `${digitsOf[0] > '9' ? '0' : ''}${digitsOf}h`;
 /** @param value taken as unsigned 32 bits */
@@ -57,6 +58,7 @@ const MEMORY_NAMES: Readonly<Record<string, string>> = {
   q: 'qword',
   x: 'xmmword',
   dq: 'oword',
+  qq: 'ymmword',
   t: 'tbyte',
   s: 'fword',
 };
@@ -75,7 +77,9 @@ const addressText = (d: Decoded, next: number): string => {
   const stack = d.base === GPR.esp || d.base === GPR.ebp;
   const parts: string[] = [];
   if (d.base >= 0) parts.push(general(bits, d.base));
-  if (d.index >= 0) parts.push(general(bits, d.index) + (d.scale > 0 ? `*${1 << d.scale}` : ''));
+  const vsib = d.row?.options.vsib;
+  if (d.index >= 0)
+    parts.push((vsib ? vector(vsib, d.index) : general(bits, d.index)) + (d.scale > 0 ? `*${1 << d.scale}` : ''));
   const absolute = parts.length === 0;
   let inside = parts.join('+');
   if (absolute) inside = absoluteText(d, next);
@@ -137,11 +141,17 @@ const operandText = (o: OperandSpec, d: Decoded, next: number): string => {
     case 'D':
       return `dr${d.reg}`;
     case 'V':
-      return `xmm${d.reg}`;
+      return vector(o.type, d.reg);
+    case 'H':
+      return vector(o.type, d.vvvv);
+    case 'L':
+      return vector(o.type, d.imm2);
+    case 'B':
+      return general(operandBits(o.type, d.size), d.vvvv);
     case 'P':
       return `mm${d.reg & 7}`;
     case 'U':
-      return `xmm${d.rm}`;
+      return vector(o.type, d.rm);
     case 'N':
       return `mm${d.rm & 7}`;
     case 'R':
@@ -149,7 +159,7 @@ const operandText = (o: OperandSpec, d: Decoded, next: number): string => {
     case 'E':
       return d.memory ? memoryText(o, d, next) : general(operandBits(o.type, d.size), d.rm, d.rex);
     case 'W':
-      return d.memory ? memoryText(o, d, next) : `xmm${d.rm}`;
+      return d.memory ? memoryText(o, d, next) : vector(o.type, d.rm);
     case 'Q':
       return d.memory ? memoryText(o, d, next) : `mm${d.rm & 7}`;
     default:

@@ -7,16 +7,20 @@ import { parseOperands } from './operands.ts';
 
 /** By escape: one-byte opcodes, 0F, 0F 38, 0F 3A. */
 export const MAP = { one: 0, two: 1, three38: 2, three3A: 3 } as const;
+/** VEX opcodes have maps of their own, by map (0F, 0F 38, 0F 3A), VEX.L and VEX.W. */
+export const vexMap = (map: number, l: number, w: number): number => 4 * map + 2 * l + w;
 /** Mandatory prefix, as far as rows tell: F3 and F2 win over 66. */
 export const PREFIX = { none: 0, operandSize: 1, repe: 2, repne: 3 } as const;
 
 const PREFIX_NAMES = ['NP', '66', 'F3', 'F2'];
-const MAPS = 4;
+const MAPS = 16;
 const OPCODES = 256;
 
 /** A row's `opcode` taken apart. */
 export interface OpcodeSpec {
   readonly map: number;
+  /** VEX prefix: the values of VEX.L and VEX.W that mean this row. */
+  readonly vex: { readonly l: readonly number[]; readonly w: readonly number[] } | undefined;
   /** Value of PREFIX, or undefined: matches with every prefix. */
   readonly prefix: number | undefined;
   readonly opcode: number;
@@ -34,6 +38,11 @@ const fail = (row: Row, what: string): never => {
   throw new Error(`row ${row.opcode} ${row.mnemonic}: ${what}`);
 };
 
+const VEX = /^VEX\.(128|256|L0|L1|LIG)(?:\.(66|F3|F2))?\.(0F|0F38|0F3A)\.(WIG|W0|W1)$/;
+const VEX_L: Readonly<Record<string, readonly number[]>> = { '128': [0], L0: [0], '256': [1], L1: [1], LIG: [0, 1] };
+const VEX_W: Readonly<Record<string, readonly number[]>> = { WIG: [0, 1], W0: [0], W1: [1] };
+const VEX_MAPS = ['', '0F', '0F38', '0F3A'];
+
 /** @throws Error when the row is written wrongly */
 export function parseOpcode(row: Row): OpcodeSpec {
   const tokens = row.opcode.split(' ');
@@ -42,7 +51,14 @@ export function parseOpcode(row: Row): OpcodeSpec {
   let prefix: number | undefined;
   if (PREFIX_NAMES.includes(tokens[0]) && isByte(tokens[1])) prefix = PREFIX_NAMES.indexOf(tokens[at++]);
   let map: number = MAP.one;
-  if (tokens[at] === '0F') {
+  let vex: OpcodeSpec['vex'];
+  if (tokens[0].startsWith('VEX')) {
+    const [, l, mandatory = 'NP', opcodes, w] = VEX.exec(tokens[at++]) ?? fail(row, 'no VEX prefix is written so');
+    prefix = PREFIX_NAMES.indexOf(mandatory);
+    map = VEX_MAPS.indexOf(opcodes);
+    vex = { l: VEX_L[l] ?? [], w: VEX_W[w] ?? [] };
+  }
+  if (vex === undefined && tokens[at] === '0F') {
     at++;
     map = MAP.two;
     if ((tokens[at] === '38' || tokens[at] === '3A') && isByte(tokens[at + 1]))
@@ -69,11 +85,11 @@ export function parseOpcode(row: Row): OpcodeSpec {
   if ((memoryOnly && mod === 'register') || (registerOnly && mod === 'memory')) fail(row, 'operands contradict r or m');
   if (memoryOnly) mod = 'memory';
   if (registerOnly) mod = 'register';
-  const named = operands.some((o) => 'EGMRSCDVWUPQN'.includes(o.kind));
+  const named = operands.some((o) => 'EGMRSCDVWUPQNHB'.includes(o.kind));
   const modrm = named || extension !== undefined || mod !== undefined || exact !== undefined;
   if (register && (modrm || (opcode & 7) !== 0))
     fail(row, '+r with a ModRM byte, or an opcode that is no multiple of 8');
-  return { map, prefix, opcode, register, extension, mod, exact, modrm };
+  return { map, vex, prefix, opcode, register, extension, mod, exact, modrm };
 }
 
 const matchesModrm = (spec: OpcodeSpec, modrm: number): boolean => {
@@ -81,6 +97,9 @@ const matchesModrm = (spec: OpcodeSpec, modrm: number): boolean => {
   if (spec.extension !== undefined && spec.extension !== ((modrm >> 3) & 7)) return false;
   return spec.mod === undefined || (spec.mod === 'register') === modrm >= 0xc0;
 };
+
+const mapsOf = ({ map, vex }: OpcodeSpec): readonly number[] =>
+  vex === undefined ? [map] : vex.l.flatMap((l) => vex.w.map((w) => vexMap(map, l, w)));
 
 /** Of two rows that match, the one with more conditions is meant. */
 const specificity = (spec: OpcodeSpec): number =>
@@ -116,10 +135,12 @@ export class OpcodeMap {
       if (long ? row.options.not64 : row.options.only64) return;
       const spec = parseOpcode(row);
       for (let i = 0; i < (spec.register ? 8 : 1); i++) {
-        const key = spec.map * OPCODES + spec.opcode + i;
-        const bucket = buckets.get(key);
-        if (bucket) bucket.push({ spec, index });
-        else buckets.set(key, [{ spec, index }]);
+        for (const map of mapsOf(spec)) {
+          const key = map * OPCODES + spec.opcode + i;
+          const bucket = buckets.get(key);
+          if (bucket) bucket.push({ spec, index });
+          else buckets.set(key, [{ spec, index }]);
+        }
       }
     });
     this.opcodes = new Int32Array(MAPS * PREFIX_NAMES.length * OPCODES).fill(NO_ROW);

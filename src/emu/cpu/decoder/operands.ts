@@ -3,12 +3,12 @@ import type { Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
 /** Address methods; `fixed` is an operand that the opcode names. */
-const METHODS = [...'EGZMRSCDVWUPQNIJAOXY'] as const;
+const METHODS = [...'EGZMRSCDVWUPQNIJAOXYHBL'] as const;
 export type OperandKind = (typeof METHODS)[number] | 'fixed';
 
 const FIXED = ['AL', 'CL', 'DX', 'AX', 'eAX', '1', 'ST0', 'STi', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 export type FixedOperand = (typeof FIXED)[number];
-const TYPES = ['', 'b', 'bs', 'w', 'd', 'q', 'x', 'dq', 't', 'v', 'z', 'y', 'yy', 'p', 'a', 's'] as const;
+const TYPES = ['', 'b', 'bs', 'w', 'd', 'q', 'x', 'dq', 'qq', 't', 'v', 'z', 'y', 'yy', 'p', 'a', 's'] as const;
 
 export interface OperandSpec {
   readonly kind: OperandKind;
@@ -54,7 +54,7 @@ export const operandSizes = (row: Row, long: boolean): readonly Width[] => {
   if (long && force64) return [64];
   if (!operands.some(followsOperandSize)) {
     if (operands.some(followsWide)) return long ? [32, 64] : [32];
-    if (/^(NP|66|F3|F2) /.test(row.opcode)) return [32];
+    if (/^(NP|66|F3|F2|VEX\S*) /.test(row.opcode)) return [32];
   }
   if (!long || max32) return [16, 32];
   return default64 ? [16, 64] : [16, 32, 64];
@@ -99,8 +99,8 @@ const IMMEDIATES: Readonly<Record<string, Immediate>> = {
 
 /** @throws Error when the row has immediates that no instruction has */
 export const immediateLayout = (row: Row): Immediate => {
-  const texts = parseOperands(row).filter((o) => o.kind === 'I' || o.kind === 'J' || o.kind === 'A');
-  const layout = IMMEDIATES[texts.map((o) => o.text).join(',')];
+  const texts = parseOperands(row).flatMap((o) => ('IJA'.includes(o.kind) ? [o.text] : o.kind === 'L' ? ['Ib'] : []));
+  const layout = IMMEDIATES[texts.join(',')];
   if (layout === undefined) throw new Error(`row ${row.opcode} ${row.mnemonic}: immediates of ${row.operands}`);
   return layout;
 };

@@ -2,6 +2,8 @@
 import type { Callee } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { defineCommit, defineNan } from './extended.ts';
+import { defineFusedArithmetic } from './fused.ts';
+import { defineHalfConversions } from './half.ts';
 import { KernelSet } from './kernel-set.ts';
 import { defineRound80, defineRoundNarrow, FORMATS } from './round.ts';
 import { defineSseArithmetic } from './sse-arith.ts';
@@ -25,6 +27,8 @@ export function defineFloatKernels(module: ModuleBuilder): Record<string, Callee
   defineX87Stack(set);
   defineSseArithmetic(set);
   defineSseConversions(set);
+  defineFusedArithmetic(set);
+  defineHalfConversions(set);
   defineWideDivide(set);
   return set.table;
 }

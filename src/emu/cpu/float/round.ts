@@ -166,9 +166,9 @@ export function defineRound80(set: KernelSet): void {
 /** An interchange format narrower than extended. */
 export interface Format {
   readonly type: 'i32' | 'i64';
-  readonly bits: 32 | 64;
+  readonly bits: 16 | 32 | 64;
   /** Explicit significand bits. */
-  readonly fraction: 23 | 52;
+  readonly fraction: 10 | 23 | 52;
   readonly bias: number;
   /** Exponent field of infinities and NaNs. */
   readonly max: number;

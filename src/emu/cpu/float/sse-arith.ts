@@ -271,19 +271,25 @@ function defineMinMax(set: KernelSet, format: Format): void {
   });
 }
 
+const controlWord = (mxcsr: I32): I32 =>
+  or32(
+    i32.and(i32.shrU(mxcsr, k32(7)), k32(0x3f)),
+    i32.and(i32.shrU(mxcsr, k32(3)), k32(CONTROL.rounding)),
+    i32.and(mxcsr, k32(CONTROL.daz | CONTROL.ftz)),
+  );
+
 export function defineSseArithmetic(set: KernelSet): void {
   /** sseBegin(state): the control word of MXCSR; clears the scratch flags. */
   set.define('sseBegin', ['i32'], 'i32', (f) => {
     const state = f.param(0, 'i32').get;
     const mxcsr = f.let(i32.load(state, STATE.mxcsr));
     f.store32(state, k32(0), SCRATCH.flags);
-    f.return(
-      or32(
-        i32.and(i32.shrU(mxcsr, k32(7)), k32(0x3f)),
-        i32.and(i32.shrU(mxcsr, k32(3)), k32(CONTROL.rounding)),
-        i32.and(mxcsr, k32(CONTROL.daz | CONTROL.ftz)),
-      ),
-    );
+    f.return(controlWord(mxcsr));
+    f.unreachable();
+  });
+  /** sseControl(state): likewise, and the flags stay. */
+  set.define('sseControl', ['i32'], 'i32', (f) => {
+    f.return(controlWord(f.let(i32.load(f.param(0, 'i32').get, STATE.mxcsr))));
     f.unreachable();
   });
   /** sseFinish(state): moves the scratch flags into MXCSR; non-zero when one of them is unmasked. */

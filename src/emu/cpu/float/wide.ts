@@ -144,6 +144,53 @@ export function addCore(f: FunctionBuilder, a: Operand, b: Operand, out: Unround
   );
 }
 
+/** A number as `Unrounded` describes it, as a value: bit 127 is set, bit 0 of lo may be sticky. */
+export interface WideOperand {
+  readonly sign: I32;
+  readonly exp: I32;
+  readonly hi: I64;
+  readonly lo: I64;
+}
+
+/**
+ * a + b, neither zero; hi = lo = 0 when they cancel. At least the two lowest bits of both are zero, so that what is shifted
+ * out and kept as one sticky bit does not matter where the difference loses leading bits.
+ */
+export function addWide(f: FunctionBuilder, a: WideOperand, b: WideOperand, out: Unrounded): void {
+  const below = i32.or(i64.gtU(b.hi, a.hi), i32.and(i64.eq(b.hi, a.hi), i64.gtU(b.lo, a.lo)));
+  const swap = f.let(i32.or(i32.gtS(b.exp, a.exp), i32.and(i32.eq(a.exp, b.exp), below)));
+  const bigHi = f.let(select(swap, b.hi, a.hi));
+  const bigLo = f.let(select(swap, b.lo, a.lo));
+  const hi = f.local('i64');
+  const lo = f.local('i64');
+  f.set(hi, select(swap, a.hi, b.hi));
+  f.set(lo, select(swap, a.lo, b.lo));
+  f.set(out.exp, select(swap, b.exp, a.exp));
+  f.set(out.sign, select(swap, b.sign, a.sign));
+  shiftRightJam(f, hi, lo, i32.sub(out.exp.get, select(swap, a.exp, b.exp)));
+  f.if(
+    i32.eq(a.sign, b.sign),
+    () => {
+      f.set(out.lo, i64.add(bigLo, lo.get));
+      const carry = f.let(flag64(i64.ltU(out.lo.get, bigLo)));
+      const sum = f.let(i64.add(bigHi, hi.get));
+      f.set(out.hi, i64.add(sum, carry));
+      const over = i32.or(i64.ltU(sum, bigHi), i64.ltU(out.hi.get, sum));
+      f.if(over, () => {
+        const sticky = i64.and(out.lo.get, k64(1));
+        f.set(out.lo, i64.or(i64.or(i64.shrU(out.lo.get, k64(1)), sticky), i64.shl(out.hi.get, k64(63))));
+        f.set(out.hi, i64.or(i64.shrU(out.hi.get, k64(1)), k64(INTEGER_BIT)));
+        f.set(out.exp, i32.add(out.exp.get, k32(1)));
+      });
+    },
+    () => {
+      f.set(out.lo, i64.sub(bigLo, lo.get));
+      f.set(out.hi, i64.sub(i64.sub(bigHi, hi.get), flag64(i64.ltU(bigLo, lo.get))));
+      normalize(f, out);
+    },
+  );
+}
+
 /** Shifts left until bit 127 is set; zero stays zero. */
 export function normalize(f: FunctionBuilder, out: Unrounded): void {
   f.if(i64.geS(out.hi.get, k64(0)), () => {

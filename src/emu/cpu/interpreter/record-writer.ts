@@ -16,6 +16,7 @@ interface Shape {
   readonly rm: 'general' | 'byte' | 'word' | 'xmm' | 'mmx' | 'none';
   /** A 64-bit immediate is possible. */
   readonly full: boolean;
+  readonly vvvv: Shape['reg'];
   readonly memory: OperandSpec | undefined;
   readonly relative: boolean;
   readonly source: OperandSpec | undefined;
@@ -24,7 +25,7 @@ interface Shape {
 
 const slotKind = (o: OperandSpec | undefined): Shape['reg'] => {
   if (!o) return 'none';
-  if (o.kind === 'V' || o.kind === 'W' || o.kind === 'U') return 'xmm';
+  if ('VWUHL'.includes(o.kind)) return 'xmm';
   if (o.kind === 'P' || o.kind === 'Q' || o.kind === 'N') return 'mmx';
   return o.type === 'b' ? 'byte' : 'general';
 };
@@ -37,6 +38,7 @@ const shapeOf = (row: Row): Shape => {
     reg: slotKind(find('G', 'Z', 'V', 'P', 'C', 'D')),
     rm: slotKind(find('E', 'R', 'W', 'U', 'Q', 'N')),
     full: operands.some((o) => o.kind === 'I' && o.type === 'v'),
+    vvvv: slotKind(find('H', 'B')),
     memory: find('E', 'M', 'W', 'Q', 'O'),
     relative: find('J') !== undefined,
     source: find('X'),
@@ -130,8 +132,17 @@ export class RecordWriter {
     }
     view.setInt32(at + RECORD.imm, shape.relative ? offset + d.length + d.imm : d.imm, true);
     if (row.options.rep) view.setInt32(at + RECORD.imm2, single || checked ? 1 : UNLIMITED_REPEATS, true);
+    else if (shape.vvvv !== 'none') this.#vex(at, shape, d);
     else if (!shape.relative) view.setInt32(at + RECORD.imm2, shape.full ? d.immHigh : d.imm2, true);
     this.at += RECORD.bytes;
+  }
+
+  /** VEX instructions have no second immediate: its place holds the slot of VEX.vvvv, and above that of a vector index. */
+  #vex(at: number, shape: Shape, d: Decoded): void {
+    this.#view.setUint16(at + RECORD.imm2, this.#slot(shape.vvvv, d.vvvv, false), true);
+    if (!d.row?.options.vsib) return;
+    this.#view.setUint16(at + RECORD.imm2 + 2, registerSlots.xmm(this.#stateAt, d.index), true);
+    this.#view.setUint16(at + RECORD.index, this.#zero, true);
   }
 
   /** Base, index and displacement in 64-bit code. RIP-relative ones count from the block's first byte. */
@@ -270,6 +281,8 @@ export function operandBytes(o: OperandSpec, size: number): number {
     case 'x':
     case 'dq':
       return 16;
+    case 'qq':
+      return 32;
     case 't':
       return 10;
     case 'p':

@@ -24,7 +24,7 @@ export interface MemoryUse {
 
 const mask = (bits: Width, v: I32): I32 => (bits >= 32 ? v : i32.and(v, k32(bits === 16 ? 0xffff : 0xff)));
 /** Operands that are general registers when they are not in memory. */
-const isGeneral = (o: OperandSpec): boolean => 'EGZR'.includes(o.kind) || o.kind === 'fixed';
+const isGeneral = (o: OperandSpec): boolean => 'EGZRB'.includes(o.kind) || o.kind === 'fixed';
 const at0 = k32(0);
 
 export class Tier0Ops implements Ops {
@@ -189,6 +189,12 @@ export class Tier0Ops implements Ops {
     const o = this.#operand(n);
     if ('GZVPSCD'.includes(o.kind)) return i32.load16U(this.#record, RECORD.reg);
     if ('ERWUQN'.includes(o.kind)) return i32.load16U(this.#record, RECORD.rm);
+    if (o.kind === 'H' || o.kind === 'B') return i32.load16U(this.#record, RECORD.imm2);
+    if (o.kind === 'L') {
+      const byte = i32.shrU(i32.load(this.#record, RECORD.imm), k32(4));
+      const number = i32.and(byte, k32(this.long ? 15 : 7));
+      return i32.add(k32(this.#state + STATE.xmm), i32.mul(number, k32(XMM_BYTES)));
+    }
     const register = o.fixed === undefined ? undefined : FIXED_REGISTERS[o.fixed];
     if (register !== undefined) return k32(this.#state + STATE.gpr + register * 8);
     return unreachable(`operand ${n} of ${this.#case.row.opcode} ${this.#case.row.mnemonic} is no register`);
@@ -228,6 +234,11 @@ export class Tier0Ops implements Ops {
 
   condition(code: number): I32 {
     return conditionOfWords(this, code);
+  }
+
+  vectorIndex(): { slot: I32; shift: I32 } {
+    const slot = i32.load16U(this.#record, RECORD.imm2 + 2);
+    return { slot: this.f.let(slot), shift: this.f.let(i32.load8U(this.#record, RECORD.shift)) };
   }
 
   // Guest memory.

@@ -10,6 +10,9 @@ import { IntegerBench } from './integer-bench.suite.ts';
 /** CR4.OSFXSR and OSXMMEXCPT. */
 const SSE_ON = '0F20E0 0D00060000 0F22E0';
 
+/** CR4.OSXSAVE too, and XCR0 = 7. */
+const AVX_ON = '0F20E0 0D00060400 0F22E0 31C9 31D2 B807000000 0F01D1';
+
 /** By word of CPUID and bit: code with a result in EAX, or what tests the bit instead. */
 type Sample = readonly [code: string, eax: number] | string;
 const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
@@ -17,12 +20,16 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
     0: [`${SSE_ON} 0F57C0 F20F7CC0 660F7EC0`, 0],
     1: [`${SSE_ON} B803000000 660F6EC0 660F3A44C000 660F7EC0`, 5],
     9: [`${SSE_ON} B8FFFFFFFF 660F6EC0 660F381EC0 660F7EC0`, 1],
+    12: [`${AVX_ON} B800004040 C5F96EC0 C4E279A9C0 C5F97EC0`, 0x4140_0000],
     17: 'system/long-mode.test.ts: process-context identifiers',
     19: [`${SSE_ON} B880000000 660F6EC0 660F3821C0 660F7EC0`, 0xffff_ff80],
     20: ['B800000000 B901000000 F20F38F1C1', 0xdd45_aab8],
     22: ['BB00800000 C70344332211 0F38F003', 0x4433_2211],
     23: ['B9F0F00000 F30FB8C1', 8],
     25: [`${SSE_ON} 0F57C0 660F38DDC0 660F7EC0`, 0x6363_6363],
+    26: [`${AVX_ON} 31C9 0F01D0`, 7],
+    28: [`${AVX_ON} B800004040 C5F96EC0 C5FC58C0 C5F97EC0`, 0x40c0_0000],
+    29: [`${AVX_ON} B8003C0000 C5F96EC0 C4E27913C0 C5F97EC0`, 0x3f80_0000],
     30: ['0FC7F0 0F92C0 25FF000000', 1],
   },
   '1.edx': {
@@ -49,7 +56,10 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
   '7.ebx': {
     0: 'cpu/long-mode.test.ts: WRGSBASE',
     1: 'system/control.test.ts: IA32_TSC_ADJUST',
+    3: ['B90F000000 BAFF000000 C4E270F2C2', 0xf0],
+    5: [`${AVX_ON} B807000000 C5F96EC0 C4E27D58C0 C4E37D39C001 C5F97EC0`, 7],
     7: 'mmu/long-paging.test.ts: SMEP',
+    8: ['B912000000 C4E37BF0C104', 0x2000_0001],
     10: ['BB00800000 31C0 8903 894304 894308 89430C B802000000 660F388203', 2],
     18: ['0FC7F8 0F92C0 25FF000000', 1],
     19: ['F9 B801000000 660F38F6C0', 3],
@@ -59,6 +69,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
     29: [`${SSE_ON} B801000000 660F6EC0 0F57C9 0F38CAC1 660F7EC0`, 2],
   },
   '7.ecx': { 2: 'cpu/long-mode.test.ts: UMIP' },
+  'd/1.eax': { 0: [`${AVX_ON} BB00900000 B807000000 31D2 0FAE33 8B8300020000`, 7] },
   '80000001.ecx': { 0: 'cpu/long-mode.test.ts: LAHF', 5: ['B801000000 F30FBDC0', 31] },
   '80000001.edx': {
     11: 'cpu/long-mode.test.ts: SYSCALL',
@@ -71,8 +82,11 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
 
 const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;
 const announced = (place: string): number[] => {
-  const [leaf, register] = place.split('.');
-  const word = cpuid(new CpuFeatures(), Number.parseInt(leaf, 16), 0, false)[REGISTERS.indexOf(register as 'eax')];
+  const [where, register] = place.split('.');
+  const [leaf, subleaf = '0'] = where.split('/');
+  const word = cpuid(new CpuFeatures(), Number.parseInt(leaf, 16), Number(subleaf), false)[
+    REGISTERS.indexOf(register as 'eax')
+  ];
   return Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => (word >>> bit) & 1);
 };
 

@@ -29,6 +29,12 @@ function highProduct(e: Ops, a: I64, b: I64, signed: boolean): I64 {
   return f.let(i64.sub(i64.sub(high, minus(a, b)), minus(b, a)));
 }
 
+/** The upper half of an unsigned product of two evaluated values of 32 or 64 bits. */
+export const multiplyHigh = (e: Ops, a: Word, b: Word): Word =>
+  a.type === 'i64'
+    ? highProduct(e, a as I64, b as I64, false)
+    : i32.wrap(high32(i64.mul(i64.extendU(a as I32), i64.extendU(b as I32))));
+
 function multiply64(e: Ops, signed: boolean): void {
   const a = e.register(64, GPR.eax) as I64;
   const b = e.f.let(e.readWord(0)) as I64;

@@ -53,6 +53,16 @@ export type FlagSource =
   /** The lazy words themselves; one that is missing stays. `result` is sign-extended from its width to its type. */
   | { readonly kind: 'words'; readonly result?: Word; readonly aux?: I32 };
 
+/** A VEX-encoded instruction made from the semantics of a legacy one. */
+export interface VexUse {
+  /** 256 bits: the semantics run once for each half, and exceptions of both are reported together. */
+  readonly wide: boolean;
+  /** Memory operands must be aligned to their size. */
+  readonly aligned: boolean;
+  /** 1: these are bits 255 to 128. */
+  readonly half: 0 | 1;
+}
+
 export interface Ops {
   /** For locals, `let`, `if`, loops and pure code. */
   readonly f: FunctionBuilder;
@@ -106,6 +116,11 @@ export interface Ops {
   flagAux(): I32;
   /** Condition codes 0..15 as Jcc, SETcc and CMOVcc encode them (SDM Vol. 1, appendix B): 0 or non-zero. */
   condition(code: number): I32;
+
+  /** Slot of the vector that is the memory operand's index, and the shift count of its elements (rows with `vsib`). */
+  vectorIndex(): { slot: I32; shift: I32 };
+  /** What a row's semantics are used for besides the row they were written for: see vex-view.ts. */
+  readonly vex?: VexUse;
 
   /** Guest memory at a linear address, zero-extended. May fault. */
   load(bits: Width32, at: Address): I32;

@@ -131,6 +131,7 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
     isMemory,
     offsetOf: unused,
     linear: () => k32(options.memory ?? 0),
+    vectorIndex: () => ({ slot: k32(stateAt + STATE.xmm), shift: k32(0) }),
     slot: () => k32(options.slot ?? stateAt + STATE.gpr),
     load: (bits, at) => load(bits, at as I32),
     store: (bits, address, v) => {

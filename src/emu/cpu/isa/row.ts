@@ -3,15 +3,17 @@
  *
  * Opcode: `[NP|66|F3|F2] [0F [38|3A]] xx [+r] [/n] [r|m] [yy]`, hexadecimal.
  *   `NP`/`66`/`F3`/`F2`: the mandatory prefix (`NP`: none of the three). Without one the prefixes keep their usual meaning.
+ *   Or `VEX.<128|256|LIG|L0|L1>[.66|.F3|.F2].<0F|0F38|0F3A>.<WIG|W0|W1> xx ...` as the manual writes it.
  *   `+r`: the low three bits name a register (operand Z). `/n`: ModRM.reg selects the row. `r`/`m`: ModRM.mod is or is not 3.
  *   `yy`: the whole ModRM byte.
  * Operands, destination first, separated by commas; address method then type:
  *   E general register or memory by ModRM; G general register by ModRM.reg; Z register by opcode; M memory only; R register by ModRM.rm
  *   S segment register by ModRM.reg; C, D control and debug register by ModRM.reg
  *   V XMM by ModRM.reg; W XMM or memory by ModRM; U XMM by ModRM.rm; P MMX by ModRM.reg; Q MMX or memory; N MMX by ModRM.rm
+ *   H XMM or YMM by VEX.vvvv; B general register by VEX.vvvv; L XMM or YMM by bits 7-4 of the immediate byte
  *   I immediate (b sign-extended where the operand size is larger: `Ibs`); J relative target; A far pointer; O moffs; X DS:rSI; Y ES:rDI
- *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), t 80, v operand size (16/32/64), z operand size but at most 32 bits (an
- *   immediate is sign-extended to 64), y 64 with REX.W, else 32 (its rows have no 16-bit case),
+ *   types: b 8, w 16, d 32, q 64, x 128 (also `dq`), qq 256 (a YMM register, where it is one), t 80, v operand size (16/32/64), z
+ *   operand size but at most 32 bits (an immediate is sign-extended to 64), y 64 with REX.W, else 32 (its rows have no 16-bit case),
  *   p far pointer (16:v; the immediate `Ap` is two operands: `read(n)` its offset, `read(n + 1)` its selector),
  *   a pair of v (BOUND), yy a pair of y (CMPXCHG8B), s pseudo-descriptor (6 bytes), none = address only or `n<bytes>` that many bytes
  *   fixed: AL CL DX AX eAX (operand size) 1 ST0 STi (ModRM.rm) and segment names ES CS SS DS FS GS.
@@ -62,6 +64,8 @@ export interface RowOptions {
   readonly access?: 'read' | 'write' | 'none';
   /** POP to memory: with ESP as the base, the bytes popped (operand size) are added to the displacement (SDM, POP). */
   readonly popAddress?: boolean;
+  /** The memory operand's index is a vector register, of this type (VSIB); its address is that without the index. */
+  readonly vsib?: 'x' | 'qq';
   /** Not valid in real or virtual-8086 mode (#UD there). */
   readonly protectedOnly?: boolean;
 }

@@ -3,7 +3,7 @@
  *
  * As in simd-integer.ts an MMX operand is the low half of a vector.
  */
-import { type I32, i32, k32, k64, k128, select, type V128, v128 } from '../wasm/expr.ts';
+import { type I32, type I64, i32, k32, k64, k128, select, type V128, v128, type Word, word } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import type { Binary, IntegerOperation } from './simd-integer.ts';
 
@@ -185,6 +185,19 @@ export function elementMask(bits: I32, size: 16 | 32 | 64): V128 {
   }
   const weights = k128(0x0008_0004_0002_0001n, 0x0080_0040_0020_0010n);
   return v128.i16x8Eq(v128.and(v128.splatI16(bits), weights), weights);
+}
+
+/** Element `index` (modulo their number) of v replaced by the low bits of `value`. */
+export function insertedElement(v: V128, size: 8 | 16 | 32 | 64, index: I32, element: Word): V128 {
+  const value = word.low(element);
+  const number = i32.and(index, k32(128 / size - 1));
+  if (size === 8) {
+    const place = v128.i8x16Eq(IOTA, v128.splatI8(number));
+    return v128.bitselect(v128.splatI8(value), v, place);
+  }
+  const place = elementMask(i32.shl(k32(1), number), size);
+  if (size === 64) return v128.bitselect(v128.splatI64(element as I64), v, place);
+  return v128.bitselect(size === 16 ? v128.splatI16(value) : v128.splatI32(value), v, place);
 }
 
 /** The sign of each element, all over it. */

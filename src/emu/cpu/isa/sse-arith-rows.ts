@@ -5,7 +5,7 @@
  * flag to set, a rounding mode) the element kernels of float/ do it again with everything the manual asks for.
  * RCP and RSQRT give the nearest single instead of a table's 12 bits.
  */
-import { type I32, i32, i64, k32, k128, select, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, k64, k128, select, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
 import { type Row, row } from './row.ts';
@@ -100,67 +100,63 @@ const minMax = <T extends ValType, M extends ValType>(s: Shape<T, M>, maximum: b
   };
 };
 
-const RELATION = { less: 1, equal: 0x40, unordered: 0x45 } as const;
+/** What `sseCompare` answers, by what the two numbers are to each other. */
+const RELATIONS = { less: 1, equal: 0x40, greater: 0, unordered: 0x45 } as const;
+const [L, E, G, U] = [1, 2, 4, 8];
+/** For which relations predicates 0 to 15 hold (SDM Vol. 2A, CMPPD, table 3-1); 16 to 31 differ in quiet NaNs only. */
+const HOLDS = [
+  ...[E, L, L | E, U, L | G | U, E | G | U, G | U, L | E | G],
+  ...[E | U, L | U, L | E | U, 0, L | G, E | G, G, L | E | G | U],
+].reduce((all, relations, predicate) => all | (BigInt(relations) << BigInt(4 * predicate)), 0n);
+/** Predicates 0 to 15 for which a quiet NaN is invalid; of 16 to 31 it is the others. */
+const LOUD = [1, 2, 5, 6, 9, 10, 13, 14].reduce((all, predicate) => all | (1 << predicate), 0);
 
-/** CMPccPS and the rest: a mask of all ones or zeros by predicate 0..7. */
+/** CMPccPS and the rest: a mask of all ones or zeros by predicate, 0 to 7, with VEX 0 to 31. */
 const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Semantics => {
   return (e) => {
     begin(e);
     const b = s.read(e, 1);
     const a = s.read(e, 0);
-    const predicate = e.f.let(i32.and(e.read(2), k32(7)));
-    const kind = e.f.let(i32.and(predicate, k32(3)));
-    /** All ones when the predicate's sense is negated. */
-    const invert = e.f.let(i32.sub(k32(0), i32.shrU(predicate, k32(2))));
+    const predicate = e.f.let(i32.and(e.read(2), k32(e.vex ? 31 : 7)));
+    const low = i32.and(predicate, k32(15));
+    const holds = e.f.let(i32.wrap(i64.shrU(k64(HOLDS), i64.extendU(i32.shl(low, k32(2))))));
+    /** All ones when the predicate holds for a relation, else 0. */
+    const ones = (relation: number): I32 => i32.sub(k32(0), i32.ne(i32.and(holds, k32(relation)), k32(0)));
     const r = resultOf(e, a);
-    const fast = s.all(s.and(ordinary(s, a), ordinary(s, b)));
     const type = typeOf(s.bits);
     const widen = (mask: I32): Val => (type === 'i64' ? i64.extendS(mask) : mask);
     e.f.if(
-      fast,
+      s.all(s.and(ordinary(s, a), ordinary(s, b))),
       () => {
-        // Nothing is unordered here. Lane by lane for scalars, whole vectors otherwise.
-        const never = s.lt(s.zero, s.zero);
-        const pick = <X extends ValType>(c: I32, x: Val<X>, y: Val<X>): Val<X> => select(c, x, y);
-        const mask = pick(
-          i32.eqz(kind),
-          s.eq(a, b),
-          pick(i32.eq(kind, k32(1)), s.lt(a, b), pick(i32.eq(kind, k32(2)), s.le(a, b), never)),
-        );
+        // Nothing is unordered here.
         if (s.lanes === 1) {
-          const ones = e.f.let(i32.xor(i32.sub(k32(0), s.all(mask)), invert));
-          r.set(s.withLane(a, 0, widen(ones)));
+          const less = s.all(s.lt(a, b));
+          const equal = s.all(s.eq(a, b));
+          r.set(s.withLane(a, 0, widen(e.f.let(select(less, ones(L), select(equal, ones(E), ones(G)))))));
         } else {
-          r.set(vectorMask(s, mask, invert));
+          const less = e.f.let(asVector(s.lt(a, b)));
+          const equal = e.f.let(asVector(s.eq(a, b)));
+          const either = v128.bitselect(v128.splatI32(ones(L)), v128.splatI32(ones(E)), less);
+          const mask = v128.bitselect(either, v128.splatI32(ones(G)), v128.or(less, equal));
+          r.set({ type: s.zero.type, code: mask.code });
         }
       },
       () =>
         soft(e, s, r, (control, i) => {
-          const loud = i32.or(i32.eq(kind, k32(1)), i32.eq(kind, k32(2)));
+          const turned = i32.sub(k32(0), i32.shrU(predicate, k32(4)));
+          const loud = i32.and(i32.shrU(i32.xor(k32(LOUD), turned), low), k32(1));
           const code = kernelValue(e, 'i32', `sseCompare${s.bits}`, control, s.lane(a, i), s.lane(b, i), loud);
-          const less = i32.eq(code, k32(RELATION.less));
-          const equal = i32.eq(code, k32(RELATION.equal));
-          const hit = select(
-            i32.eqz(kind),
-            equal,
-            select(
-              i32.eq(kind, k32(1)),
-              less,
-              select(i32.eq(kind, k32(2)), i32.or(less, equal), i32.eq(code, k32(RELATION.unordered))),
-            ),
-          );
-          return widen(e.f.let(i32.xor(i32.sub(k32(0), hit), invert)));
+          const is = (relation: keyof typeof RELATIONS): I32 => i32.eq(code, k32(RELATIONS[relation]));
+          const ordered = select(is('less'), ones(L), select(is('equal'), ones(E), ones(G)));
+          return widen(e.f.let(select(is('unordered'), ones(U), ordered)));
         }),
     );
     s.write(e, r.get);
   };
 };
 
-/** A packed mask with `invert` (0 or -1) applied; the shape's values are vectors. */
-const vectorMask = <T extends ValType, M extends ValType>(s: Shape<T, M>, mask: Val<M>, invert: I32): Val<T> => ({
-  type: s.zero.type,
-  code: v128.xor({ type: 'v128', code: mask.code }, v128.splatI32(invert)).code,
-});
+/** A packed mask; the shape's values are vectors. */
+const asVector = (mask: Val): V128 => ({ type: 'v128', code: mask.code });
 
 /** COMISS, UCOMISS, COMISD, UCOMISD. */
 const compareFlags = <T extends ValType>(s: Shape<T, 'i32'>, quiet: boolean): Semantics => {

@@ -11,6 +11,7 @@ import { checkMmx, enterMmx } from './mmx-support.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { dwordIndices, INTEGER_OPERATIONS, SHIFT_OPERATIONS, shiftElements, wordIndices } from './simd-integer.ts';
+import { insertedElement } from './simd-integer-more.ts';
 import { sseArithmeticRows } from './sse-arith-rows.ts';
 import { sseConversionRows } from './sse-convert-rows.ts';
 import { alignedAddress, begin, source } from './sse-support.ts';
@@ -223,7 +224,7 @@ const byteShift = (left: boolean): Semantics =>
 const wordAddress = (e: Ops, n: number, index: I32): I32 => i32.add(e.slot(n), i32.shl(i32.and(index, k32(7)), k32(1)));
 const insertWord = sse((e) => {
   const value = e.f.let(e.read(1));
-  e.f.store16(wordAddress(e, 0, e.read(2)), value);
+  e.write128(0, insertedElement(e.read128(0), 16, e.read(2), value));
 });
 const maskOf = (mask: (v: V128) => I32): Semantics => sse((e) => e.write(0, mask(e.read128(1))));
 

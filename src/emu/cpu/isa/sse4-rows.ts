@@ -4,7 +4,7 @@
  */
 import { EFLAGS } from '../state/flags.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, type I64, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, type V128, v128 } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
@@ -14,6 +14,7 @@ import {
   EXTENSIONS,
   type Extension,
   elementMask,
+  insertedElement,
   SSE4_OPERATIONS,
   SSSE3_OPERATIONS,
   signMask,
@@ -80,14 +81,16 @@ const extractElement = sse((e) => {
   e.write(0, wide ? i64.load(at) : i32.load(at));
 });
 
-const insertByte = sse((e) => {
-  const value = e.f.let(e.read(1));
-  e.f.store8(elementAt(e, e.slot(0), e.read(2), 1), value);
-});
+/** One element of the destination replaced: from a general register or memory. */
+const insert = (size: 8 | 16 | 32): ((e: Ops) => void) =>
+  sse((e) => {
+    const value = e.f.let(e.read(1));
+    e.write128(0, insertedElement(e.read128(0), size, e.read(2), value));
+  });
+/** Likewise 32 bits, or 64 with REX.W. */
 const insertElement = sse((e) => {
   const value = e.f.let(e.readWord(1));
-  if (value.type === 'i64') e.f.store64(elementAt(e, e.slot(0), e.read(2), 8), value as I64);
-  else e.f.store32(elementAt(e, e.slot(0), e.read(2), 4), value as I32);
+  e.write128(0, insertedElement(e.read128(0), e.size === 64 ? 64 : 32, e.read(2), value));
 });
 
 /** INSERTPS: bits 7-6 choose the source's element (of a register), 5-4 the destination's, 3-0 clear. */
@@ -124,8 +127,8 @@ const vectorRows: readonly Row[] = [
   row('66 0F 3A 15 r', 'pextrw', 'Rd,Vx,Ib', extractWord),
   row('66 0F 3A 16', 'pextrd|pextrd|pextrq', 'Ey,Vx,Ib', extractElement, WRITE),
   row('66 0F 3A 17', 'extractps', 'Ed,Vx,Ib', extractDword, WRITE),
-  row('66 0F 3A 20 m', 'pinsrb', 'Vx,Mb,Ib', insertByte),
-  row('66 0F 3A 20 r', 'pinsrb', 'Vx,Rd,Ib', insertByte),
+  row('66 0F 3A 20 m', 'pinsrb', 'Vx,Mb,Ib', insert(8)),
+  row('66 0F 3A 20 r', 'pinsrb', 'Vx,Rd,Ib', insert(8)),
   row('66 0F 3A 22', 'pinsrd|pinsrd|pinsrq', 'Vx,Ey,Ib', insertElement),
   row('66 0F 3A 21 m', 'insertps', 'Vx,Md,Ib', insertSingle),
   row('66 0F 3A 21 r', 'insertps', 'Vx,Ux,Ib', insertSingle),

@@ -2,21 +2,21 @@
 import { STRING } from '../simd/string-compare.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64, select, v128 } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, k64, select, v128, word } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
 import type { Ops } from './ops.ts';
-import { getReg } from './register-ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
 import { begin } from './sse-support.ts';
 import { kernelValue } from './x87-support.ts';
 
-/** The magnitude of a length in a register, at most `limit`. */
+/** The magnitude of a length in a register, with REX.W in all 64 bits of it; at most `limit`. */
 const explicitLength = (e: Ops, register: number, limit: I32): I32 => {
-  const value = getReg(e, 32, register);
-  const sign = i32.shrS(value, k32(31));
-  const magnitude = e.f.let(i32.sub(i32.xor(value, sign), sign));
-  return select(i32.gtU(magnitude, limit), limit, magnitude);
+  const value = e.register(e.size === 64 ? 64 : 32, register);
+  const sign = e.f.let(word.shrS(value, e.size === 64 ? 63 : 31));
+  const magnitude = e.f.let(word.sub(word.xor(value, sign), sign));
+  return select(word.gtU(magnitude, 16), limit, least(word.low(magnitude), limit));
 };
+const least = (a: I32, b: I32): I32 => select(i32.gtU(a, b), b, a);
 
 const compare = (explicit: boolean, index: boolean): ((e: Ops) => void) => {
   return (e) => {
@@ -42,6 +42,7 @@ const compare = (explicit: boolean, index: boolean): ((e: Ops) => void) => {
       const narrow = v128.i64x2Replace(v128.splatI64(k64(0)), 0, i64.extendU(bits));
       const mask = select(high, kernelValue(e, 'v128', 'elementsOf', control, bits), narrow);
       f.store128(e.addressOf(STATE.xmm), mask);
+      if (e.vex) f.store128(e.addressOf(STATE.xmm), v128.splatI64(k64(0)), 16);
     }
     const flag = (condition: I32, mask: number): I32 => i32.mul(condition, k32(mask));
     setArithmeticBits(
@@ -56,8 +57,8 @@ const compare = (explicit: boolean, index: boolean): ((e: Ops) => void) => {
 };
 
 export const stringCompareRows: readonly Row[] = [
-  row('66 0F 3A 60', 'pcmpestrm', 'Vx,Wx,Ib', compare(true, false)),
-  row('66 0F 3A 61', 'pcmpestri', 'Vx,Wx,Ib', compare(true, true)),
+  row('66 0F 3A 60', 'pcmpestrm|pcmpestrm|pcmpestrm64', 'Vx,Wx,Ib', compare(true, false), { rexW: true }),
+  row('66 0F 3A 61', 'pcmpestri|pcmpestri|pcmpestri64', 'Vx,Wx,Ib', compare(true, true), { rexW: true }),
   row('66 0F 3A 62', 'pcmpistrm', 'Vx,Wx,Ib', compare(false, false)),
   row('66 0F 3A 63', 'pcmpistri', 'Vx,Wx,Ib', compare(false, true)),
 ].map(fixedSize);

@@ -63,7 +63,7 @@ function initialize(e: Ops): void {
 }
 
 /** Counts `n` from 0 to `count` - 1. */
-function times(e: Ops, count: number, body: (n: Var<'i32'>) => void): void {
+export function times(e: Ops, count: number, body: (n: Var<'i32'>) => void): void {
   const n = e.f.local('i32');
   e.f.set(n, k32(0));
   e.f.loop((again) => {
@@ -193,7 +193,7 @@ function probeRead(e: Ops, at: Address, byteCount: number): void {
 }
 
 /** Address of element `n` of an array at an offset of an image. */
-const elementAt = (at: Address, offset: number, n: I32, bytes: number): Address =>
+export const elementAt = (at: Address, offset: number, n: I32, bytes: number): Address =>
   word.add(word.add(at, offset), word.toU(at.type, i32.mul(n, k32(bytes))));
 
 const restoreAll = (e: Ops): void => {
@@ -213,7 +213,7 @@ const restoreAll = (e: Ops): void => {
 };
 
 /** Offsets of the FXSAVE image (SDM Vol. 1, table 10-2); with REX.W `ip` and `dp` have 64 bits and take in `cs` and `ds`. */
-const FX = {
+export const FX = {
   tags: 4,
   opcode: 6,
   ip: 8,
@@ -226,7 +226,7 @@ const FX = {
   xmm: 160,
   bytes: 512,
 };
-const xmmCount = (e: Ops): number => (e.long ? 16 : 8);
+export const xmmCount = (e: Ops): number => (e.long ? 16 : 8);
 
 const fxAddress = (e: Ops): Address => {
   checkAvailable(e);
@@ -235,38 +235,42 @@ const fxAddress = (e: Ops): Address => {
   return at;
 };
 
-const fxsave = (e: Ops): void => {
-  const at = fxAddress(e);
-  e.probe(at, k32(FX.bytes));
-  const put = (bits: 16 | 32, offset: number, value: I32): void => e.store(bits, word.add(at, offset), e.f.let(value));
-  put(32, 0, i32.or(e.get(STATE.fpuControl), i32.shl(statusWord(e), k32(16))));
-  put(32, FX.tags, i32.or(e.get(STATE.fpuTags), i32.shl(e.get(STATE.fpuOpcode), k32(16))));
-  put(32, FX.ip, e.get(STATE.fpuIp));
-  put(32, FX.cs, e.get(STATE.fpuCs));
-  put(32, FX.dp, e.get(STATE.fpuDp));
-  put(32, FX.ds, e.get(STATE.fpuDs));
-  put(32, FX.mxcsr, e.get(STATE.mxcsr));
-  put(32, FX.mxcsrMask, k32(MXCSR_MASK));
+/** The x87 part of an FXSAVE or XSAVE image: all but MXCSR and its mask up to the XMM registers. */
+export function storeX87Image(e: Ops, at: Address): void {
+  const put = (offset: number, value: I32): void => e.store(32, word.add(at, offset), e.f.let(value));
+  put(0, i32.or(e.get(STATE.fpuControl), i32.shl(statusWord(e), k32(16))));
+  put(FX.tags, i32.or(e.get(STATE.fpuTags), i32.shl(e.get(STATE.fpuOpcode), k32(16))));
+  put(FX.ip, e.get(STATE.fpuIp));
+  put(FX.cs, e.get(STATE.fpuCs));
+  put(FX.dp, e.get(STATE.fpuDp));
+  put(FX.ds, e.get(STATE.fpuDs));
   times(e, 8, (n) => {
     const to = e.f.let(elementAt(at, FX.st, n.get, 16));
     const from = e.f.let(stackSlot(e, n.get));
     e.store64(to, e.f.let(i64.load(from)));
     e.store64(word.add(to, 8), e.f.let(i64.load16U(from, 8)));
   });
+}
+export function storeXmmImage(e: Ops, at: Address): void {
   times(e, xmmCount(e), (n) => {
     const to = e.f.let(elementAt(at, FX.xmm, n.get, 16));
     const from = e.f.let(i32.add(e.addressOf(STATE.xmm), i32.mul(n.get, k32(XMM_BYTES))));
     e.store64(to, e.f.let(i64.load(from)));
     e.store64(word.add(to, 8), e.f.let(i64.load(from, 8)));
   });
+}
+
+const fxsave = (e: Ops): void => {
+  const at = fxAddress(e);
+  e.probe(at, k32(FX.bytes));
+  storeX87Image(e, at);
+  e.store(32, word.add(at, FX.mxcsr), e.get(STATE.mxcsr));
+  e.store(32, word.add(at, FX.mxcsrMask), k32(MXCSR_MASK));
+  storeXmmImage(e, at);
 };
 
-const fxrstor = (e: Ops): void => {
-  const at = fxAddress(e);
+export function loadX87Image(e: Ops, at: Address): void {
   const get = (bits: 16 | 32, offset: number): I32 => e.f.let(e.load(bits, word.add(at, offset)));
-  probeRead(e, at, FX.bytes);
-  const mxcsr = get(32, FX.mxcsr);
-  e.raiseIf(i32.and(mxcsr, k32(~MXCSR_MASK)), EXCEPTION.gp, k32(0));
   const first = get(32, 0);
   const second = get(32, FX.tags);
   setControl(e, first);
@@ -279,7 +283,6 @@ const fxrstor = (e: Ops): void => {
   e.set(STATE.fpuCs, selector(FX.cs));
   e.set(STATE.fpuDp, get(32, FX.dp));
   e.set(STATE.fpuDs, selector(FX.ds));
-  e.set(STATE.mxcsr, mxcsr);
   times(e, 8, (n) => {
     const from = e.f.let(elementAt(at, FX.st, n.get, 16));
     const low = e.f.let(e.load64(from));
@@ -288,6 +291,8 @@ const fxrstor = (e: Ops): void => {
     e.f.store64(to, low);
     e.f.store16(to, high, 8);
   });
+}
+export function loadXmmImage(e: Ops, at: Address): void {
   times(e, xmmCount(e), (n) => {
     const from = e.f.let(elementAt(at, FX.xmm, n.get, 16));
     const low = e.f.let(e.load64(from));
@@ -296,6 +301,21 @@ const fxrstor = (e: Ops): void => {
     e.f.store64(to, low);
     e.f.store64(to, high, 8);
   });
+}
+/** The x87 as after FNINIT, and its registers 0. */
+export function resetX87(e: Ops): void {
+  initialize(e);
+  e.f.memoryFill(e.addressOf(STATE.fpr), k32(0), k32(8 * FPR_BYTES));
+}
+
+const fxrstor = (e: Ops): void => {
+  const at = fxAddress(e);
+  probeRead(e, at, FX.bytes);
+  const mxcsr = e.f.let(e.load(32, word.add(at, FX.mxcsr)));
+  e.raiseIf(i32.and(mxcsr, k32(~MXCSR_MASK)), EXCEPTION.gp, k32(0));
+  loadX87Image(e, at);
+  e.set(STATE.mxcsr, mxcsr);
+  loadXmmImage(e, at);
 };
 
 const loadControl = (e: Ops): void => {

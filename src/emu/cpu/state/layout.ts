@@ -292,7 +292,10 @@ export const RECORD = {
   disp: 16,
   /** i32: immediate; for relative branches the target as an offset from the block's first byte. With `imm2` a 64-bit one. */
   imm: 20,
-  /** i32: second immediate, far selector, or the header record a direct branch is chained to (0 = not yet). */
+  /**
+   * i32: second immediate, far selector, u16 slot of VEX.vvvv and u16 slot of a vector index, or the header record a direct
+   * branch is chained to (0 = not yet).
+   */
   imm2: 24,
   /** i32: 0xffff or -1, applied to base + index + disp (not in 64-bit code). */
   mask: 28,

@@ -72,6 +72,7 @@ export const SYSTEM_CALLS = [
   'checkSegment', // (segment number, offset, bytes, 1 = write): limit and type checks that the fast path could not decide
   'checkStack', // (bytes, 1 = push): same for implicit stack accesses
   'floatError', // a pending x87 exception meets a waiting instruction: #MF or the external FERR# line
+  'xsetbv', // XCR0 = EDX:EAX
   'random', // query (): 32 bits of the host's secure source; #UD without one
   'x87Transcendental', // (which: see float/transcendental.ts): F2XM1, FYL2X, FPTAN, FPATAN, FYL2XP1, FSINCOS, FSIN, FCOS
 ] as const;

@@ -50,6 +50,7 @@ const CR4_NEEDS: readonly (readonly [number, Feature])[] = [
   [CR4.pcide, 'pcid'],
   [CR4.smep, 'smep'],
   [CR4.smap, 'smap'],
+  [CR4.osxsave, 'xsave'],
 ];
 
 export const cr4Known = (features: CpuFeatures): number =>

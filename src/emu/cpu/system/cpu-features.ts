@@ -34,19 +34,26 @@ const LEAF1_ECX = {
   sse3: 0,
   pclmulqdq: 1,
   ssse3: 9,
+  fma: 12,
   pcid: 17,
   sse41: 19,
   sse42: 20,
   movbe: 22,
   popcnt: 23,
   aes: 25,
+  xsave: 26,
+  avx: 28,
+  f16c: 29,
   rdrand: 30,
 } as const;
 /** Leaf 7, subleaf 0, EBX. */
 const LEAF7_EBX = {
   fsgsbase: 0,
   tscAdjust: 1,
+  bmi1: 3,
+  avx2: 5,
   smep: 7,
+  bmi2: 8,
   invpcid: 10,
   rdseed: 18,
   adx: 19,
@@ -60,7 +67,7 @@ const LEAF7_ECX = { umip: 2 } as const;
 /** Leaf 7, subleaf 0, EDX. */
 const LEAF7_EDX = {} as const;
 /** Leaf 0Dh, subleaf 1, EAX. */
-const LEAF13_1_EAX = {} as const;
+const LEAF13_1_EAX = { xsaveopt: 0 } as const;
 /** Leaf 80000001h, ECX. */
 const EXTENDED_ECX = { lahf64: 0, lzcnt: 5 } as const;
 /** Leaf 80000001h, EDX. */

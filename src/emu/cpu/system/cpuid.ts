@@ -5,7 +5,9 @@
  * Not announced, since absent: VME, PSE-36, MONITOR.
  */
 import { PHYSICAL_BITS } from '../mmu/page-walk.ts';
+import { CR4 } from './control-bits.ts';
 import type { CpuFeatures, CpuidResult } from './cpu-features.ts';
+import { extendedStateLeaf } from './extended-state.ts';
 
 /** Four characters of a string as a little-endian word, zero-padded. */
 const word = (text: string, at: number): number =>
@@ -22,6 +24,8 @@ const CACHES = [
   { type: 3, level: 2, sets: 4096 },
 ] as const;
 
+/** Leaf 1, ECX: the operating system has set CR4.OSXSAVE. */
+const OSXSAVE = 1 << 27;
 const TSC_HZ = 1_000_000_000;
 const MAX_LEAF = 0x15;
 const MAX_LEAF_LIMITED = 3;
@@ -30,13 +34,24 @@ const MAX_EXTENDED_LEAF = 0x8000_0008;
 /**
  * @param leaf EAX as an unsigned number; above the highest leaf the highest basic leaf answers
  * @param limited IA32_MISC_ENABLE bit 22: no basic leaf above 3
+ * @param now control registers that show in what CPUID says
  */
-export function cpuid(features: CpuFeatures, leaf: number, subleaf: number, limited: boolean): CpuidResult {
+export function cpuid(
+  features: CpuFeatures,
+  leaf: number,
+  subleaf: number,
+  limited: boolean,
+  now: { readonly cr4: number; readonly xcr0: number } = { cr4: 0, xcr0: 1 },
+): CpuidResult {
   const override = features.override(leaf, subleaf);
   if (override) return override;
   const maxLeaf = limited ? MAX_LEAF_LIMITED : MAX_LEAF;
   if (leaf >= 0x8000_0000 && leaf <= MAX_EXTENDED_LEAF) return extended(features, leaf);
-  return basic(features, Math.min(leaf, maxLeaf), subleaf, maxLeaf);
+  const asked = Math.min(leaf, maxLeaf);
+  if (asked === 0xd) return extendedStateLeaf(features, subleaf, now.xcr0);
+  const answer = basic(features, asked, subleaf, maxLeaf);
+  if (asked === 1 && now.cr4 & CR4.osxsave) answer[2] |= OSXSAVE;
+  return answer;
 }
 
 function basic(features: CpuFeatures, leaf: number, subleaf: number, maxLeaf: number): CpuidResult {

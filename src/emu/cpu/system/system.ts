@@ -22,6 +22,7 @@ import { CpuFeatures } from './cpu-features.ts';
 import { cpuid } from './cpuid.ts';
 import { announceApic } from './cpuid-apic.ts';
 import { mayInterrupt, NO_ERROR_CODE, raiseEvent, raisePending, softwareInterrupt } from './events.ts';
+import { setXcr0, XCR0 } from './extended-state.ts';
 import * as fast from './fast-calls.ts';
 import { MISC_ENABLE, PAT_RESET, readMsr, readTsc, readTscAndAux, writeMsr } from './msr.ts';
 import { resetRanges, setRangesAsFirmware } from './mtrr.ts';
@@ -115,6 +116,7 @@ export class System {
     for (const field of ZERO_AT_RESET) state.set(field, 0);
     for (const field of WIDE_ZERO_AT_RESET) state.setAddress(field, 0);
     state.set(STATE.cr0, CR0.cd | CR0.nw | CR0.et);
+    state.set(STATE.xcr0, XCR0.x87);
     state.set(STATE.idtLimit, 0xffff);
     state.set(STATE.gdtLimit, 0xffff);
     state.set(STATE.dr6, DR6.ones);
@@ -365,6 +367,7 @@ export class System {
       checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
       checkStack: (byteCount, push) => segments.checkStack(c, byteCount, push !== 0),
       floatError: () => this.#floatError(),
+      xsetbv: () => setXcr0(c),
       random: () => this.#randomWord(),
       x87Transcendental: (which) => {
         x87Transcendental(which);
@@ -387,7 +390,8 @@ export class System {
     const leaf = state.gpr(GPR.eax) >>> 0;
     const subleaf = state.gpr(GPR.ecx) >>> 0;
     const { features } = this.#context;
-    const answer = cpuid(features, leaf, subleaf, limited);
+    const now = { cr4: state.get(STATE.cr4), xcr0: state.get(STATE.xcr0) };
+    const answer = cpuid(features, leaf, subleaf, limited, now);
     const { localApic } = this.#parts;
     if (localApic && !features.override(leaf, subleaf)) announceApic(answer, leaf, localApic);
     const [eax, ebx, ecx, edx] = answer;
