@@ -67,6 +67,8 @@ export class MachineSession {
   readonly stats: Signal<MachineStats | undefined> = signal(undefined);
   readonly disks: Signal<readonly DiskStatus[]> = signal([]);
   readonly problem: Signal<Problem | undefined> = signal(undefined);
+  /** What happened when the guest broke the last time. */
+  readonly crash: Signal<string | undefined> = signal(undefined);
   /** What is in the drives, by slot. */
   readonly media: Signal<ReadonlyMap<DriveSlot, string>> = signal(new Map());
   readonly #state: Signal<SessionState> = signal('starting');
@@ -350,7 +352,8 @@ export class MachineSession {
   }
 
   #onEvent(event: MachineEvent): void {
-    if (event.kind === 'ejected') void this.#replaceMedium(event.slot, undefined);
+    if (event.kind === 'crash') this.crash.value = event.report;
+    else if (event.kind === 'ejected') void this.#replaceMedium(event.slot, undefined);
     else this.#onState(event.state, event.message);
   }
 

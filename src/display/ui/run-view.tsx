@@ -76,6 +76,7 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
           <Off shell={shell} settings={settings} state={state} />
         )}
       </div>
+      {session?.crash.value && <CrashReport session={session} />}
       {session && <StatusStrip session={session} library={shell.library} />}
     </div>
   );
@@ -93,6 +94,24 @@ function Off({ shell, settings, state }: RunViewProps & { readonly state: string
         </button>
       )}
     </div>
+  );
+}
+
+/** Closed until somebody wants it: a guest may crash on purpose, to restart. */
+function CrashReport({ session }: { readonly session: MachineSession }): JSX.Element {
+  return (
+    <details class="crash" data-testid="crash">
+      <summary>The guest crashed: registers, code and what led there</summary>
+      <pre>{session.crash.value}</pre>
+      <button
+        type="button"
+        onClick={() => {
+          session.crash.value = undefined;
+        }}
+      >
+        Forget it
+      </button>
+    </details>
   );
 }
 

@@ -97,5 +97,7 @@ export type RunState = 'off' | 'running' | 'paused' | 'failed';
 export type MachineEvent =
   /** @property message why, for `failed`; otherwise '' */
   | { readonly kind: 'state'; readonly state: RunState; readonly message: string }
+  /** The guest broke; `report` is for a person who wants to know why. It may have been meant: a triple fault resets. */
+  | { readonly kind: 'crash'; readonly report: string }
   /** The guest opened a CD drive: its medium is out. */
   | { readonly kind: 'ejected'; readonly slot: DriveSlot };

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ByteRingReader, ByteRingWriter } from '#emu/host/byte-ring.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { MachineEvent, MachineLinks, MachineSpec } from './machine-protocol.ts';
@@ -22,6 +22,8 @@ const POWER_OFF = [
 const LONG_MODE = [
   0x66, 0xb8, 1, 0, 0, 0x80, 0x0f, 0xa2, 0x66, 0xc1, 0xea, 24, 0x88, 0xd0, 0xba, 0xf8, 3, 0xee, 0xfa, 0xf4,
 ];
+/** cli; lidt [8000h], where memory is 0; int3: there is no handler for anything. */
+const TRIPLE_FAULT = [0xfa, 0x0f, 0x01, 0x1e, 0x00, 0x80, 0xcc];
 /** cli; hlt */
 const SLEEP = [0xfa, 0xf4, 0xeb, 0xfd];
 
@@ -74,6 +76,13 @@ async function read(reader: ByteRingReader, count: number): Promise<number[]> {
 afterEach(() => service.powerOff());
 
 describe('machine service', () => {
+  it('tells what happened when the guest broke', async () => {
+    start(spec(TRIPLE_FAULT));
+    await vi.waitFor(() => expect(events).toContainEqual(expect.objectContaining({ kind: 'crash' })), 50_000);
+    const crash = events.find((event) => event.kind === 'crash');
+    expect(crash?.report).toMatch(/^Triple fault[\s\S]*=> 000f0006 {2}cc +int3/);
+  });
+
   it('stops the guest while the console is full, and loses nothing', async () => {
     const links = start(spec(COUNTER));
     const reader = new ByteRingReader(links.serialFromGuest);

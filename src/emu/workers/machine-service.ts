@@ -218,6 +218,7 @@ export class MachineService {
         if (taken < bytes.length) unsent.push(bytes.subarray(taken));
       },
       onTone: (hz, at) => tones.write(hz, at),
+      onCrash: ({ report }) => this.#tell({ kind: 'crash', report }),
       onEjected: (drive) => {
         const slot = slotOf(drive);
         media.delete(slot);
