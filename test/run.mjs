@@ -19,7 +19,8 @@ const isRoot = process.getuid?.() === 0;
 const HOST_TOOLS = {
   ...{ chromium: 'chromium', debootstrap: 'debootstrap', mke2fs: 'e2fsprogs', gcc: 'gcc', make: 'make' },
   // Networks: namespaces with Linux as the guest, and what runs in them.
-  ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox', tcpdump: 'tcpdump' },
+  ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox' },
+  ...{ 'qemu-system-i386': 'qemu-system-x86', vde_switch: 'vde2' },
 };
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 

@@ -1,0 +1,113 @@
+// Tunnels to other people's programs: a real QEMU and a real vde_switch, with Linux as the guest at our end.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { NetworkCardConfig, NicAttachment } from '#emu/host/network-card.ts';
+import { createWire } from '#emu/host/packet-port.ts';
+import { KernelGuest, noKernelGuest } from './kernel-guest.suite.ts';
+import { Networks } from './networks.ts';
+
+const has = (command: string, ...args: string[]): boolean => spawnSync(command, args).error === undefined;
+const why =
+  noKernelGuest() ??
+  (has('qemu-system-i386', '--version')
+    ? undefined
+    : "there is no 'qemu-system-i386' (Debian package qemu-system-x86)") ??
+  (has('vde_switch', '--version') ? undefined : "there is no 'vde_switch' (Debian package vde2)");
+
+const undo: (() => void)[] = [];
+afterEach(() => {
+  for (const one of undo.splice(0).reverse()) one();
+});
+
+function start(command: string, args: readonly string[]): ChildProcess {
+  const child = spawn(command, args, { stdio: ['pipe', 'ignore', 'pipe'] });
+  child.on('error', () => {});
+  undo.push(() => child.kill('SIGKILL'));
+  return child;
+}
+
+/** QEMU without a machine: its user network behind whatever leads to it. */
+function qemuUserNetwork(netdev: string): void {
+  const hub = ['-netdev', 'hubport,hubid=0,id=a,netdev=n', '-netdev', 'hubport,hubid=0,id=b,netdev=u'];
+  start('qemu-system-i386', [
+    '-machine',
+    'none',
+    '-display',
+    'none',
+    '-netdev',
+    netdev,
+    '-netdev',
+    'user,id=u',
+    ...hub,
+  ]);
+}
+
+async function attached(networks: Networks, name: string, attachment: NicAttachment): Promise<KernelGuest> {
+  const [near, far] = createWire();
+  const guest = await KernelGuest.create(near, name);
+  undo.push(() => guest.close());
+  const card: NetworkCardConfig = { slot: 1, type: '82540EM', mac: '080027000001', cableConnected: true, attachment };
+  const place = await networks.attach(card, far);
+  undo.push(() => place.close());
+  return guest;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.bind(0, '127.0.0.1', () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}
+
+describe.skipIf(why)(`tunnels${why ? `: skipped, ${why}` : ''}`, () => {
+  it('UDPTunnel leads to QEMU: its DHCP server gives an address, its gateway answers', async () => {
+    const [ours, theirs] = [await freePort(), await freePort()];
+    const end = (kind: string, port: number): string => `${kind}.type=inet,${kind}.host=127.0.0.1,${kind}.port=${port}`;
+    qemuUserNetwork(`dgram,id=n,${end('local', theirs)},${end('remote', ours)}`);
+    const properties = { dest: '127.0.0.1', sport: String(ours), dport: String(theirs) };
+    const guest = await attached(new Networks(), 'udp', { kind: 'generic', driver: 'UDPTunnel', properties });
+    expect(await guest.dhcp()).toContain('bound 10.0.2.15 10.0.2.2 10.0.2.3');
+    expect((await guest.run('busybox ping -c 2 -s 1400 10.0.2.2')).stdout).toContain('2 packets received');
+  });
+
+  it('VDE joins a vde_switch: two of ours and QEMU meet there', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tabbox-vde-'));
+    undo.push(() => rmSync(folder, { recursive: true, force: true }));
+    const socket = join(folder, 'switch');
+    start('vde_switch', ['-s', socket, '-x']);
+    qemuUserNetwork(`vde,id=n,sock=${socket}`);
+    const networks = new Networks();
+    const vde: NicAttachment = { kind: 'generic', driver: 'VDE', properties: { network: socket } };
+    const first = await attached(networks, 'vde1', vde);
+    const second = await attached(networks, 'vde2', vde);
+    await first.configure('192.168.9.1/24', '192.168.9.2');
+    await second.configure('192.168.9.2/24', '192.168.9.1');
+    expect((await first.run('busybox ping -c 3 -s 1400 192.168.9.2')).stdout).toMatch(/[23] packets received/);
+  });
+
+  it('an internal network carries a transfer, and its policies hold on the wire', async () => {
+    const networks = new Networks();
+    const lan: NicAttachment = { kind: 'intnet', network: 'lan' };
+    const first = await attached(networks, 'lan1', lan);
+    const second = await attached(networks, 'lan2', lan);
+    const other = await attached(networks, 'lan3', { kind: 'intnet', network: 'another' });
+    await first.configure('192.168.8.1/24', '192.168.8.2');
+    await second.configure('192.168.8.2/24', '192.168.8.1');
+    await other.configure('192.168.8.3/24', '192.168.8.1');
+    const served = second.run('head -c 5000000 /dev/zero | timeout 60 busybox nc -l -p 9');
+    const { stdout } = await first.run(
+      'for i in $(seq 40); do (exec 3</dev/tcp/192.168.8.2/9 && cat <&3 | wc -c) 2>/dev/null && break; sleep 0.25; done',
+    );
+    await served;
+    expect(stdout.trim()).toBe('5000000');
+    expect((await other.run('busybox ping -c 1 -W 2 192.168.8.1')).stdout).toContain(' 0 packets received');
+  });
+});
