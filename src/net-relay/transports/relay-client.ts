@@ -1,0 +1,132 @@
+/**
+ * The machine's side of a relay: keeps a WebSocket to it, and a cable plugged in while it is there. When the relay goes
+ * away the link goes down, and comes back when the relay does; the machine notices a pulled cable and nothing else.
+ *
+ *   state        event                    next          done
+ *   idle         start                    connecting
+ *   connecting   status `attached`        attached      link up, back-off begins anew
+ *                status `refused`         refused       a person has to do something: no more tries
+ *                closed, 15 s             waiting
+ *   attached     closed, broken           waiting       link down
+ *   waiting      time (0.5 s to 30 s)     connecting
+ */
+import type { PacketPort } from '#emu/host/packet-port.ts';
+import type { RelayStatus } from '../wire/relay.ts';
+import { FrameChannel } from './frame-channel.ts';
+
+/** What is needed of a WebSocket, the page's or Node's. */
+export interface Carrier {
+  send(message: Uint8Array): void;
+  close(): void;
+}
+
+export interface CarrierEvents {
+  message(bytes: Uint8Array): void;
+  /** Called once. */
+  closed(): void;
+}
+
+export interface RelayClientParts {
+  /** Opens a connection to the relay. */
+  open(events: CarrierEvents): Carrier;
+  /** Calls back after a time. @returns stops that */
+  after(ms: number, call: () => void): () => void;
+  soon(flush: () => void): void;
+  readText(bytes: Uint8Array): string;
+  /** From 0 to 1: spreads the tries of many pages after a relay's restart. */
+  random(): number;
+  onState(state: RelayState): void;
+}
+
+export type RelayState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'attached'; readonly network: string }
+  | { readonly kind: 'waiting'; readonly ms: number; readonly tries: number }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  | { readonly kind: 'closed' };
+
+const FIRST_WAIT_MS = 500;
+const MOST_WAIT_MS = 30_000;
+const ATTACH_MS = 15_000;
+
+export class RelayClient {
+  readonly #cable: PacketPort;
+  readonly #parts: RelayClientParts;
+  #carrier: Carrier | undefined;
+  #channel: FrameChannel | undefined;
+  #stopTimer: () => void = () => {};
+  #tries = 0;
+  #isOver = false;
+
+  /** @param cable its end on the network's side */
+  constructor(cable: PacketPort, parts: RelayClientParts) {
+    this.#cable = cable;
+    this.#parts = parts;
+  }
+
+  start(): void {
+    if (this.#isOver) return;
+    this.#parts.onState({ kind: 'connecting' });
+    // Events of a connection that was given up mean nothing.
+    let isCurrent = true;
+    const lost = (): void => {
+      if (!isCurrent) return;
+      isCurrent = false;
+      this.#lost();
+    };
+    const channel = new FrameChannel(this.#cable, {
+      send: (message) => this.#carrier?.send(message),
+      soon: (flush) => this.#parts.soon(flush),
+      readText: (bytes) => this.#parts.readText(bytes),
+      onStatus: (status) => this.#status(status),
+      onBroken: lost,
+    });
+    this.#channel = channel;
+    this.#carrier = this.#parts.open({
+      message: (bytes) => {
+        if (isCurrent) channel.take(bytes);
+      },
+      closed: lost,
+    });
+    this.#stopTimer = this.#parts.after(ATTACH_MS, lost);
+  }
+
+  #status(status: RelayStatus): void {
+    this.#stopTimer();
+    if (status.kind === 'attached') {
+      this.#tries = 0;
+      this.#parts.onState(status);
+      this.#cable.setLink(true);
+      return;
+    }
+    this.#isOver = true;
+    this.#drop();
+    this.#parts.onState(status);
+  }
+
+  #lost(): void {
+    this.#stopTimer();
+    this.#drop();
+    if (this.#isOver) return;
+    const most = Math.min(FIRST_WAIT_MS * 2 ** this.#tries++, MOST_WAIT_MS);
+    const ms = Math.round(most / 2 + (most / 2) * this.#parts.random());
+    this.#parts.onState({ kind: 'waiting', ms, tries: this.#tries });
+    this.#stopTimer = this.#parts.after(ms, () => this.start());
+  }
+
+  #drop(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    carrier?.close();
+  }
+
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stopTimer();
+    this.#drop();
+    this.#parts.onState({ kind: 'closed' });
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What a machine and a relay say to each other: one message in one WebSocket message, binary.
+ *
+ *   type 1, frames   u8 type | (u16 length | frame) ... one or more
+ *   type 2, credit   u8 type | u32 bytes that the sender of this message can take in addition
+ *   type 3, status   u8 type | UTF-8 JSON, at most 16 KiB: RelayStatus
+ *
+ * Numbers are big-endian. A frame costs its length and two bytes of credit. Each side may send `FIRST_CREDIT` bytes
+ * before it hears of more; one that sends more is cut off.
+ */
+import { put16, put32, u16, u32 } from './bytes.ts';
+import { ETHERNET_HEADER_BYTES } from './ethernet.ts';
+
+export const FIRST_CREDIT: number = 256 * 1024;
+/** Longest message, and frame. */
+export const MOST_MESSAGE_BYTES: number = 64 * 1024;
+export const MOST_RELAY_FRAME_BYTES = 16_384;
+const MOST_STATUS_BYTES = 16 * 1024;
+const TYPE = { frames: 1, credit: 2, status: 3 } as const;
+
+/** The first thing a relay says, and what it says when it cannot go on. */
+export type RelayStatus =
+  | { readonly kind: 'attached'; readonly network: string }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+
+export type RelayMessage =
+  | { readonly kind: 'frames'; readonly frames: readonly Uint8Array[]; readonly cost: number }
+  | { readonly kind: 'credit'; readonly bytes: number }
+  | { readonly kind: 'status'; readonly status: RelayStatus };
+
+/** What a frame costs. */
+export const frameCost = (frame: Uint8Array): number => 2 + frame.length;
+
+export function encodeFrames(frames: readonly Uint8Array[]): Uint8Array {
+  const b = new Uint8Array(frames.reduce((sum, frame) => sum + frameCost(frame), 1));
+  b[0] = TYPE.frames;
+  let at = 1;
+  for (const frame of frames) {
+    put16(b, at, frame.length);
+    b.set(frame, at + 2);
+    at += frameCost(frame);
+  }
+  return b;
+}
+
+export function encodeCredit(bytes: number): Uint8Array {
+  const b = new Uint8Array(5);
+  b[0] = TYPE.credit;
+  put32(b, 1, bytes);
+  return b;
+}
+
+/** @param json of a `RelayStatus`, as UTF-8 */
+export function encodeStatus(json: Uint8Array): Uint8Array {
+  const b = new Uint8Array(1 + json.length);
+  b[0] = TYPE.status;
+  b.set(json, 1);
+  return b;
+}
+
+/**
+ * @param readText turns UTF-8 into text
+ * @returns undefined when it is no message; frames are views
+ */
+export function decodeRelay(b: Uint8Array, readText: (bytes: Uint8Array) => string): RelayMessage | undefined {
+  if (b.length < 2 || MOST_MESSAGE_BYTES < b.length) return undefined;
+  switch (b[0]) {
+    case TYPE.frames:
+      return decodeFrames(b);
+    case TYPE.credit:
+      return b.length === 5 ? { kind: 'credit', bytes: u32(b, 1) } : undefined;
+    case TYPE.status: {
+      if (b.length > MOST_STATUS_BYTES) return undefined;
+      const status = parseStatus(readText(b.subarray(1)));
+      return status && { kind: 'status', status };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function decodeFrames(b: Uint8Array): RelayMessage | undefined {
+  const frames: Uint8Array[] = [];
+  for (let at = 1; at < b.length; ) {
+    if (b.length < at + 2) return undefined;
+    const bytes = u16(b, at);
+    if (bytes < ETHERNET_HEADER_BYTES || MOST_RELAY_FRAME_BYTES < bytes || b.length < at + 2 + bytes) return undefined;
+    frames.push(b.subarray(at + 2, at + 2 + bytes));
+    at += 2 + bytes;
+  }
+  return { kind: 'frames', frames, cost: b.length - 1 };
+}
+
+function parseStatus(json: string): RelayStatus | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { kind, network, code, message } = value as Readonly<Record<string, unknown>>;
+  if (kind === 'attached' && typeof network === 'string') return { kind, network };
+  if (kind === 'refused' && typeof code === 'string' && typeof message === 'string') return { kind, code, message };
+  return undefined;
+}
