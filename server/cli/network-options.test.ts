@@ -63,6 +63,20 @@ describe('network cards of tabbox run', () => {
     ]);
   });
 
+  it('take what NAT, the switch and groups need', () => {
+    const [card] = cards(
+      ...['--nic1', 'nat', '--nat-localhostreachable1', 'on', '--nattftpprefix1=/srv/tftp', '--nattftpfile1', 'vm.pxe'],
+      ...['--nicpromisc1', 'allow-vms', '--nicbandwidthgroup1', 'up'],
+    );
+    expect(card).toMatchObject({
+      attachment: { kind: 'nat', localhostReachable: true, tftpFolder: '/srv/tftp', bootFile: 'vm.pxe' },
+      promiscuous: 'allow-vms',
+      bandwidthGroup: 'up',
+    });
+    expect(() => cards('--nic1', 'nat', '--nicpromisc1', 'yes')).toThrow(/deny, allow-vms or allow-all/);
+    expect(() => cards('--nic1', 'intnet', '--nattftpfile1', 'x')).toThrow(/goes with --nic1 nat/);
+  });
+
   it('take every attachment', () => {
     const all = cards(
       ...['--nic1', 'null', '--nic2', 'intnet', '--intnet2', 'lab', '--nic3', 'bridged', '--bridgeadapter3', 'eth0'],
