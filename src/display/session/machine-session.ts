@@ -124,6 +124,10 @@ export class MachineSession {
         this.#directBoot(),
       ]);
       const { memoryMb, processor, bootOrder, localTimeClock, platform } = this.settings;
+      // No network reaches the page yet: cards are there, and nothing is at the other end of their cables.
+      const networkCards = this.settings.networkCards.map((config) => ({
+        ...{ config, ring: undefined, farDoorbell: undefined },
+      }));
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
       const clockOffsetMinutes = localTimeClock ? -new Date().getTimezoneOffset() : 0;
@@ -141,6 +145,7 @@ export class MachineSession {
             vgaBios,
             directBoot,
             drives,
+            networkCards,
             savedState,
           },
           doorbell: this.#doorbell,

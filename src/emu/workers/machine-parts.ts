@@ -1,6 +1,7 @@
 /** From what the page sends to what a `Pc` is made of. */
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { RingBlockPort } from '#emu/host/block-ring.ts';
+import { PacketRingEnd } from '#emu/host/packet-ring.ts';
 import {
   DEFAULT_CONFIG,
   type FloppyDriveConfig,
@@ -11,7 +12,7 @@ import {
 } from '#emu/machine/config.ts';
 import type { DriveName } from '#emu/machine/drives.ts';
 import { CountingPort } from './counting-port.ts';
-import type { DriveSlot, MachineSpec, ProcessorSpec } from './machine-protocol.ts';
+import type { DriveSlot, MachineSpec, NetworkCardSpec, ProcessorSpec } from './machine-protocol.ts';
 
 export const IDE_POSITION: Readonly<Record<Exclude<DriveSlot, 'fda' | 'fdb'>, IdePosition>> = {
   hda: 'primaryMaster',
@@ -69,6 +70,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
     bootOrder: spec.bootOrder.map((device) => BOOT_DEVICE[device]),
     ide,
     floppies,
+    networkCards: spec.networkCards.map(({ config }) => config),
     rtcStartUnixMs: nowUnixMs + spec.clockOffsetMinutes * MINUTE_MS,
     uuid: spec.uuid,
     platform: spec.platform ?? DEFAULT_CONFIG.platform,
@@ -83,8 +85,20 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
   };
 }
 
-export function mediaOf(attached: ReadonlyMap<DriveSlot, Attached>): MachineMedia {
+/** The machine's ends of its network cables, by slot. */
+export function cablesOf(cards: readonly NetworkCardSpec[]): Record<number, PacketRingEnd> {
+  const ends: Record<number, PacketRingEnd> = {};
+  for (const { config, ring, farDoorbell } of cards) {
+    if (ring) ends[config.slot] = new PacketRingEnd(ring, 'card', farDoorbell && new Int32Array(farDoorbell));
+  }
+  return ends;
+}
+
+export function mediaOf(
+  attached: ReadonlyMap<DriveSlot, Attached>,
+  network: Readonly<Record<number, PacketRingEnd>>,
+): MachineMedia {
   const ide: Partial<Record<IdePosition, CountingPort>> = {};
   for (const [slot, { port }] of attached) if (slot !== 'fda' && slot !== 'fdb') ide[IDE_POSITION[slot]] = port;
-  return { ide, floppies: [attached.get('fda')?.port, attached.get('fdb')?.port] };
+  return { ide, floppies: [attached.get('fda')?.port, attached.get('fdb')?.port], network };
 }

@@ -1,4 +1,5 @@
 /** What the page and its machine worker say to each other, as plain data. */
+import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import type { PlatformConfig } from '#emu/machine/config.ts';
 
 /** Where a drive is attached: IDE primary and secondary, master and slave; floppy A and B. */
@@ -10,6 +11,14 @@ export interface DriveSpec {
   readonly medium: 'hard-disk' | 'optical' | 'floppy';
   /** The medium's block ring; undefined for an empty CD or floppy drive. */
   readonly ring: SharedArrayBuffer | undefined;
+}
+
+export interface NetworkCardSpec {
+  readonly config: NetworkCardConfig;
+  /** The card's packet ring, side `card`; undefined: nothing at the other end of its cable. */
+  readonly ring: SharedArrayBuffer | undefined;
+  /** Rung when the card has sent or made room; without one the ring's own bell is. */
+  readonly farDoorbell: SharedArrayBuffer | undefined;
 }
 
 export interface DirectBootSpec {
@@ -49,9 +58,11 @@ export interface MachineSpec {
   readonly vgaBios: Uint8Array;
   readonly directBoot: DirectBootSpec | undefined;
   readonly drives: readonly DriveSpec[];
+  /** A saved machine takes only the rings from here, by slot. */
+  readonly networkCards: readonly NetworkCardSpec[];
   /** 4 bytes; whatever has something for the machine counts the word up and notifies. */
   readonly doorbell: SharedArrayBuffer;
-  /** Goes on where this was saved; what it was made of is in it, and only `drives` and `doorbell` count beside it. */
+  /** Goes on where this was saved; what it was made of is in it, and only `drives`, rings and `doorbell` count beside it. */
   readonly savedState: Uint8Array | undefined;
 }
 
@@ -78,6 +89,17 @@ export interface DriveActivity {
   readonly pending: number;
 }
 
+export interface NetworkActivity {
+  readonly slot: number;
+  readonly linkUp: boolean;
+  readonly cableConnected: boolean;
+  /** Since power-on. */
+  readonly framesSent: number;
+  readonly bytesSent: number;
+  readonly framesReceived: number;
+  readonly bytesReceived: number;
+}
+
 export interface MachineStats {
   readonly state: RunState;
   /** Instructions the guest has executed since power-on. */
@@ -89,6 +111,7 @@ export interface MachineStats {
   /** Guest time since power-on in seconds. */
   readonly guestSeconds: number;
   readonly drives: readonly DriveActivity[];
+  readonly networkCards: readonly NetworkActivity[];
 }
 
 /** `off`: powered off by the guest or the person; `failed`: a bug or a broken CPU state ended the machine. */

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ByteRingReader, ByteRingWriter } from '#emu/host/byte-ring.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
+import { createPacketRing, PacketRingEnd } from '#emu/host/packet-ring.ts';
 import type { MachineEvent, MachineLinks, MachineSpec } from './machine-protocol.ts';
 import { MachineService } from './machine-service.ts';
 
@@ -38,6 +39,7 @@ const spec = (code: readonly number[], changes: Partial<MachineSpec> = {}): Mach
   ...{ memoryMb: 1, uuid: new Uint8Array(16), bootOrder: [], clockOffsetMinutes: 0, directBoot: undefined },
   ...{ bios: rom(code), vgaBios: rom([]).subarray(0, 32_768), savedState: undefined },
   drives: [{ slot: 'hdc', medium: 'optical', ring: undefined }],
+  networkCards: [],
   doorbell: new SharedArrayBuffer(4),
   ...changes,
 });
@@ -128,6 +130,21 @@ describe('machine service', () => {
     const { haltedShare, state } = service.stats();
     expect(state).toBe('running');
     expect(haltedShare).toBeGreaterThan(0.8);
+  });
+
+  it('has the card’s end of a packet ring, and pulls its cable', async () => {
+    const ring = createPacketRing();
+    const far = new PacketRingEnd(ring, 'network');
+    far.setLink(true);
+    const config = { slot: 3, type: '82540EM', mac: '080027000001', cableConnected: true } as const;
+    const attachment = { kind: 'null' } as const;
+    start(spec(SLEEP, { networkCards: [{ config: { ...config, attachment }, ring, farDoorbell: undefined }] }));
+    await settle();
+    expect(far.linkUp).toBe(true);
+    expect(service.stats().networkCards).toMatchObject([{ slot: 3, linkUp: true, framesReceived: 0 }]);
+    service.setCableConnected(3, false);
+    expect(far.linkUp).toBe(false);
+    expect(() => service.setCableConnected(1, false)).toThrow(expect.objectContaining({ code: 'no-card' }));
   });
 
   it('tells of every state once', async () => {

@@ -6,9 +6,10 @@ import { CodedError } from '#base/errors.ts';
 import { combinationScancodes, textScancodes } from '#emu/devices/input/keystrokes.ts';
 import { ByteRingReader, ByteRingWriter, createByteRing } from '#emu/host/byte-ring.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
+import type { PacketRingEnd } from '#emu/host/packet-ring.ts';
 import { createPc, openSavedMachine, saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
-import { type Attached, attach, configOf, mediaOf, slotOf } from './machine-parts.ts';
+import { type Attached, attach, cablesOf, configOf, mediaOf, slotOf } from './machine-parts.ts';
 import type { DriveSlot, MachineEvent, MachineLinks, MachineSpec, MachineStats, RunState } from './machine-protocol.ts';
 import { TONE_RING_BYTES, ToneWriter } from './tone-ring.ts';
 
@@ -36,6 +37,7 @@ const POLL_MS = 5;
 interface On {
   readonly pc: Pc;
   readonly media: Map<DriveSlot, Attached>;
+  readonly network: Readonly<Record<number, PacketRingEnd>>;
   readonly doorbell: Int32Array;
   readonly output: ByteRingWriter;
   readonly input: ByteRingReader;
@@ -71,7 +73,13 @@ export class MachineService {
     const serialToGuest = createByteRing(SERIAL_RING_BYTES);
     const tones = createByteRing(TONE_RING_BYTES);
     const outside = {
-      ...{ media, doorbell, unsent: [], inputBuffer: new Uint8Array(SERIAL_AHEAD_BYTES) },
+      ...{
+        media,
+        network: cablesOf(spec.networkCards),
+        doorbell,
+        unsent: [],
+        inputBuffer: new Uint8Array(SERIAL_AHEAD_BYTES),
+      },
       output: new ByteRingWriter(serialFromGuest),
       input: new ByteRingReader(serialToGuest),
       tones: new ToneWriter(tones),
@@ -164,6 +172,12 @@ export class MachineService {
     this.#afterCall();
   }
 
+  /** Plugs the cable of a network card, 1 to 8, in or out. @throws CodedError<'no-card'> */
+  setCableConnected(slot: number, connected: boolean): void {
+    this.#pc().setCableConnected(slot, connected);
+    this.#afterCall();
+  }
+
   /**
    * The whole machine as a file; it must be paused.
    * @throws CodedError<'busy'> when a disk does not answer
@@ -201,11 +215,15 @@ export class MachineService {
         sectorsWritten: port.sectorsWritten,
         pending: port.pending,
       })),
+      networkCards: [...(on?.pc.board.network.cables ?? [])].map(([slot, cable]) => ({
+        ...{ slot, linkUp: cable.linkUp, cableConnected: cable.connected },
+        ...cable.counts,
+      })),
     };
   }
 
   #makePc(spec: MachineSpec, outside: Omit<On, 'pc'>): Pc {
-    const { media, output, unsent, tones } = outside;
+    const { media, network, output, unsent, tones } = outside;
     const host: PcHost = {
       nowMs: this.#thread.nowMs,
       random: this.#thread.random,
@@ -225,9 +243,9 @@ export class MachineService {
         this.#tell({ kind: 'ejected', slot });
       },
     };
-    if (!spec.savedState) return createPc(configOf(spec, this.#thread.unixMs()), mediaOf(media), host);
+    if (!spec.savedState) return createPc(configOf(spec, this.#thread.unixMs()), mediaOf(media, network), host);
     try {
-      return openSavedMachine(spec.savedState).createPc(mediaOf(media), host);
+      return openSavedMachine(spec.savedState).createPc(mediaOf(media, network), host);
     } catch (cause) {
       const refused = cause instanceof CodedError && cause.code === 'memory-refused';
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -298,8 +316,9 @@ export class MachineService {
   }
 }
 
-function pollMedia({ media }: On): void {
+function pollMedia({ media, network }: On): void {
   for (const { ring } of media.values()) if (ring.pending > 0) ring.poll();
+  for (const slot in network) network[slot].poll();
 }
 
 /** @returns false while the ring has no room for everything */
