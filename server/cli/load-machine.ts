@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { CodedError } from '#base/errors.ts';
 import { isMultiboot } from '#emu/firmware/multiboot-image.ts';
 import type { BlockPort } from '#emu/host/block.ts';
-import { macFrom, type NetworkCardConfig } from '#emu/host/network-card.ts';
+import { macFrom, type NetworkCardConfig, type NicType } from '#emu/host/network-card.ts';
 import {
   DEFAULT_CONFIG,
   type DirectKernelConfig,
@@ -37,6 +37,13 @@ export interface LoadedMachine {
 }
 
 const FIRMWARE_FILES = { system: 'bios-256k.bin', video: 'vgabios-stdvga.bin' } as const;
+/** iPXE goes by PCI identifiers: there is none for the other Intel cards. */
+const NETWORK_ROMS: Readonly<Partial<Record<NicType, string>>> = {
+  '82540EM': 'pxe-e1000.rom',
+  Am79C970A: 'pxe-pcnet.rom',
+  Am79C973: 'pxe-pcnet.rom',
+  virtio: 'pxe-virtio.rom',
+};
 
 /** @throws CodedError what is wrong, why, and what to do */
 export function loadMachine(options: RunOptions, host: PcHost, nowUnixMs: number): LoadedMachine {
@@ -133,7 +140,17 @@ function firmwareOf(options: RunOptions, notes: string[]): MachineConfig['firmwa
     // A kernel needs no BIOS, and one that looks for it finds none rather than one that never ran.
     system: direct && options.bios === undefined ? null : read(options.bios, FIRMWARE_FILES.system, true),
     video: read(options.videoBios, FIRMWARE_FILES.video, !direct),
+    network: direct ? {} : networkRomsOf(options, directory),
   };
+}
+
+function networkRomsOf(options: RunOptions, directory: string): Partial<Record<NicType, Uint8Array>> {
+  const roms: Partial<Record<NicType, Uint8Array>> = {};
+  for (const { type } of options.networkCards) {
+    const path = join(directory, NETWORK_ROMS[type] ?? '');
+    if (NETWORK_ROMS[type] !== undefined && existsSync(path)) roms[type] = readWhole('the option ROM', path);
+  }
+  return roms;
 }
 
 function kernelOf(path: string, options: RunOptions): DirectKernelConfig {

@@ -230,6 +230,7 @@ export class Board {
     this.#attachPci(config);
     this.network = new NetworkCards({
       cards: config.networkCards,
+      roms: config.firmware.network,
       ports: parts.media.network ?? {},
       memory,
       timers,

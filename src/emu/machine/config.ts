@@ -7,7 +7,13 @@ import { MIB } from '#base/units.ts';
 import { CPU_PROFILES, type CpuConfig, DEFAULT_CPU } from '#emu/cpu/system/cpu-features.ts';
 import { FLOPPY_DRIVES, type FloppyDriveType } from '#emu/devices/storage/floppy/floppy-geometry.ts';
 import type { BlockPort } from '#emu/host/block.ts';
-import { MAX_NETWORK_CARDS, type NetworkCardConfig, NIC_TYPES, parseMac } from '#emu/host/network-card.ts';
+import {
+  MAX_NETWORK_CARDS,
+  type NetworkCardConfig,
+  NIC_TYPES,
+  type NicType,
+  parseMac,
+} from '#emu/host/network-card.ts';
 import type { PacketPort } from '#emu/host/packet-port.ts';
 
 export const BOOT_DEVICES = ['disk', 'cdrom', 'floppy', 'network'] as const;
@@ -72,7 +78,12 @@ export interface MachineConfig {
   readonly uuid: Uint8Array;
   readonly platform: PlatformConfig;
   /** `system` is needed unless a kernel is given. Without `video` there is no video BIOS. */
-  readonly firmware: { readonly system: Uint8Array | null; readonly video: Uint8Array | null };
+  readonly firmware: {
+    readonly system: Uint8Array | null;
+    readonly video: Uint8Array | null;
+    /** Option ROMs of network cards; a card without one is not booted from. */
+    readonly network?: Readonly<Partial<Record<NicType, Uint8Array>>>;
+  };
   readonly kernel: DirectKernelConfig | null;
   /** First of four ports at which a write ends the run. */
   readonly debugExitPort: number | null;

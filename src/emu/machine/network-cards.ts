@@ -13,6 +13,7 @@ import { createVirtioNet } from '#emu/devices/virtio/create-virtio-net.ts';
 import { NetworkCable } from '#emu/host/network-cable.ts';
 import { macBytes, type NetworkCardConfig } from '#emu/host/network-card.ts';
 import { type PacketPort, UnpluggedPort } from '#emu/host/packet-port.ts';
+import type { MachineConfig } from './config.ts';
 
 /** PCI device numbers of cards 1 to 8. */
 export const NIC_DEVICES: readonly number[] = [3, 8, 9, 10, 16, 17, 18, 19];
@@ -22,6 +23,7 @@ export interface NetworkCard extends PciFunction, Saveable<unknown> {}
 
 export interface NetworkCardsParts {
   readonly cards: readonly NetworkCardConfig[];
+  readonly roms: MachineConfig['firmware']['network'];
   /** By slot, 1 to 8. */
   readonly ports: Readonly<Record<number, PacketPort>>;
   readonly memory: DmaMemory;
@@ -68,7 +70,8 @@ function createCard(
 ): NetworkCard {
   const { memory, timers, windows } = parts;
   const interrupt = parts.pci.interruptLine(device, PCI_PIN.inta);
-  const common = { memory, timers, windows, interrupt, port, mac: macBytes(config.mac) };
+  const rom = parts.roms?.[config.type];
+  const common = { memory, timers, windows, interrupt, port, mac: macBytes(config.mac), ...(rom ? { rom } : {}) };
   switch (config.type) {
     case '82540EM':
     case '82543GC':

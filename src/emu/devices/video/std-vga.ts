@@ -12,7 +12,8 @@ import { PAGE_BYTES } from '#base/units.ts';
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
 import type { Saveable } from '#emu/bus/wires.ts';
 import type { BarMoved, BarWindows } from '#emu/devices/pci/bar-windows.ts';
-import { PciConfigSpace, type PciConfigState } from '#emu/devices/pci/pci-function.ts';
+import { expansionRom } from '#emu/devices/pci/expansion-rom.ts';
+import { type PciBar, PciConfigSpace, type PciConfigState } from '#emu/devices/pci/pci-function.ts';
 import { FRAME_WORDS, type SharedFrame } from '#emu/host/frame.ts';
 import { type CrtTiming, crtTiming, inputStatus1 } from './crt-timing.ts';
 import { Dispi, type DispiState } from './dispi.ts';
@@ -61,7 +62,6 @@ const REGISTERS = {
 const EXTENDED_BYTES = 8;
 /** Extended register 4: byte order of the framebuffer. */
 const LITTLE_ENDIAN = 0x1e1e_1e1e;
-const SMALLEST_ROM_BAR = 0x1000;
 const FIRST_COLOUR_PORT = 0x10;
 
 /** Port ranges for the machine's bus, one for each device below. */
@@ -202,10 +202,9 @@ export class StdVga implements Saveable<StdVgaState> {
 
   #pciFunction(): PciConfigSpace {
     const { vram, rom, windows } = this.#parts;
-    const romBytes = rom ? 2 ** Math.ceil(Math.log2(Math.max(rom.length, SMALLEST_ROM_BAR))) : 0;
-    const memoryBar = (index: number | 'rom', byteCount: number, prefetchable: boolean, onMoved: BarMoved) =>
+    const memoryBar = (index: number, byteCount: number, prefetchable: boolean, onMoved: BarMoved) =>
       ({ index, space: 'memory', byteCount, prefetchable, onMoved }) as const;
-    const bars = [
+    const bars: PciBar[] = [
       memoryBar(0, vram.length, true, windows.memory(vram.length, { kind: 'tracked', offset: vram.byteOffset })),
       memoryBar(
         2,
@@ -214,10 +213,7 @@ export class StdVga implements Saveable<StdVgaState> {
         windows.memory(REGISTER_WINDOW_BYTES, { kind: 'mmio', device: this.registerWindow }),
       ),
     ];
-    if (rom) {
-      const device = romDevice(rom);
-      bars.push(memoryBar('rom', romBytes, false, windows.memory(romBytes, { kind: 'mmio', device })));
-    }
+    if (rom) bars.push(expansionRom(rom, windows));
     return new PciConfigSpace({
       identity: {
         vendorId: 0x1234,
@@ -330,17 +326,6 @@ export class StdVga implements Saveable<StdVgaState> {
       if (width === 4) this.#dispi.writeRegister(index + 1, value >>> 16);
     }
   }
-}
-
-function romDevice(rom: Uint8Array): IoDevice {
-  return {
-    read: (offset, width) => {
-      let value = 0;
-      for (let i = 0; i < width; i++) value |= (rom[offset + i] ?? 0xff) << (i * 8);
-      return value >>> 0;
-    },
-    write: () => {},
-  };
 }
 
 /** Length up to the last page that is not all zeros. */

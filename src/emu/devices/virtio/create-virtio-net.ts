@@ -13,6 +13,8 @@ export interface VirtioNetCardParts {
   readonly interrupt: IrqLine;
   readonly windows: Pick<BarWindows, 'io' | 'memory'>;
   readonly port: PacketPort;
+  /** Option ROM. */
+  readonly rom?: Uint8Array;
 }
 
 export function createVirtioNet(parts: VirtioNetCardParts): VirtioPci {

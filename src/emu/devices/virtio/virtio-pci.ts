@@ -8,6 +8,7 @@
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
 import type { DmaMemory, IrqLine, Saveable } from '#emu/bus/wires.ts';
 import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
+import { expansionRom } from '#emu/devices/pci/expansion-rom.ts';
 import {
   PCI_CONFIG,
   PCI_PIN,
@@ -24,6 +25,8 @@ export interface VirtioPciParts {
   /** INTA#. */
   readonly interrupt: IrqLine;
   readonly windows: Pick<BarWindows, 'io' | 'memory'>;
+  /** Option ROM. */
+  readonly rom?: Uint8Array;
   readonly createDevice: (transport: VirtioTransport) => VirtioDevice;
 }
 
@@ -112,7 +115,7 @@ export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioP
       read: (offset, width) => this.#readLegacy(offset, width),
       write: (offset, width, value) => this.#writeLegacy(offset, width, value),
     };
-    const { windows } = parts;
+    const { windows, rom } = parts;
     this.#config = new PciConfigSpace({
       identity: {
         vendorId: VENDOR,
@@ -128,6 +131,7 @@ export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioP
           ...{ index: STRUCTURES_BAR, space: 'memory', byteCount: STRUCTURES_BYTES },
           onMoved: windows.memory(STRUCTURES_BYTES, { kind: 'mmio', device: this.#structures }),
         },
+        ...(rom ? [expansionRom(rom, windows)] : []),
       ],
       interrupt: parts.interrupt,
     });

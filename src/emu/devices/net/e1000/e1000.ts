@@ -10,6 +10,7 @@ import type { Timers } from '#base/clock.ts';
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
 import type { DmaMemory, IrqLine, Saveable } from '#emu/bus/wires.ts';
 import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
+import { expansionRom } from '#emu/devices/pci/expansion-rom.ts';
 import {
   PCI_CONFIG,
   PCI_PIN,
@@ -42,6 +43,8 @@ export interface E1000Parts {
   readonly interrupt: IrqLine;
   readonly windows: Pick<BarWindows, 'io' | 'memory'>;
   readonly port: PacketPort;
+  /** Option ROM. */
+  readonly rom?: Uint8Array;
 }
 
 export interface E1000State {
@@ -186,7 +189,7 @@ export class E1000 implements PciFunction, Saveable<E1000State> {
   }
 
   #pciFunction(): PciConfigSpace {
-    const { windows, interrupt } = this.#parts;
+    const { windows, interrupt, rom } = this.#parts;
     const model = this.#model;
     const registers: IoDevice = {
       read: (offset, width) => this.#read(offset, width),
@@ -208,6 +211,7 @@ export class E1000 implements PciFunction, Saveable<E1000State> {
         onMoved: windows.io(IO_WINDOW_PORTS, ports),
       });
     }
+    if (rom) bars.push(expansionRom(rom, windows));
     const config = new PciConfigSpace({
       identity: {
         vendorId: 0x8086,

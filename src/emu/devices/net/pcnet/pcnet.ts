@@ -11,6 +11,7 @@ import { guestNs } from '#base/units.ts';
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
 import type { DmaMemory, IrqLine, Saveable } from '#emu/bus/wires.ts';
 import type { BarWindows } from '#emu/devices/pci/bar-windows.ts';
+import { expansionRom } from '#emu/devices/pci/expansion-rom.ts';
 import {
   PCI_CONFIG,
   PCI_PIN,
@@ -67,6 +68,8 @@ export interface PcnetParts {
   readonly interrupt: IrqLine;
   readonly windows: Pick<BarWindows, 'io' | 'memory'>;
   readonly port: PacketPort;
+  /** Option ROM. */
+  readonly rom?: Uint8Array;
 }
 
 export interface PcnetState {
@@ -185,7 +188,7 @@ export class Pcnet implements PciFunction, Saveable<PcnetState> {
   }
 
   #pciFunction(): PciConfigSpace {
-    const { windows, interrupt } = this.#parts;
+    const { windows, interrupt, rom } = this.#parts;
     const registers: IoDevice = {
       read: (offset, width) => this.#read(offset & (PORTS - 1), width),
       write: (offset, width, value) => this.#write(offset & (PORTS - 1), width, value),
@@ -206,6 +209,7 @@ export class Pcnet implements PciFunction, Saveable<PcnetState> {
           ...{ index: 1, space: 'memory', byteCount: MEMORY_BAR_BYTES },
           onMoved: windows.memory(MEMORY_BAR_BYTES, { kind: 'mmio', device: registers }),
         },
+        ...(rom ? [expansionRom(rom, windows)] : []),
       ],
       interrupt,
     });
