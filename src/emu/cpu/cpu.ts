@@ -326,7 +326,7 @@ export class Cpu {
         if (look === 'stop') return 'debug';
         if (look === 'alone') alone = true;
       }
-      const stepping = (state.get(STATE.mode) & MODE.step) !== 0;
+      const stepping = (state.get(STATE.mode) & MODE.step) !== 0 || this.mmu.breaksIn(this.#linearEip());
       if (stepping) {
         if (system.beginStep()) continue;
         alone = true;

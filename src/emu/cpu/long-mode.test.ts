@@ -192,6 +192,27 @@ describe('what is seldom', () => {
     expect([bench.state.get(rdx + 4), bench.state.get(rdx)]).toEqual([0x3333_3333, 0x3333_3336]);
   });
 
+  it('breakpoints on data and on instructions, at full speed elsewhere', () => {
+    bench.call64('movToDr', 0, 0x9104);
+    // 0: data writes of 4 bytes.
+    bench.call64('movToDr', 7, 1 | (1 << 16) | (3 << 18));
+    // movabs $0x12345678,%r9; mov %r9,0x9100; mov 0x9100,%r10; int $0x30
+    expect(user('49B978563412000000004C890C25009100004C8B142500910000CD30')).toBe(1);
+    expect([bench.stack(1), bench.getQuad(0x9100), bench.state.get(STATE.dr6) & 0xf]).toEqual([
+      [USER + 18],
+      0x1234_5678,
+      1,
+    ]);
+    bench.restart();
+    put(HALT + 2, 'F4');
+    gate(1, HIGH + HALT + 2);
+    // 1: the third instruction.
+    bench.call64('movToDr', 1, USER + 18);
+    bench.call64('movToDr', 7, 4);
+    expect(user('49B978563412000000004C890C25009100004C8B142500910000CD30')).toBe(1);
+    expect([bench.stack(1), bench.register(10), bench.state.get(STATE.dr6) & 0xf]).toEqual([[USER + 18], 0, 2]);
+  });
+
   it('single steps', () => {
     put(USER, '9049C7C105000000CD30');
     bench.enterUser64(USER, 0xb000, 0x302);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { IoDevice } from '../../bus/io-bus.ts';
-import { LINEAR, MODE, STATE, TLB } from '../state/layout.ts';
+import { ATTENTION, LINEAR, MODE, STATE, TLB } from '../state/layout.ts';
 import { STATUS } from '../system/calls.ts';
 import { CpuBench } from '../system/cpu-bench.suite.ts';
 
@@ -340,8 +340,15 @@ describe('stores that somebody watches', () => {
     cpu.mmu.readSlow(0x5004, 4);
     expect(cpu.state.get(STATE.pendingDebug)).toBe(0);
     expect(tlb(0x5000).read).toBe(TLB.invalidTag);
-    write32(0x5001, 1);
+    // The instruction is to run alone: nothing is written, nothing remembered.
+    expect(write32(0x5001, 1)).toBe(STATUS.restart);
+    expect([cpu.get32(0x5000), cpu.state.get(STATE.pendingDebug)]).toEqual([0, 0]);
+    expect(cpu.mmu.readSlow(0x5011, 1)).toBe(0);
+    expect(cpu.state.get(STATE.faultVector)).toBe(-1);
+    cpu.state.set(STATE.attention, ATTENTION.alone);
+    expect(write32(0x5001, 1)).toBe(STATUS.next);
     expect(cpu.state.get(STATE.pendingDebug)).toBe(1);
+    expect(cpu.state.get(STATE.mode) & MODE.step).toBe(MODE.step);
     cpu.mmu.readSlow(0x5011, 1);
     expect(cpu.state.get(STATE.pendingDebug)).toBe(3);
     cpu.state.set(STATE.pendingDebug, 0);

@@ -277,8 +277,8 @@ export class Mmu implements SlowMemory {
     const wide = state.get(STATE.efer) & EFER.lma ? ACCESS.long : 0;
     const smap = (state.get(STATE.cr4) & CR4.smap) !== 0;
     const strict = smap && (user || !(state.get(STATE.eflags) & EFLAGS.ac)) ? ACCESS.strict : 0;
-    this.#supervisorAccess = strict | wide;
-    this.#userAccess = ACCESS.user | wide;
+    this.#supervisorAccess = ACCESS.system | strict | wide;
+    this.#userAccess = ACCESS.system | ACCESS.user | wide;
     this.#codeAccess = user ? ACCESS.user : strict;
     state.set(STATE.tlbBase, this.#bank(this.#codeAccess | (long ? ACCESS.long : 0)).at);
     state.set(STATE.jumpCacheBase, this.#jumps.select(user, long));
@@ -292,6 +292,11 @@ export class Mmu implements SlowMemory {
   modeChanged(mode: number, csBase: number): void {
     this.rightsChanged();
     this.#jumps.modeChanged(mode, csBase);
+  }
+
+  /** See DataBreakpoints. @param linear of an instruction */
+  breaksIn(linear: number): boolean {
+    return this.#breakpoints.breaksIn(this.#state.long ? linear : linear >>> 0);
   }
 
   /** DR0-DR3 or DR7 changed. */
@@ -318,9 +323,14 @@ export class Mmu implements SlowMemory {
 
   /** Tells the breakpoints of an access. @returns true: the instruction is to be run again, alone */
   #isPutOff(linear: number, byteCount: number, access: number, write: boolean): boolean {
-    if (!this.#breakpoints.check(fullAddress(linear, access), byteCount, write)) return false;
-    this.#state.set(STATE.faultVector, -1);
-    return true;
+    const mayPutOff = !(access & ACCESS.system);
+    if (this.#breakpoints.check(fullAddress(linear, access), byteCount, write, mayPutOff)) {
+      this.#state.set(STATE.faultVector, -1);
+      return true;
+    }
+    // The trap comes right after the instruction: its block must not go on.
+    if (!mayPutOff && this.#state.get(STATE.pendingDebug) !== 0) this.codeTouched = true;
+    return false;
   }
 
   #page(frame: number): number {
@@ -421,7 +431,7 @@ export class Mmu implements SlowMemory {
     const first = 4096 - offset;
     const next = byteCount > first ? this.#frame(linear + first, access) : 0;
     if (next < 0) return -1;
-    if (this.#breakpoints.any) this.#breakpoints.check(fullAddress(linear, access), byteCount, false);
+    if (this.#breakpoints.any) this.#isPutOff(linear, byteCount, access, false);
     this.#gather(frame * 4096 + offset, Math.min(first, byteCount), this.#scratch);
     if (byteCount > first) this.#gather(next * 4096, byteCount - first, this.#scratch + first);
     return this.#scratch;

@@ -22,6 +22,8 @@ export const ACCESS = {
   strict: 1 << 8,
   /** The linear address is a 64-bit one: a number, sign-extended. Otherwise its low 32 bits count. */
   long: 1 << 9,
+  /** By code of ours that acts for the guest. */
+  system: 1 << 10,
 } as const;
 
 const PTE = { present: 1, writable: 2, user: 4, accessed: 32, dirty: 64, large: 128, global: 256 } as const;

@@ -12,7 +12,7 @@ import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, MODE, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
-import { CR0, cr4Known, DR7, EFER } from './control-bits.ts';
+import { CR0, cr4Known, EFER, watchesPorts } from './control-bits.ts';
 import type { CpuFeatures } from './cpu-features.ts';
 import {
   ACCESS_RIGHTS,
@@ -98,6 +98,10 @@ export class SystemContext {
   /** EIP or RIP of this instruction; unsigned outside 64-bit mode. */
   get eip(): number {
     return this.state.address(STATE.eip);
+  }
+  get linearEip(): number {
+    // In 64-bit mode the base is 0.
+    return this.state.long ? this.eip : (this.state.base(SEG.cs) + this.eip) >>> 0;
   }
   /** The address after this instruction. */
   get nextEip(): number {
@@ -268,12 +272,16 @@ export class SystemContext {
     let mode = long ? LONG_MODE : this.#narrowMode(cs);
     if (
       state.get(STATE.eflags) & EFLAGS.tf ||
-      state.get(STATE.dr7) & DR7.enables ||
+      watchesPorts(state.get(STATE.dr7)) ||
       state.get(STATE.pendingDebug) !== 0
     ) {
       mode |= MODE.step;
     }
     state.set(STATE.mode, mode);
+    // RF is for one instruction. Only where it can be met by a breakpoint somebody clears it later.
+    if (state.get(STATE.eflags) & EFLAGS.rf && !this.mmu.breaksIn(this.linearEip)) {
+      state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
+    }
     const protection = (this.protectionEnabled ? 1 << 8 : 0) | (this.virtual8086 ? 1 << 9 : 0);
     this.mmu.modeChanged(mode | protection, long ? 0 : state.base(SEG.cs) | 0);
   }

@@ -83,4 +83,7 @@ export const DR7 = {
 export const breakpointKind = (dr7: number, n: number): number => (dr7 >>> (16 + n * 4)) & 3;
 /** Length of breakpoint `n` in bytes: 1, 2, 8 or 4 by its LEN field. */
 export const breakpointBytes = (dr7: number, n: number): number => [1, 2, 8, 4][(dr7 >>> (18 + n * 4)) & 3];
+/** Is a breakpoint on I/O enabled? */
+export const watchesPorts = (dr7: number): boolean =>
+  (dr7 & DR7.enables) !== 0 && [0, 1, 2, 3].some((n) => breakpointEnabled(dr7, n) && breakpointKind(dr7, n) === 2);
 export const breakpointEnabled = (dr7: number, n: number): boolean => ((dr7 >>> (n * 2)) & 3) !== 0;

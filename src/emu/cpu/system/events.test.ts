@@ -252,7 +252,9 @@ describe('protected mode, level 0', () => {
     gate(1, SEL.code0, 0x7010, GATE_INT32);
     expect(cpu.call('movToDr', 2, 0x5000)).toBe(STATUS.jumped);
     expect(cpu.call('movToDr', 7, 0x10)).toBe(STATUS.jumped);
-    expect(cpu.state.get(STATE.mode) & MODE.step).toBe(MODE.step);
+    // Only code of that page goes step by step.
+    expect(cpu.state.get(STATE.mode) & MODE.step).toBe(0);
+    expect([cpu.mmu.breaksIn(0x5ffc), cpu.mmu.breaksIn(0x6000)]).toEqual([true, false]);
     cpu.at(0x5000);
     expect(cpu.system.beginStep()).toBe(true);
     expect(cpu.eip).toBe(0x7010);
@@ -263,6 +265,19 @@ describe('protected mode, level 0', () => {
     cpu.call('interruptReturn', 32);
     expect(cpu.system.beginStep()).toBe(false);
     expect(cpu.state.eflags & 0x1_0000).toBe(0);
+    // Elsewhere nobody would clear it.
+    cpu.put32(cpu.esp - 12, 0x6000, SEL.code0, 0x1_0202);
+    cpu.state.setGpr(4, cpu.esp - 12);
+    cpu.call('interruptReturn', 32);
+    expect([cpu.eip, cpu.state.eflags]).toEqual([0x6000, 0x202]);
+  });
+
+  it('delivers a trap that waits together with INT1', () => {
+    gate(1, SEL.code0, 0x7010, GATE_INT32);
+    cpu.at(0x5000, 0x5001);
+    cpu.state.set(STATE.pendingDebug, 1);
+    expect(cpu.call('int1')).toBe(STATUS.jumped);
+    expect([cpu.state.get(STATE.pendingDebug), cpu.state.get(STATE.dr6) & 0xf]).toEqual([0, 1]);
   });
 });
 

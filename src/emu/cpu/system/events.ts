@@ -60,7 +60,12 @@ export function deliverEvent(
   c.ext = 0;
   if (!delivered) return false;
   // The handler of #DB must be able to use the debug registers.
-  if (vector === EXCEPTION.db && kind !== 'int') state.set(STATE.dr7, state.get(STATE.dr7) & ~DR7.gd);
+  if (vector === EXCEPTION.db && kind !== 'int') {
+    state.set(STATE.dr7, state.get(STATE.dr7) & ~DR7.gd);
+    // Traps that wait (MOV SS, then INT1) come with this one.
+    state.set(STATE.dr6, state.get(STATE.dr6) | state.get(STATE.pendingDebug));
+    state.set(STATE.pendingDebug, 0);
+  }
   state.set(STATE.faultVector, -1);
   state.set(STATE.halted, 0);
   c.clearInhibit();

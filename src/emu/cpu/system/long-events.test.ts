@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GPR, MODE, SEG, STATE } from '../state/layout.ts';
+import { ATTENTION, GPR, MODE, SEG, STATE } from '../state/layout.ts';
 import { STATUS } from './calls.ts';
 import { IDT, SEL, TSS_AT } from './cpu-bench.suite.ts';
 import { HIGH, IST1, LongBench, PT, RSP0, SEL64 } from './long-bench.suite.ts';
@@ -183,6 +183,7 @@ describe('single steps and breakpoints', () => {
     cpu.call64('movToDr', 7, 1 | (3 << 16) | (2 << 18));
     cpu.mmu.readSlow64(0x6008, 8);
     expect(cpu.state.get(STATE.pendingDebug)).toBe(0);
+    cpu.state.set(STATE.attention, ATTENTION.alone);
     cpu.mmu.readSlow64(HIGH + 0x600c, 8);
     expect(cpu.state.get(STATE.pendingDebug)).toBe(1);
   });

@@ -8,7 +8,6 @@ import { EFLAGS } from '../state/flags.ts';
 import { GPR, SEG, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import type { SystemContext } from './context.ts';
-import { DR7 } from './control-bits.ts';
 import {
   ACCESS_RIGHTS,
   descriptorAccess,
@@ -64,7 +63,6 @@ function iret(c: SystemContext, byteCount: number): boolean {
   if (c.virtual8086 && c.iopl < 3) return c.fault(EXCEPTION.gp, 0);
   if (c.longMode) {
     if (!longInterruptReturn(c, byteCount, restorable(c, byteCount > 2))) return false;
-    if (!(state.get(STATE.dr7) & DR7.enables)) state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
     c.updateMode();
     return true;
   }
@@ -74,7 +72,7 @@ function iret(c: SystemContext, byteCount: number): boolean {
   const flags = selector < 0 ? -1 : c.peek(2 * byteCount, byteCount);
   if (flags < 0) return false;
   const wide = byteCount === 4;
-  const image = withResume(c, flags);
+  const image = flags;
   if (!c.protectedMode) {
     const mask = (wide ? IRET32 : IRET16) & (c.virtual8086 ? ~EFLAGS.iopl : -1);
     if (!realReturn(c, eip, selector & 0xffff, 3 * byteCount, image, mask)) return false;
@@ -96,10 +94,6 @@ function restorable(c: SystemContext, wide: boolean): number {
   if (wide) mask |= EFLAGS.rf | EFLAGS.ac | EFLAGS.id | (c.cpl === 0 ? EFLAGS.vif | EFLAGS.vip : 0);
   return mask;
 }
-
-/** RF only matters to instruction breakpoints; without any it is dropped at once, so that nobody has to clear it later. */
-const withResume = (c: SystemContext, image: number): number =>
-  c.state.get(STATE.dr7) & DR7.enables ? image : image & ~EFLAGS.rf;
 
 function realReturn(
   c: SystemContext,

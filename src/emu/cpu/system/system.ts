@@ -278,14 +278,12 @@ export class System {
     const state = this.#state;
     const dr7 = state.get(STATE.dr7);
     if (!(dr7 & DR7.enables)) return 0;
-    const { eip, longMode } = this.#context;
-    // In 64-bit mode the base is 0.
-    const linear = state.long ? eip : (state.base(SEG.cs) + eip) >>> 0;
+    const { linearEip, longMode } = this.#context;
     let hits = 0;
     for (let n = 0; n < 4; n++) {
       if (!breakpointEnabled(dr7, n) || breakpointKind(dr7, n) !== 0) continue;
       const at = longMode ? state.address(STATE.dr + n * 8) : state.get(STATE.dr + n * 8) >>> 0;
-      if (at === linear) hits |= 1 << n;
+      if (at === linearEip) hits |= 1 << n;
     }
     return hits;
   }
