@@ -60,14 +60,16 @@ describe('far calls and returns', () => {
   it('return to outer levels, where data segments are taken away', () => {
     cpu.call('loadSegment', SEG.ds, SEL.data0);
     cpu.wrmsr(0xc000_0101, HIGH + 0x99);
-    cpu.call('loadSegment', SEG.gs, 0);
+    cpu.call('loadSegment', SEG.gs, 3);
     cpu.wrmsr(0xc000_0101, HIGH + 0x99);
+    expect(cpu.selector(SEG.gs)).toBe(3);
     cpu.putQuad(0x8000, 0x6000, SEL64.code3, 0, 0xb000, SEL.data3);
     expect(outcome(cpu.call('farReturn', 64, 8))).toBe('ok');
     expect([cpu.rip, cpu.rsp, cpu.cpl, cpu.selector(SEG.ss), cpu.selector(SEG.ds)]).toEqual([
       ...[0x6000, 0xb008, 3, SEL.data3, 0],
     ]);
-    // A null selector's base is nobody's to take.
+    // A null selector loses its RPL, but its base is nobody's to take.
+    expect(cpu.selector(SEG.gs)).toBe(0);
     expect(cpu.state.address(STATE.segments + SEG.gs * 32)).toBe(HIGH + 0x99);
   });
 });

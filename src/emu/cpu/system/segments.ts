@@ -4,8 +4,9 @@
  * Source: SDM Vol. 2, MOV, POP, LDS, LLDT, LTR, LAR, LSL, VERR; Vol. 3A, 5.3 to 5.6.
  */
 import { EXCEPTION } from '../isa/ops.ts';
+import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { GPR, SEG, STATE } from '../state/layout.ts';
+import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import { isCanonical, type SystemContext } from './context.ts';
 import {
@@ -258,12 +259,14 @@ export function checkStack(c: SystemContext, byteCount: number, push: boolean): 
 }
 
 /**
- * After a return to an outer privilege level: data segments that the new level may not use become null.
+ * After a return to an outer privilege level: data segments that the new level may not use become null. Null selectors lose
+ * their RPL, as on processors; their bases stay.
  */
 export function dropInnerSegments(c: SystemContext): void {
   for (const seg of DATA_SEGMENTS) {
     const access = c.state.access(seg);
-    if (access !== 0 && !isConformingCode(access) && descriptorDpl(access) < c.cpl) c.setNull(seg, 0);
+    if (access === 0) c.state.set(CpuState.segment(seg) + SEGMENT.selector, 0);
+    else if (!isConformingCode(access) && descriptorDpl(access) < c.cpl) c.setNull(seg, 0);
   }
 }
 const DATA_SEGMENTS: readonly number[] = [SEG.es, SEG.ds, SEG.fs, SEG.gs];
