@@ -11,6 +11,7 @@ export class SliceWatch implements Timers {
   readonly #queue: TimerQueue;
   readonly #onLate: () => void;
   #end = Number.POSITIVE_INFINITY;
+  #inSlice = false;
 
   /** @param onLate the slice in progress is to end */
   constructor(queue: TimerQueue, onLate: () => void) {
@@ -21,10 +22,12 @@ export class SliceWatch implements Timers {
   /** @param end guest time at which the slice that begins is to be over, in ns */
   begin(end: number): void {
     this.#end = end;
+    this.#inSlice = true;
   }
 
   finish(): void {
     this.#end = Number.POSITIVE_INFINITY;
+    this.#inSlice = false;
   }
 
   now(): GuestNs {
@@ -42,7 +45,9 @@ export class SliceWatch implements Timers {
     return {
       arm(deadline: GuestNs): void {
         timer.arm(deadline);
-        if (deadline >= watch.#end) return;
+        // Between slices there is none to end: the next one would end before it began, and a device that arms a timer
+        // before each would keep the guest from running at all.
+        if (!watch.#inSlice || deadline >= watch.#end) return;
         // The slice is planned anew up to this deadline.
         watch.#end = Number.POSITIVE_INFINITY;
         watch.#onLate();

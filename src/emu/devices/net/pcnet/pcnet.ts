@@ -515,8 +515,10 @@ export class Pcnet implements PciFunction, Saveable<PcnetState> {
     const isLoop = (this.#csr[CSR.mode] & MODE.loopback) !== 0;
     if ((this.#csr[CSR.status] & STATUS.receiverOn) === 0 || isLoop || !this.#linkUp) return true;
     if (!this.#suspended && this.#receiver.receive(frame)) return true;
+    // A sender that tries again and again does not put the next look off.
+    const isFirst = !this.#refused;
     this.#refused = true;
-    this.#pollSoon();
+    if (isFirst) this.#pollSoon();
     return false;
   }
 
