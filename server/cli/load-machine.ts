@@ -36,7 +36,12 @@ export interface LoadedMachine {
   readonly pollNetwork: () => void;
 }
 
-const FIRMWARE_FILES = { system: 'bios-256k.bin', video: 'vgabios-stdvga.bin' } as const;
+const FIRMWARE_FILES = {
+  BIOS: { system: 'bios-256k.bin', target: 'firmware' },
+  EFI64: { system: 'OVMF_CODE_4M.fd', target: 'ovmf' },
+} as const;
+const VARIABLES_FILE = 'OVMF_VARS_4M.fd';
+const VIDEO_FILE = 'vgabios-stdvga.bin';
 /** iPXE goes by PCI identifiers: there is none for the other Intel cards. */
 const NETWORK_ROMS: Readonly<Partial<Record<NicType, string>>> = {
   '82540EM': 'pxe-e1000.rom',
@@ -126,11 +131,12 @@ function sizeOf(path: string): number {
 
 function firmwareOf(options: RunOptions, notes: string[]): MachineConfig['firmware'] {
   const directory = guestsDirectory();
-  const read = (path: string | undefined, name: string, needed: boolean): Uint8Array | null => {
+  const { system, target } = FIRMWARE_FILES[options.firmware];
+  const read = (path: string | undefined, name: string, needed: boolean, from = 'firmware'): Uint8Array | null => {
     if (path !== undefined) return readWhole('the firmware', path);
     const standard = join(directory, name);
     if (existsSync(standard)) return readWhole('the firmware', standard);
-    const message = `there is no ${name} in ${directory}; run 'npm run guests -- firmware' once`;
+    const message = `there is no ${name} in ${directory}; run 'npm run guests -- ${from}' once`;
     if (needed) throw new CodedError('no-firmware', message, { path: standard });
     notes.push(`${message}; the screen stays without text until then`);
     return null;
@@ -138,8 +144,10 @@ function firmwareOf(options: RunOptions, notes: string[]): MachineConfig['firmwa
   const direct = options.kernel !== undefined;
   return {
     // A kernel needs no BIOS, and one that looks for it finds none rather than one that never ran.
-    system: direct && options.bios === undefined ? null : read(options.bios, FIRMWARE_FILES.system, true),
-    video: read(options.videoBios, FIRMWARE_FILES.video, !direct),
+    system: direct && options.bios === undefined ? null : read(options.bios, system, true, target),
+    video: read(options.videoBios, VIDEO_FILE, !direct),
+    variables:
+      options.firmware === 'BIOS' || direct ? null : read(keptVariables(options), VARIABLES_FILE, true, target),
     network: direct ? {} : networkRomsOf(options, directory),
   };
 }
@@ -152,6 +160,10 @@ function networkRomsOf(options: RunOptions, directory: string): Partial<Record<N
   }
   return roms;
 }
+
+/** The file of an earlier run, once there is one. */
+const keptVariables = ({ nvram }: RunOptions): string | undefined =>
+  nvram !== undefined && existsSync(nvram) ? nvram : undefined;
 
 function kernelOf(path: string, options: RunOptions): DirectKernelConfig {
   const image = readWhole('the kernel', path);

@@ -23,6 +23,7 @@ import {
 import type { MonitorCommand } from './monitor-commands.ts';
 import { PacketTraces } from './packet-traces.ts';
 import type { RunOptions, Sink } from './run-options.ts';
+import { variableStore } from './variable-store.ts';
 
 /** Host time between two looks at messages while the guest is busy. */
 const SLICE_MS = 10;
@@ -97,6 +98,8 @@ export class MachineRunner {
     const serial = this.#options.serial.map((sink) => this.#sink(sink));
     const debug = this.#sink(this.#options.debugcon);
     const firmware = this.#sink(this.#options.firmwareLog);
+    const { nvram } = this.#options;
+    const variables = nvram === undefined ? undefined : variableStore(nvram);
     return {
       nowMs: () => performance.now(),
       random: (into) => webcrypto.getRandomValues(into),
@@ -104,6 +107,7 @@ export class MachineRunner {
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
       onDebugOutput: debug,
       onFirmwareLog: firmware,
+      onVariablesChanged: (contents) => variables?.store(contents),
       onPowerOff: () => this.#end(STATUS.ok),
       onDebugStop: () => this.#debugging?.onStop(),
       onCrash: ({ report }) => this.#send({ kind: 'note', text: `the guest crashed\n${report}\n` }),

@@ -43,6 +43,9 @@ describe('tabbox run', () => {
   });
 
   it('takes the switches of the CPU', () => {
+    expect([parse().firmware, parse('--firmware', 'EFI64', '--nvram', 'v').firmware]).toEqual(['BIOS', 'EFI64']);
+    expect(complaint('--firmware', 'EFI32')).toBe("--firmware takes BIOS or EFI64, not 'EFI32'");
+    expect(complaint('--nvram', 'v')).toBe('--nvram is for --firmware EFI64; give both');
     expect(parse().platform).toBeUndefined();
     expect(parse('--hpet', 'on').platform).toEqual({ apic: true, x2apic: true, ioApic: true, hpet: true, acpi: true });
     const off = { apic: false, x2apic: false, ioApic: false, hpet: false, acpi: false };

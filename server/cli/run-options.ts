@@ -26,6 +26,8 @@ export interface DiskOption {
   readonly readOnly: boolean;
 }
 
+export type FirmwareKind = 'BIOS' | 'EFI64';
+
 export interface RunOptions {
   readonly kernel: string | undefined;
   /** Linux: initial RAM disks. Multiboot: a path and the module's arguments. */
@@ -57,6 +59,9 @@ export interface RunOptions {
   readonly saveState: string | undefined;
   readonly restoreState: string | undefined;
   readonly bios: string | undefined;
+  readonly firmware: FirmwareKind;
+  /** Where UEFI's variables are kept; undefined: forgotten. */
+  readonly nvram: string | undefined;
   readonly videoBios: string | undefined;
   /** A reset ends the run. */
   readonly noReboot: boolean;
@@ -78,7 +83,9 @@ Runs a PC without a screen and ends when it is switched off.
     --initrd FILE            its initial RAM disk; may be repeated. For Multiboot: a module, as "FILE ARGUMENTS"
     --append TEXT            its command line
     --boot1 .. --boot4 WHAT  disk, dvd, floppy, net or none (default: floppy, dvd, disk)
-    --bios FILE              system firmware (default: SeaBIOS, from npm run guests)
+    --firmware KIND          BIOS or EFI64 (default: BIOS). EFI64 is OVMF, from npm run guests -- ovmf
+    --nvram FILE             keeps the variables of EFI64; made when it is not there
+    --bios FILE              system firmware (default: that of the kind, from npm run guests)
     --vga-bios FILE          video BIOS (default: SeaVGABIOS, from npm run guests)
   Hardware
     --memory MB              ${MEMORY_MB.least} to ${MEMORY_MB.most} (default: 128)
@@ -139,6 +146,8 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     saveState: values['save-state'],
     restoreState: values['restore-state'],
     bios: values.bios,
+    firmware: parseFirmware(values.firmware),
+    nvram: values.nvram,
     videoBios: values['vga-bios'],
     noReboot: values['no-reboot'],
     ...parseRtc(values.rtc),
@@ -186,6 +195,8 @@ function parsed(args: readonly string[]) {
         'save-state': text,
         'restore-state': text,
         bios: text,
+        firmware: text,
+        nvram: text,
         'vga-bios': text,
         'no-reboot': flag,
         rtc: text,
@@ -212,6 +223,13 @@ function parseBandwidthGroup(text: string): RunOptions['bandwidthGroups'][number
   } catch (cause) {
     throw usage(`--bandwidthgroup ${name}: ${(cause as Error).message}`);
   }
+}
+
+/** VBoxManage's names. */
+function parseFirmware(text: string | undefined): FirmwareKind {
+  if (text === undefined || text === 'BIOS') return 'BIOS';
+  if (text === 'EFI' || text === 'EFI64') return 'EFI64';
+  throw usage(`--firmware takes BIOS or EFI64, not '${text}'`);
 }
 
 function parseDisk(text: string | undefined): DiskOption | undefined {
@@ -284,6 +302,9 @@ function checkTogether(options: RunOptions): void {
   const { kernel, initrds, append, restoreState } = options;
   if (kernel === undefined && initrds.length > 0) throw usage('--initrd needs --kernel; give both');
   if (kernel === undefined && append !== '') throw usage('--append needs --kernel; give both');
+  if (options.nvram !== undefined && options.firmware === 'BIOS' && restoreState === undefined) {
+    throw usage('--nvram is for --firmware EFI64; give both');
+  }
   if (restoreState !== undefined) refuseWithRestore(options);
   const inputs = [...options.serial, options.monitor].filter((place) => place.kind === 'stdio').length;
   if (inputs > 1)
@@ -299,6 +320,7 @@ function refuseWithRestore(options: RunOptions): void {
     ['--longmode, --pae, --cpu-profile and --cpuid-set', options.cpu !== undefined],
     ['--boot1 to --boot4', options.bootOrder !== undefined],
     ['--bios', options.bios !== undefined],
+    ['--firmware', options.firmware !== 'BIOS'],
     ['--vga-bios', options.videoBios !== undefined],
     ['--debug-exit', options.debugExitPort !== undefined],
     ['--rtc', options.rtcStartUnixMs !== undefined || options.localTime],

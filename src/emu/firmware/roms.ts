@@ -25,22 +25,22 @@ export interface PlacedSystemRom {
 }
 
 /**
- * Copies a BIOS image into linear memory and maps it below 4 GB. The host bridge maps the legacy part.
+ * Copies a BIOS or UEFI image into linear memory and maps it below 4 GB. The host bridge maps the legacy part.
  * @param at byte offset in linear memory, page-aligned, with room for the image
  * @throws CodedError<'bad-system-rom'> when the image cannot be a BIOS
  */
 export function placeSystemRom(memory: PhysicalMemory, image: Uint8Array, at: number): PlacedSystemRom {
   const byteCount = image.length;
-  if (byteCount < 64 * KIB || byteCount > SYSTEM_ROM_MAX || byteCount % (64 * KIB) !== 0) {
+  if (byteCount < 64 * KIB || byteCount > SYSTEM_ROM_MAX || byteCount % PAGE_BYTES !== 0) {
     throw new CodedError<RomErrorCode>(
       'bad-system-rom',
-      'a system ROM is a whole number of 64 KB between 64 KB and 16 MB; give a BIOS image such as bios-256k.bin',
+      'a system ROM is whole pages of 4 KB, 64 KB to 16 MB in all; give an image such as bios-256k.bin',
       { byteCount },
     );
   }
-  // The reset vector of every PC BIOS is a jump.
+  // The reset vector of every PC BIOS is a jump; UEFI has NOPs before it.
   const first = image[byteCount - 16];
-  if (first !== 0xea && first !== 0xe9 && first !== 0xeb) {
+  if (first !== 0xea && first !== 0xe9 && first !== 0xeb && first !== 0x90) {
     throw new CodedError<RomErrorCode>(
       'bad-system-rom',
       'the image has no jump at its reset vector, so it is not a PC BIOS; check the file',

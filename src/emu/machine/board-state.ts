@@ -16,6 +16,7 @@ function devicesOf(board: Board): readonly (readonly [name: string, device: Save
     ['pci', board.pci],
     ['vga', board.vga],
     ['fwCfg', board.fwCfg],
+    ...(board.flash ? [['flash', board.flash] as const] : []),
     ['dma', board.dma],
     ['pit', board.pit],
     ['systemControl', board.systemControl],

@@ -10,6 +10,7 @@ import type { IoBus } from '#emu/bus/io-bus.ts';
 import { ACPI_BOARD, COM_PORTS } from '#emu/devices/acpi/acpi-config.ts';
 import { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
 import { I440fx, type LegacyRom } from '#emu/devices/chipset/i440fx.ts';
+import { Pflash } from '#emu/devices/chipset/pflash.ts';
 import { Piix3 } from '#emu/devices/chipset/piix3.ts';
 import { Piix4Pm } from '#emu/devices/chipset/piix4-pm.ts';
 import { I8042 } from '#emu/devices/input/i8042.ts';
@@ -51,6 +52,8 @@ const VGA_WINDOW = 0xa_0000;
 /** SeaBIOS writes its log here. */
 const FIRMWARE_LOG_PORT = 0x402;
 const DEBUG_CONSOLE_PORT = 0xe9;
+/** What OVMF's driver erases at a time. */
+export const FLASH_BLOCK_BYTES = 4096;
 
 /** What the host hears of the board; every one is called on the machine's thread. */
 export interface BoardEvents {
@@ -86,6 +89,8 @@ export interface BoardParts {
   readonly timers: Timers;
   /** The BIOS as the first megabyte shows it. */
   readonly legacyRom: LegacyRom | undefined;
+  /** Flash with firmware's variables ends here, guest-physical; undefined: there is none. */
+  readonly flashEnd: number | undefined;
   readonly events: BoardEvents;
 }
 
@@ -114,6 +119,8 @@ export class Board {
   readonly powerManagement: Piix4Pm;
   readonly vga: StdVga;
   readonly fwCfg: FwCfg;
+  /** Firmware's variables. */
+  readonly flash: Pflash | undefined;
   readonly network: NetworkCards;
   #nmiMasked = false;
 
@@ -189,6 +196,11 @@ export class Board {
       drives: this.drives.floppies,
     });
     this.fwCfg = new FwCfg({ memory });
+    const { variables } = config.firmware;
+    if (variables && parts.flashEnd !== undefined) {
+      this.flash = new Pflash({ contents: variables, blockBytes: FLASH_BLOCK_BYTES });
+      memory.mapMmio(parts.flashEnd - variables.length, variables.length, this.flash);
+    }
 
     const windows = new BarWindows({ ports: this.ports, memory });
     this.isaBridge = new Piix3({
@@ -268,6 +280,7 @@ export class Board {
     for (const line of this.serial) line.uart.reset();
     this.fdc.reset();
     this.fwCfg.reset();
+    this.flash?.reset();
     this.postCode.reset();
   }
 

@@ -59,6 +59,18 @@ export interface PlatformConfig {
 /** VirtualBox's for a new machine, the I/O APIC included. */
 export const DEFAULT_PLATFORM: PlatformConfig = { apic: true, x2apic: true, ioApic: true, hpet: false, acpi: true };
 
+export interface FirmwareConfig {
+  readonly system: Uint8Array | null;
+  readonly video: Uint8Array | null;
+  /** Option ROMs of network cards; a card without one is not booted from. */
+  readonly network?: Readonly<Partial<Record<NicType, Uint8Array>>>;
+  /**
+   * UEFI: what its variables are at power-on; `system` is the code then, and both lie in flash at the end of 4 GB, the
+   * variables below the code. Null or left out: a BIOS.
+   */
+  readonly variables?: Uint8Array | null;
+}
+
 export interface MachineConfig {
   readonly cpu: CpuConfig;
   /** Whole megabytes, `MEMORY_MB.least` to `MEMORY_MB.most`. */
@@ -78,12 +90,7 @@ export interface MachineConfig {
   readonly uuid: Uint8Array;
   readonly platform: PlatformConfig;
   /** `system` is needed unless a kernel is given. Without `video` there is no video BIOS. */
-  readonly firmware: {
-    readonly system: Uint8Array | null;
-    readonly video: Uint8Array | null;
-    /** Option ROMs of network cards; a card without one is not booted from. */
-    readonly network?: Readonly<Partial<Record<NicType, Uint8Array>>>;
-  };
+  readonly firmware: FirmwareConfig;
   readonly kernel: DirectKernelConfig | null;
   /** First of four ports at which a write ends the run. */
   readonly debugExitPort: number | null;
@@ -161,6 +168,9 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   const { videoMemoryMb } = config;
   if (!Number.isInteger(Math.log2(videoMemoryMb)) || videoMemoryMb < 1 || videoMemoryMb > 256) {
     throw bad('videoMemoryMb', `video memory is a power of two from 1 to 256 MB, not ${videoMemoryMb}`);
+  }
+  if (firmware.variables && !firmware.system) {
+    throw bad('firmware', 'UEFI variables are of no use without UEFI; give the machine its code too');
   }
   if (!kernel && !firmware.system) {
     throw bad('firmware', 'a machine starts from firmware or from a kernel, and there is neither; give it one');

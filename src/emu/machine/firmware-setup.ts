@@ -14,6 +14,8 @@ import { APIC_ADDRESS, IO_APIC_ID } from './interrupts.ts';
 /** The rate at which the time-stamp counter runs: one tick a nanosecond of guest time. */
 export const TSC_MHZ = 1000;
 
+/** Where OVMF puts the PIIX4's power management block; SeaBIOS and a direct boot use the board's usual place. */
+const OVMF_PM_BASE = 0xb000;
 /** CPUID leaf 1, EDX. */
 const APIC_FEATURE = 1 << 9;
 
@@ -27,6 +29,7 @@ export function machineTables(config: MachineConfig, ramBytes: number): MachineT
   const { platform } = config;
   const acpi: AcpiConfig = {
     ...ACPI_BOARD,
+    ...(config.firmware.variables && !config.kernel ? { pmBase: OVMF_PM_BASE } : {}),
     ramBytes,
     cpuCount: 1,
     pciHole: pciHoleOf(config.memoryMb),

@@ -37,6 +37,8 @@ export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 
   readonly onCrash?: (crash: GuestCrash) => void;
   /** A debugger's stop: the machine is paused. */
   readonly onDebugStop?: () => void;
+  /** Firmware has written its variables, some time ago: what its flash holds now, for storage. */
+  readonly onVariablesChanged?: (contents: Uint8Array) => void;
   /** The machine was reset. */
   readonly onReset?: (source: ResetSource) => void;
 }
@@ -66,6 +68,8 @@ export interface ChangeOptions {
 }
 
 const FRAME_MS = 1000 / 60;
+/** Variables are written byte by byte; they are stored once the writing has gone on for so long. */
+const STORE_VARIABLES_MS = 500;
 const CONVENTIONAL_BYTES = 0xa_0000;
 
 /** Linear memory that a machine needs. @throws CodedError<'bad-config'> */
@@ -92,6 +96,8 @@ export class Pc {
   #resetWanted: ResetSource | undefined;
   #frame: SharedFrame | undefined;
   #publishedMs = Number.NEGATIVE_INFINITY;
+  /** When the flash was first seen changed, in host milliseconds. */
+  #flashChangedMs: number | undefined;
 
   /** @throws CodedError when the configuration, a ROM or a medium is no good */
   constructor(parts: PcParts) {
@@ -123,6 +129,7 @@ export class Pc {
       layout: this.#layout,
       timers: this.#timers,
       legacyRom: rom?.legacy,
+      flashEnd: rom?.base,
       events: this.#events(() => cpu),
     });
     cpu = parts.createCpu({
@@ -259,7 +266,9 @@ export class Pc {
       if (sleepMs > 0 || now >= until) break;
     }
     this.board.flushOutput();
+    this.#storeVariables();
     if (this.#state !== 'running') return Number.POSITIVE_INFINITY;
+    if (this.#flashChangedMs !== undefined) sleepMs = Math.min(sleepMs, STORE_VARIABLES_MS);
     if (!this.#frame || sleepMs === 0) return sleepMs;
     // Blinking text changes the picture while the guest sleeps.
     return Math.min(sleepMs, Math.max(1, this.#publishedMs + FRAME_MS - this.#host.nowMs()));
@@ -309,6 +318,17 @@ export class Pc {
     // A device may have driven the wire before the interrupt controller was restored.
     this.cpu.setInterruptRequest(this.board.interrupts.requested);
     this.#setState('paused');
+  }
+
+  #storeVariables(): void {
+    const { flash } = this.board;
+    if (!flash) return;
+    const now = this.#host.nowMs();
+    if (flash.takeChanged()) this.#flashChangedMs ??= now;
+    const since = this.#flashChangedMs;
+    if (since === undefined || (this.#state === 'running' && now - since < STORE_VARIABLES_MS)) return;
+    this.#flashChangedMs = undefined;
+    this.#host.onVariablesChanged?.(flash.contents);
   }
 
   #setState(state: PcState): void {
