@@ -102,6 +102,7 @@ export class MachineRunner {
     const variables = nvram === undefined ? undefined : variableStore(nvram);
     return {
       nowMs: () => performance.now(),
+      tier: this.#options.tier,
       random: (into) => webcrypto.getRandomValues(into),
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),

@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { CodedError } from '#base/errors.ts';
+import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { type BootDevice, MEMORY_MB, type PlatformConfig } from '#emu/machine/config.ts';
 import { parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
@@ -72,6 +73,8 @@ export interface RunOptions {
   /** Guest time is counted, so many nanoseconds an instruction. */
   readonly nsPerInstruction: number | undefined;
   readonly debug: DebugOptions;
+  /** Undefined: tier 0. */
+  readonly tier: TierMode | undefined;
 }
 
 export const RUN_HELP = `usage: tabbox run [options]
@@ -111,6 +114,7 @@ ${NETWORK_HELP}  Talking to it
     --no-reboot              a reset ends the run with exit status 3
 ${DEBUG_HELP}  Testing
     --clock-ns NS            count guest time, NS nanoseconds an instruction, instead of taking the host's
+    --tier 0|1|mixed         interpret (default), compile everything at its first run, or compile what is hot
 
 Exit status: 0 switched off, saved or quit; 1 something is wrong with the arguments or files; 2 the machine broke;
 3 reset under --no-reboot; with --debug-exit what the guest says.
@@ -153,6 +157,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     ...parseRtc(values.rtc),
     nsPerInstruction: parseClock(values['clock-ns']),
     debug: parseDebugOptions(values),
+    tier: parseTier(values.tier),
   };
   checkTogether(options);
   return options;
@@ -202,6 +207,7 @@ function parsed(args: readonly string[]) {
         rtc: text,
         'clock-ns': text,
         bandwidthgroup: { type: 'string', multiple: true, default: [] },
+        tier: text,
         ...networkOptions(),
         ...DEBUG_OPTIONS,
       },
@@ -309,6 +315,11 @@ function checkTogether(options: RunOptions): void {
   const inputs = [...options.serial, options.monitor].filter((place) => place.kind === 'stdio').length;
   if (inputs > 1)
     throw usage('only one serial port or the monitor can have the terminal; use file: or unix: for others');
+}
+
+function parseTier(value: string | undefined): TierMode | undefined {
+  if (value === undefined || value === '0' || value === '1' || value === 'mixed') return value;
+  throw usage(`--tier is 0, 1 or mixed, not ${JSON.stringify(value)}`);
 }
 
 /** The hardware of a saved machine is what it was; only the files behind its drives may have moved. */

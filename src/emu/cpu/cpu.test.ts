@@ -3,6 +3,7 @@ import { IoBus } from '#emu/bus/io-bus.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Cpu, type CpuEntry } from './cpu.ts';
 import { GPR, LINEAR, SEG, STATE } from './state/layout.ts';
+import { testedTier } from './tier.suite.ts';
 import { createLinearMemory } from './wasm/host.ts';
 
 const RAM_BYTES = 4 << 20;
@@ -27,7 +28,14 @@ function bench(): { cpu: Cpu; memory: PhysicalMemory; out: number[]; start(code:
   const ports = new IoBus();
   const out: number[] = [];
   ports.map(0x10, 1, { read: () => 0x5a, write: (_offset, _width, value) => out.push(value) });
-  const cpu = new Cpu({ linear, physical: memory, ports, interrupts: { acknowledge: () => 0x40 }, tsc: () => 0 });
+  const cpu = new Cpu({
+    ...testedTier,
+    linear,
+    physical: memory,
+    ports,
+    interrupts: { acknowledge: () => 0x40 },
+    tsc: () => 0,
+  });
   return {
     cpu,
     memory,

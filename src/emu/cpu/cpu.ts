@@ -18,14 +18,16 @@ import { EXIT } from './interpreter/exits.ts';
 import { createTier0, type Tier0 } from './interpreter/tier0.ts';
 import { EXCEPTION } from './isa/ops.ts';
 import { instructionTable } from './isa/table.ts';
+import { SITE } from './jit/exit-sites.ts';
+import { Tier1, type TierMode } from './jit/tier1.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
-import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, MODE, RECORD, SEG, STATE } from './state/layout.ts';
 import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
-import type { LinearMemory } from './wasm/host.ts';
+import { compileModule, createFunctionTable, instantiateModule, type LinearMemory } from './wasm/host.ts';
 
 export interface CpuParts {
   readonly linear: LinearMemory;
@@ -46,6 +48,8 @@ export interface CpuParts {
   readonly onShutdown?: () => void;
   /** The guest met its end, or its kernel an instruction that does not exist. Inside `run`. */
   readonly onCrash?: (crash: Crash) => void;
+  /** Which tiers run code; without it tier 0 alone. */
+  readonly tier?: TierMode | undefined;
 }
 
 export interface Crash {
@@ -104,6 +108,8 @@ export class Cpu {
   readonly #legacy: Tier0;
   /** Made when 64-bit code runs for the first time. */
   #long: Tier0 | undefined;
+  readonly #regions = createFunctionTable(MAX_REGIONS);
+  readonly #tier1: Tier1;
   readonly #words: Int32Array;
   readonly #attention: Int32Array;
   #nmiPending = false;
@@ -148,6 +154,7 @@ export class Cpu {
     this.#legacy = this.#createTier0(false);
     const { writer } = this.#legacy;
     this.#code = new CodeCache({ physical, state: this.state, mmu: this.mmu, decoder: this.decoder, writer });
+    this.#tier1 = this.#createTier1(parts);
     const { mmu } = this;
     physical.onMapChanged = () => mmu.flush(false);
     this.reset();
@@ -155,7 +162,38 @@ export class Cpu {
 
   #createTier0(long: boolean): Tier0 {
     const { state, mmu, system } = this;
-    return createTier0({ rows: instructionTable, long, linear: this.#linear, state, mmu, system });
+    const regions = this.#regions;
+    return createTier0({ rows: instructionTable, long, linear: this.#linear, state, mmu, system, regions });
+  }
+
+  #createTier1(parts: CpuParts): Tier1 {
+    const { state, mmu, decoder } = this;
+    const { kernels, exports } = this.#legacy;
+    const slow = {
+      readSlow: (at: number, byteCount: number) => mmu.readSlow(at, byteCount),
+      writeSlow: (at: number, byteCount: number) => mmu.writeSlow(at, byteCount),
+      modifySlow: (at: number, byteCount: number) => mmu.modifySlow(at, byteCount),
+      commitWrite: () => mmu.commitWrite(),
+      probeSlow: (at: number, byteCount: number) => mmu.probeSlow(at, byteCount),
+    };
+    return new Tier1({
+      ...{ state, mmu, decoder, kernels },
+      physical: parts.physical,
+      code: this.#code,
+      table: this.#regions,
+      memoryPages: parts.linear.pages,
+      compile: (bytes, names, done) => {
+        const imports: Record<string, unknown> = { ...slow };
+        for (const name of names) imports[name] = exports[name];
+        done(instantiateModule(compileModule(bytes), parts.linear, imports));
+      },
+      mode: parts.tier ?? '0',
+    });
+  }
+
+  /** For measurements and tests. */
+  get tier1(): Tier1 {
+    return this.#tier1;
   }
 
   /** The interpreter of the code that runs now. */
@@ -258,6 +296,7 @@ export class Cpu {
     const { state } = this;
     state.set(STATE.budget, instructions);
     this.#sliceBudget = instructions;
+    this.#tier1.flush();
     const exit = this.#loop();
     this.#retiredBase += this.#sliceBudget - state.get(STATE.budget);
     state.set(STATE.budget, 0);
@@ -392,6 +431,25 @@ export class Cpu {
           return false;
         }
         return this.#runAlone();
+      }
+      case EXIT.site: {
+        const why = this.#tier1.finishSite();
+        if (why === SITE.poll) return true;
+        if (why === SITE.fault && state.get(STATE.faultVector) >= 0) {
+          this.system.deliverFault();
+          return false;
+        }
+        return this.#runAlone();
+      }
+      case EXIT.hot:
+        this.#tier1.hot();
+        return true;
+      case EXIT.validate: {
+        if (this.#tier1.validate()) return true;
+        const header = this.#find();
+        if (header <= 0) return true;
+        this.#enterBlock();
+        return this.#finish(this.#legacy.run(header, 2));
       }
       default:
         return true;

@@ -2,6 +2,7 @@
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
+import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import type { BootEntry } from '#emu/firmware/boot-entry.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
@@ -58,4 +59,5 @@ export interface CpuParts {
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
   readonly onFloatError: () => boolean;
   readonly onCrash: (crash: GuestCrash) => void;
+  readonly tier?: TierMode | undefined;
 }

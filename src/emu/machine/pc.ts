@@ -5,6 +5,7 @@
 import { TimerQueue } from '#base/clock.ts';
 import { CodedError } from '#base/errors.ts';
 import { MIB } from '#base/units.ts';
+import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import { LINEAR } from '#emu/cpu/state/layout.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import { placeSystemRom } from '#emu/firmware/roms.ts';
@@ -31,6 +32,8 @@ export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 
   readonly nowMs: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source: the guest's RDRAND. */
   readonly random?: ((into: Uint8Array) => void) | undefined;
+  /** Which tiers run code: for tests and measurements. */
+  readonly tier?: TierMode | undefined;
   /** Completes block requests that are done; called before every slice. */
   readonly poll?: () => void;
   /** The guest broke. Inside `advance`. */
@@ -140,6 +143,7 @@ export class Pc {
       localApic: this.board.interrupts.localApic,
       tsc: () => this.#timers.now(),
       random: parts.host.random,
+      tier: parts.host.tier,
       onFloatError: () => this.board.floatError.raise(),
       onCrash: (crash) => host.onCrash?.(crash),
     });

@@ -8,6 +8,7 @@ import { IoBus } from '#emu/bus/io-bus.ts';
 import { Cpu } from '#emu/cpu/cpu.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { LINEAR, SEG, STATE, XMM_BYTES } from '#emu/cpu/state/layout.ts';
+import { testedTier } from '#emu/cpu/tier.suite.ts';
 import { createLinearMemory } from '#emu/cpu/wasm/host.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import {
@@ -69,6 +70,7 @@ export class EmulatedOracle {
     this.#physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
     this.#physical.mapBacked(0, RAM_BYTES, LINEAR.guest, 'ram');
     this.cpu = new Cpu({
+      ...testedTier,
       linear,
       physical: this.#physical,
       ports: new IoBus(),

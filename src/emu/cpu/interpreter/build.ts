@@ -2,11 +2,12 @@
  * Generates tier 0: a WebAssembly module whose main function walks records with one `br_table`. 64-bit code has a module of
  * its own, made by the same code from its own cases.
  *
- * run(record, isHeader): why it returned (EXIT). With `isHeader` the record is a block's header, else an instruction.
+ * run(record, isHeader): why it returned (EXIT). With `isHeader` the record is a block's header, else an instruction; with
+ * `isHeader` 2 the header's region is not entered.
  */
 import { defineFloatKernels } from '../float/kernels.ts';
 import { defineSimdKernels } from '../simd/kernels.ts';
-import { GPR, JUMP_CACHE, JUMP_CACHE64, RECORD, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, HEADER, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, RECORD, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
 import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder, type Label, type Var } from '../wasm/function.ts';
@@ -21,6 +22,8 @@ export interface InterpreterModule {
   readonly tableSize: number;
   /** How each case uses guest memory, by case number. */
   readonly use: readonly (MemoryUse | undefined)[];
+  /** Exported under their names. */
+  readonly kernels: Readonly<Record<string, Callee>>;
 }
 
 const zero = k32(0);
@@ -44,8 +47,10 @@ export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages:
     if (c.number >= table.firstCold) module.element(c.number, defineCold(module, c, build));
   }
   if (!long) module.element(MICRO.check, defineCheck(module, stateAt, host.system));
+  if (!long) module.importSecondTable(MAX_REGIONS);
   module.define(['i32', 'i32'], 'i32', (f) => defineRun(f, module, table, build), 'run');
-  return { bytes: module.bytes(), tableSize: module.tableSize, use };
+  for (const [name, kernel] of Object.entries(kernels)) module.export(name, kernel);
+  return { bytes: module.bytes(), tableSize: module.tableSize, use, kernels };
 }
 
 interface Build {
@@ -129,12 +134,24 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
   // enter: `record` is a header. next: the following record. dispatch: `record` is an instruction.
   f.block((leave) => {
     f.loop((outer) => {
-      f.block((dispatchFirst) => {
-        f.brIf(dispatchFirst, i32.eqz(isHeader.get));
-        enterBlock(f, record, get, set, () => setAddress(STATE.eip, getAddress(STATE.blockEip)));
-      });
-      f.set(isHeader, k32(1));
       f.block((near) => {
+        f.block((dispatchFirst) => {
+          f.brIf(dispatchFirst, i32.eqz(isHeader.get));
+          const leave = (): void => setAddress(STATE.eip, getAddress(STATE.blockEip));
+          pollBlock(f, get, leave);
+          if (!long) {
+            enterRegion(f, module, record.get, i32.ne(isHeader.get, k32(2)), status, get);
+            f.if(i32.geS(status.get, zero), () => {
+              f.if(i32.ne(status.get, k32(EXIT.near)), () => f.return(status.get));
+              f.set(target, get(STATE.eip));
+              f.set(link, zero);
+              f.br(near);
+            });
+          }
+          countBlock(f, record.get, set, leave);
+          enterBlock(f, record, get, set);
+        });
+        f.set(isHeader, k32(1));
         f.loop((dispatch) => {
           f.block((next) => {
             const cases: ((label: Label) => void)[] = [];
@@ -256,21 +273,53 @@ function jumpCacheEntry(f: FunctionBuilder, target: Word, base: I32): { hit: I32
   return { hit: i32.eq(i32.load(entry), low), found: f.let(i32.load(entry, JUMP_CACHE.record)) };
 }
 
-/** Polls, takes the block's instructions from the budget, and steps to its first instruction. */
+/** Leaves when somebody wants the thread or the budget is used. */
+function pollBlock(f: FunctionBuilder, get: (field: number) => I32, leave: () => void): void {
+  const attention = i32.and(get(STATE.attention), attentionMask(get(STATE.eflags)));
+  f.if(i32.or(attention, i32.shrU(get(STATE.budget), k32(31))), () => {
+    leave();
+    f.return(k32(EXIT.poll));
+  });
+}
+
+/** Runs the region that begins at the block, if there is one: `status` is its EXIT, or -1. */
+function enterRegion(
+  f: FunctionBuilder,
+  module: ModuleBuilder,
+  header: I32,
+  allowed: I32,
+  status: Var<'i32'>,
+  get: (field: number) => I32,
+): void {
+  const type = module.typeIndex(['i32', 'i32'], 'i32');
+  const region = f.let(i32.load(header, HEADER.region));
+  f.set(status, k32(-1));
+  f.if(i32.and(i32.ne(region, zero), allowed), () => {
+    const base = i32.sub(get(STATE.blockEip), i32.load(header, HEADER.regionOffset));
+    const slot = i32.shrU(region, k32(16));
+    f.set(status, f.callTable(1, type, 'i32', slot, i32.and(region, k32(0xffff)), base));
+  });
+}
+
+/** Counts the entries of a block, and leaves when they are enough to compile it. */
+function countBlock(f: FunctionBuilder, header: I32, set: (field: number, v: I32) => void, leave: () => void): void {
+  const heat = f.let(i32.sub(i32.load(header, HEADER.heat), k32(1)));
+  f.store32(header, heat, HEADER.heat);
+  f.if(i32.eqz(heat), () => {
+    leave();
+    set(STATE.block, header);
+    f.return(k32(EXIT.hot));
+  });
+}
+
+/** Takes the block's instructions from the budget, and steps to its first instruction. */
 function enterBlock(
   f: FunctionBuilder,
   record: Var<'i32'>,
   get: (field: number) => I32,
   set: (field: number, v: I32) => void,
-  leave: () => void,
 ): void {
-  const budget = f.let(get(STATE.budget));
-  const attention = i32.and(get(STATE.attention), attentionMask(get(STATE.eflags)));
-  f.if(i32.or(attention, i32.shrU(budget, k32(31))), () => {
-    leave();
-    f.return(k32(EXIT.poll));
-  });
-  set(STATE.budget, i32.sub(budget, i32.load(record.get, RECORD.imm)));
+  set(STATE.budget, i32.sub(get(STATE.budget), i32.load(record.get, RECORD.imm)));
   set(STATE.block, record.get);
   f.set(record, i32.add(record.get, k32(RECORD.bytes)));
 }

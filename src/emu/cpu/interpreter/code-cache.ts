@@ -13,7 +13,7 @@ import { type Decoder, newDecoded } from '../decoder/decoder.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
-import { LINEAR, MODE, RECORD, STATE } from '../state/layout.ts';
+import { HEADER, LINEAR, MODE, RECORD, STATE } from '../state/layout.ts';
 import type { CodeWatch } from '../system/calls.ts';
 import { MICRO } from './cases.ts';
 import type { RecordWriter } from './record-writer.ts';
@@ -44,6 +44,21 @@ interface Block {
   readonly nextPage: number;
 }
 
+/** Tier 1, as far as the code cache knows it: regions are made from ranges of pages. */
+export interface RegionWatch {
+  /** A block was decoded. @param mode the bits of STATE.mode that count */
+  blockDecoded(page: number, offset: number, mode: number, header: number): void;
+  /** Bytes of a region changed: it must not be entered any more. @returns true when it is the one that runs */
+  codeChanged(region: number): boolean;
+  /** All blocks are gone. */
+  cleared(): void;
+}
+
+interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 interface CodePage {
   /** By (offset << 4 | mode). */
   readonly blocks: Map<number, Block>;
@@ -53,6 +68,8 @@ interface CodePage {
   readonly bytes: Uint8Array;
   /** Blocks of the page before whose crossing instruction ends here, by their key there. */
   readonly incoming: Set<number>;
+  /** Ranges of the page that regions were made from, by region number. */
+  readonly regions: Map<number, readonly ByteRange[]>;
 }
 
 export class CodeCache implements CodeWatch {
@@ -71,6 +88,9 @@ export class CodeCache implements CodeWatch {
   #next: number = LINEAR.records + ALONE_BYTES;
   /** By offset in a page: 1 where code is only run alone, and no block goes on; undefined: nowhere. */
   #stops: Uint8Array | undefined;
+  regions: RegionWatch | undefined;
+  /** What HEADER.heat of new blocks begins with. */
+  heat = 0;
 
   constructor(parts: {
     physical: PhysicalMemory;
@@ -129,6 +149,21 @@ export class CodeCache implements CodeWatch {
     return block.header;
   }
 
+  /** Header of the block at an offset of a guest-physical page, if it has been decoded for `mode`; else 0. */
+  headerOf(page: number, offset: number, mode: number): number {
+    return this.#pages.get(page)?.blocks.get((offset << KEY_BITS) | modeKey(mode))?.header ?? 0;
+  }
+
+  /** Stores to these bytes change region `region`. */
+  watch(number: number, ranges: readonly ByteRange[], region: number): void {
+    const page = this.#page(number);
+    page.regions.set(region, ranges);
+    for (const { from, to } of ranges) mark(page.bytes, from, to);
+  }
+  unwatch(number: number, region: number): void {
+    this.#pages.get(number)?.regions.delete(region);
+  }
+
   /**
    * Chains a direct branch to a block when that holds wherever the page is mapped: both in one page.
    * @param record the branch, of the block whose header is `from`; `eip`: where it goes
@@ -177,9 +212,15 @@ export class CodeCache implements CodeWatch {
     this.clear();
   }
 
+  /** Are there places where code is only run alone? */
+  get stopping(): boolean {
+    return this.#stops !== undefined;
+  }
+
   /** Forgets everything. Never while a block runs. */
   clear(): void {
     for (const page of this.#pages.keys()) this.#physical.unmarkCode(page * PAGE_BYTES);
+    this.regions?.cleared();
     this.#pages.clear();
     this.#next = LINEAR.records + ALONE_BYTES;
     this.#state.set(STATE.linkFrom, 0);
@@ -218,25 +259,13 @@ export class CodeCache implements CodeWatch {
       const at = this.#state.long ? linear + count : (linear + count) | 0;
       let physical: number;
       if (count === 0) physical = this.#mmu.translateCode(at);
-      else physical = this.#quietly(at);
+      else physical = this.#mmu.translateCodeQuietly(at);
       if (physical < 0) return count;
       const here = Math.min(MAX_LENGTH - count, PAGE_BYTES - (physical % PAGE_BYTES));
       for (let i = 0; i < here; i++) this.#fetched[count + i] = this.#physical.readSized(physical + i, 1);
       count += here;
     }
     return count;
-  }
-
-  /** Translates without leaving a fault behind: the instruction may not need those bytes. */
-  #quietly(linear: number): number {
-    const state = this.#state;
-    const cr2 = state.get(STATE.cr2);
-    const physical = this.#mmu.translateCode(linear);
-    if (physical < 0) {
-      state.set(STATE.cr2, cr2);
-      state.set(STATE.faultVector, -1);
-    }
-    return physical;
   }
 
   #decode(linear: number, page: number, offset: number, key: number): number {
@@ -267,7 +296,7 @@ export class CodeCache implements CodeWatch {
         const available = this.#fetch(linear);
         const whole = this.#decoder.decode(this.#fetched, 0, available, codeSize, d);
         if (whole === DECODE.needMore) return this.#mmu.translateCode(linear + available) < 0 ? 0 : -1;
-        const next = this.#quietly(linear - offset + PAGE_BYTES);
+        const next = this.#mmu.translateCodeQuietly(linear - offset + PAGE_BYTES);
         if (next < 0) return -1;
         nextPage = Math.floor(next / PAGE_BYTES);
         if (whole !== DECODE.ok) {
@@ -321,8 +350,11 @@ export class CodeCache implements CodeWatch {
     this.#words[(header + RECORD.mask) >> 2] = nextPage >= 0 ? 1 : 0;
     this.#words[(header + RECORD.imm2) >> 2] = 0;
     this.#words[(header + RECORD.disp) >> 2] = offset;
+    this.#words[(header + HEADER.region) >> 2] = 0;
+    this.#words[(header + HEADER.heat) >> 2] = this.heat;
     this.#next = writer.at;
     this.#add(page, { header, key, from: offset, to: at - host, nextPage });
+    this.regions?.blockDecoded(page, offset, modeKey(mode), header);
     return header;
   }
   readonly #branches: number[] = [];
@@ -346,10 +378,16 @@ export class CodeCache implements CodeWatch {
   #page(number: number): CodePage {
     let page = this.#pages.get(number);
     if (page === undefined) {
-      page = { blocks: new Map(), stale: new Map(), bytes: new Uint8Array(PAGE_BYTES / 8), incoming: new Set() };
+      page = {
+        blocks: new Map(),
+        stale: new Map(),
+        bytes: new Uint8Array(PAGE_BYTES / 8),
+        incoming: new Set(),
+        regions: new Map(),
+      };
       this.#pages.set(number, page);
     }
-    if (page.blocks.size === 0 && page.incoming.size === 0) {
+    if (isEmpty(page)) {
       this.#physical.markCode(number * PAGE_BYTES);
       this.#mmu.protectCode(number * PAGE_BYTES);
     }
@@ -382,14 +420,20 @@ export class CodeCache implements CodeWatch {
         running = this.#drop(Math.floor(id / KEYS), before, block) || running;
       } else if (!block) page.incoming.delete(id);
     }
+    for (const [region, ranges] of page.regions) {
+      if (!ranges.some((r) => r.from < to && from < r.to)) continue;
+      running = (this.regions?.codeChanged(region) ?? false) || running;
+      page.regions.delete(region);
+    }
     page.bytes.fill(0);
+    for (const ranges of page.regions.values()) for (const r of ranges) mark(page.bytes, r.from, r.to);
     for (const block of page.blocks.values()) mark(page.bytes, block.from, Math.min(block.to, PAGE_BYTES));
     for (const id of page.incoming) {
       const block = this.#pages.get(Math.floor(id / KEYS))?.blocks.get(id % KEYS);
       if (block && block.nextPage === number) mark(page.bytes, 0, block.to - PAGE_BYTES);
     }
     // An empty page stays known for its `stale` headers.
-    if (page.blocks.size === 0 && page.incoming.size === 0) this.#physical.unmarkCode(number * PAGE_BYTES);
+    if (isEmpty(page)) this.#physical.unmarkCode(number * PAGE_BYTES);
     return running;
   }
 
@@ -399,10 +443,14 @@ export class CodeCache implements CodeWatch {
     page.stale.set(block.key, block.header);
     const first = (block.header + RECORD.bytes) >> 1;
     this.#halves[first] = MICRO.stale;
+    this.#words[(block.header + HEADER.region) >> 2] = 0;
     this.#pages.get(block.nextPage)?.incoming.delete(number * KEYS + block.key);
     return this.#state.get(STATE.block) === block.header;
   }
 }
+
+const isEmpty = (page: CodePage): boolean =>
+  page.blocks.size === 0 && page.incoming.size === 0 && page.regions.size === 0;
 
 const isConditional = (operands: string, mnemonic: string): boolean =>
   operands.startsWith('J') && mnemonic !== 'jmp' && mnemonic !== 'call';

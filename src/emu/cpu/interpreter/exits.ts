@@ -14,4 +14,10 @@ export const EXIT = {
   poll: 5,
   /** A STOP record: STATE.eip was set. */
   stop: 6,
+  /** From a region, by a rare way: STATE.exitSite tells what is still to be done (jit/exit-sites.ts). */
+  site: 7,
+  /** The block at STATE.eip, whose header is STATE.block, has become hot; it has not been entered. */
+  hot: 8,
+  /** Region STATE.region, to be entered at STATE.eip, cannot tell whether its pages are mapped as they were. */
+  validate: 9,
 } as const;

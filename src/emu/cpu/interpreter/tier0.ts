@@ -3,7 +3,8 @@ import type { Row } from '../isa/row.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import type { System } from '../system/system.ts';
-import { instantiate, type LinearMemory } from '../wasm/host.ts';
+import type { Callee } from '../wasm/function.ts';
+import { type FunctionTable, instantiate, type LinearMemory, type WasmFunction } from '../wasm/host.ts';
 import { buildInterpreter, type InterpreterModule } from './build.ts';
 import { CaseTable } from './cases.ts';
 import { RecordWriter } from './record-writer.ts';
@@ -12,6 +13,9 @@ export interface Tier0 {
   readonly writer: RecordWriter;
   /** See interpreter/build.ts. */
   readonly run: (record: number, isHeader: number) => number;
+  /** The kernels of float/, by name: what they take, and themselves. */
+  readonly kernels: Readonly<Record<string, Callee>>;
+  readonly exports: Readonly<Record<string, WasmFunction>>;
 }
 
 export interface Tier0Parts {
@@ -22,6 +26,8 @@ export interface Tier0Parts {
   readonly state: CpuState;
   readonly mmu: Mmu;
   readonly system: System;
+  /** The functions of tier 1's regions. */
+  readonly regions: FunctionTable;
 }
 
 interface Generated {
@@ -58,10 +64,13 @@ export function createTier0(parts: Tier0Parts): Tier0 {
       system: (number, a, b, c, d) => system.call(number, a, b, c, d),
     },
     built.tableSize,
+    long ? undefined : parts.regions,
   );
   return {
     writer: new RecordWriter({ buffer: linear.buffer, stateAt: state.at, rows, cases, use: built.use }),
     run: exports['run'] as (record: number, isHeader: number) => number,
+    kernels: built.kernels,
+    exports,
   };
 }
 

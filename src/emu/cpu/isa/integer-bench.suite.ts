@@ -3,6 +3,7 @@ import { IoBus } from '#emu/bus/io-bus.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Cpu, type CpuParts } from '../cpu.ts';
 import { LINEAR, STATE } from '../state/layout.ts';
+import { testedTier } from '../tier.suite.ts';
 import { createLinearMemory } from '../wasm/host.ts';
 
 const RAM_BYTES = 0x10_0000;
@@ -36,6 +37,7 @@ export class IntegerBench {
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
     this.physical.mapBacked(0, RAM_BYTES, LINEAR.guest, 'ram');
     this.cpu = new Cpu({
+      ...testedTier,
       linear,
       physical: this.physical,
       ports: new IoBus(),

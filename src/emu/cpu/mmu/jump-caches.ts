@@ -2,12 +2,14 @@
  * The jump caches that generated code looks EIP up in: supervisor and user, for 32-bit and for 64-bit code. The interpreter
  * fills them; they are emptied here whenever translations or the meaning of code change.
  */
-import { JUMP_CACHE, JUMP_CACHE64, LINEAR, STATE_BLOCK_BYTES } from '../state/layout.ts';
+import { JUMP_CACHE, JUMP_CACHE64, LINEAR, STATE, STATE_BLOCK_BYTES } from '../state/layout.ts';
 
 /** A bank, and the code mode its entries were made in. */
 interface JumpBank {
   readonly at: number;
   readonly words: Int32Array;
+  /** Its word of STATE.codeEpoch, which counts how often it was emptied. */
+  readonly epoch: Int32Array;
   mode: number;
   csBase: number;
   /** Was in use since it was emptied. */
@@ -34,7 +36,8 @@ export class JumpCaches {
         ? LINEAR.jumpCache64 + (vcpu * 2 + user) * LINEAR.jumpCache64BankBytes
         : LINEAR.jumpCache + (vcpu * 2 + user) * LINEAR.jumpCacheBankBytes;
       const words = new Int32Array(buffer, at, long ? EMPTY.length : EMPTY_NARROW.length);
-      return { at, words, mode: -1, csBase: 0, used: true, local: true, pages: new Uint8Array(4096) };
+      const epoch = new Int32Array(buffer, stateAt + STATE.codeEpoch + user * 4, 1);
+      return { at, words, epoch, mode: -1, csBase: 0, used: true, local: true, pages: new Uint8Array(4096) };
     };
     this.#banks = [bank(0, false), bank(1, false), bank(0, true), bank(1, true)];
     this.#current = this.#banks[0];
@@ -89,4 +92,5 @@ function empty(bank: JumpBank): void {
   bank.words.set(bank.words.length === EMPTY.length ? EMPTY : EMPTY_NARROW);
   bank.pages.fill(0);
   bank.local = false;
+  bank.epoch[0]++;
 }

@@ -164,6 +164,21 @@ export class Mmu implements SlowMemory {
     return frame * 4096 + (linear & PAGE_MASK);
   }
 
+  /** The same without leaving a fault behind: whoever asks may not need the code. */
+  translateCodeQuietly(linear: number): number {
+    const state = this.#state;
+    const low = state.get(STATE.cr2);
+    const high = state.get(STATE.cr2 + 4);
+    const vector = state.get(STATE.faultVector);
+    const physical = this.translateCode(linear);
+    if (physical < 0) {
+      state.set(STATE.cr2, low);
+      state.set(STATE.cr2 + 4, high);
+      state.set(STATE.faultVector, vector);
+    }
+    return physical;
+  }
+
   // Accesses of system code.
 
   /**

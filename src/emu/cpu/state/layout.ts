@@ -171,6 +171,14 @@ export const STATE = {
   mcControl: field(4 * 8),
   /** IA32_TSC_ADJUST: what software has added to the time-stamp counter. 8 bytes. */
   tscAdjust: field(8),
+  /** Number of the region of tier 1 that was entered last. */
+  region: field(4),
+  /** Two words, supervisor and user: one changes whenever its translations of code may have. See jit/tier1.ts. */
+  codeEpoch: field(2 * 4),
+  /** After EXIT.site: which of the region's exits, its base, and the operand of the flags that is in neither lazy word. */
+  exitSite: field(4),
+  exitBase: field(4),
+  exitFlagX: field(4),
   end: field(16),
 } as const;
 
@@ -243,6 +251,8 @@ const region = (bytes: number, align = 64 * KIB): number => {
 };
 /** The first page stays empty, so that a zero pointer is recognised. */
 region(4096, 1);
+/** Regions of tier 1 that may be alive at once, and slots of their table. */
+export const MAX_REGIONS = 4096;
 const RECORD_BYTES = 24 * 1024 * KIB;
 
 /**
@@ -259,12 +269,24 @@ export const LINEAR = {
   tlb64BankBytes: TLB64.entries * TLB64.entryBytes,
   jumpCache64: region(MAX_VCPUS * 2 * JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes),
   jumpCache64BankBytes: JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes,
+  /** jit/tier1.ts: 8 bytes a region. */
+  regionDescriptors: region(MAX_REGIONS * 8),
   pageMap: region(PAGE_MAP_BYTES),
   dirtyMap: region(DIRTY_MAP_BYTES),
   records: region(RECORD_BYTES),
   recordBytes: RECORD_BYTES,
   /** Guest RAM, then video memory, then ROMs begin here; a multiple of 64 KB. */
   guest: region(0),
+} as const;
+
+/** A block's header record, where it is not as RECORD: `imm` is the number of instructions, `disp` the offset in the page. */
+export const HEADER = {
+  /** i32: table slot << 16 | entry number of the region that begins here, or 0. */
+  region: 4,
+  /** i32: entries until the block is hot; counts down past 0. */
+  heat: 8,
+  /** i32: bytes from the region's base to this block. */
+  regionOffset: 12,
 } as const;
 
 /** A decoded instruction: 32 bytes, read by the interpreter's cases. Slots are absolute addresses below 64 KB. */

@@ -7,9 +7,21 @@ import { unreachable } from '#base/errors.ts';
 
 export type ValType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
+/** Bytes, in parts that are put together only when they are emitted. */
+export type Code = readonly (number | Code)[];
+
 export interface Val<T extends ValType = ValType> {
   readonly type: T;
-  readonly code: readonly number[];
+  readonly code: Code;
+  /** Of i32 constants: their value, so that arithmetic on constants is done when code is built. */
+  readonly constant?: number;
+  /** Of i32 that are a known distance from an unknown: what tier 1 knows of addresses. */
+  readonly origin?: Origin;
+}
+/** An unknown by its number, and the distance from it. */
+export interface Origin {
+  readonly symbol: number;
+  readonly offset: number;
 }
 export type I32 = Val<'i32'>;
 export type I64 = Val<'i64'>;
@@ -64,18 +76,43 @@ type Un<A extends ValType, R extends ValType> = (a: Val<A>) => Val<R>;
 type Load<R extends ValType> = (at: I32, offset?: number) => Val<R>;
 
 const bin = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Bin<A, R> => {
-  return (a, b) => ({ type: result, code: [...a.code, ...b.code, ...op] });
+  return (a, b) => ({ type: result, code: [a.code, b.code, op] });
 };
 const un = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Un<A, R> => {
-  return (a) => ({ type: result, code: [...a.code, ...op] });
+  return (a) => ({ type: result, code: [a.code, op] });
 };
 const load = <R extends ValType>(result: R, ...op: number[]): Load<R> => {
-  return (at, offset = 0) => ({ type: result, code: [...at.code, ...op, 0, ...uleb(offset)] });
+  return (at, offset = 0) => ({ type: result, code: [at.code, op, 0, uleb(offset)] });
+};
+/** An operation of two i32 that is worked out at once when both are constants; `unit` on the right changes nothing. */
+const fold = (op: number, compute: (a: number, b: number) => number, unit?: number): ((a: I32, b: I32) => I32) => {
+  return (a, b) => {
+    if (b.constant !== undefined) {
+      if (a.constant !== undefined) return k32(compute(a.constant, b.constant));
+      if (b.constant === unit) return a;
+    }
+    if (op === 0x6a && a.constant === 0) return b;
+    const code = [a.code, b.code, op];
+    const origin = op === 0x6a || op === 0x6b ? originOf(op, a, b) : undefined;
+    return origin === undefined ? { type: 'i32', code } : { type: 'i32', code, origin };
+  };
+};
+const originOf = (op: number, a: I32, b: I32): Origin | undefined => {
+  if (a.origin !== undefined && b.constant !== undefined) {
+    const by = op === 0x6a ? b.constant : -b.constant;
+    return { symbol: a.origin.symbol, offset: (a.origin.offset + by) | 0 };
+  }
+  if (op === 0x6a && b.origin !== undefined && a.constant !== undefined) {
+    return { symbol: b.origin.symbol, offset: (b.origin.offset + a.constant) | 0 };
+  }
+  return undefined;
 };
 /** SIMD opcodes follow the prefix 0xfd as LEB128. */
 const simd = (n: number): number[] => [0xfd, ...uleb(n)];
 
-export const k32 = (value: number): I32 => ({ type: 'i32', code: [0x41, ...sleb32(value)] });
+export const k32 = (value: number): I32 => SMALL[value + 64] ?? constant32(value);
+const constant32 = (value: number): I32 => ({ type: 'i32', code: [0x41, ...sleb32(value)], constant: value | 0 });
+const SMALL: readonly I32[] = Array.from({ length: 320 }, (_, i) => constant32(i - 64));
 export const k64 = (value: bigint | number): I64 => ({ type: 'i64', code: [0x42, ...sleb64(BigInt(value))] });
 export const kf64 = (value: number): F64 => {
   const bytes = new Uint8Array(8);
@@ -99,16 +136,13 @@ export const k128 = (low: bigint, high: bigint): V128 => {
 /** `condition ? a : b`; both are evaluated. */
 export const select = <T extends ValType>(condition: I32, a: Val<T>, b: Val<T>): Val<T> => ({
   type: a.type,
-  code:
-    a.type === 'v128'
-      ? [...a.code, ...b.code, ...condition.code, 0x1c, 1, 0x7b]
-      : [...a.code, ...b.code, ...condition.code, 0x1b],
+  code: a.type === 'v128' ? [a.code, b.code, condition.code, 0x1c, 1, 0x7b] : [a.code, b.code, condition.code, 0x1b],
 });
 
 export const i32 = {
   eqz: un<'i32', 'i32'>('i32', 0x45),
-  eq: bin<'i32', 'i32'>('i32', 0x46),
-  ne: bin<'i32', 'i32'>('i32', 0x47),
+  eq: fold(0x46, (a, b) => Number(a === b)),
+  ne: fold(0x47, (a, b) => Number(a !== b)),
   ltS: bin<'i32', 'i32'>('i32', 0x48),
   ltU: bin<'i32', 'i32'>('i32', 0x49),
   gtS: bin<'i32', 'i32'>('i32', 0x4a),
@@ -120,19 +154,19 @@ export const i32 = {
   clz: un<'i32', 'i32'>('i32', 0x67),
   ctz: un<'i32', 'i32'>('i32', 0x68),
   popcnt: un<'i32', 'i32'>('i32', 0x69),
-  add: bin<'i32', 'i32'>('i32', 0x6a),
-  sub: bin<'i32', 'i32'>('i32', 0x6b),
+  add: fold(0x6a, (a, b) => a + b, 0),
+  sub: fold(0x6b, (a, b) => a - b, 0),
   mul: bin<'i32', 'i32'>('i32', 0x6c),
   divS: bin<'i32', 'i32'>('i32', 0x6d),
   divU: bin<'i32', 'i32'>('i32', 0x6e),
   remS: bin<'i32', 'i32'>('i32', 0x6f),
   remU: bin<'i32', 'i32'>('i32', 0x70),
-  and: bin<'i32', 'i32'>('i32', 0x71),
-  or: bin<'i32', 'i32'>('i32', 0x72),
-  xor: bin<'i32', 'i32'>('i32', 0x73),
-  shl: bin<'i32', 'i32'>('i32', 0x74),
-  shrS: bin<'i32', 'i32'>('i32', 0x75),
-  shrU: bin<'i32', 'i32'>('i32', 0x76),
+  and: fold(0x71, (a, b) => a & b, -1),
+  or: fold(0x72, (a, b) => a | b, 0),
+  xor: fold(0x73, (a, b) => a ^ b, 0),
+  shl: fold(0x74, (a, b) => a << b, 0),
+  shrS: fold(0x75, (a, b) => a >> b, 0),
+  shrU: fold(0x76, (a, b) => a >>> b, 0),
   rotl: bin<'i32', 'i32'>('i32', 0x77),
   rotr: bin<'i32', 'i32'>('i32', 0x78),
   extend8S: un<'i32', 'i32'>('i32', 0xc0),
@@ -312,15 +346,15 @@ export const f64 = {
 
 type LaneVal = 'i32' | 'i64' | 'f32' | 'f64';
 const extract = <R extends LaneVal>(result: R, n: number): ((v: V128, lane: number) => Val<R>) => {
-  return (v, lane) => ({ type: result, code: [...v.code, ...simd(n), lane] });
+  return (v, lane) => ({ type: result, code: [v.code, ...simd(n), lane] });
 };
 const replace = <A extends LaneVal>(n: number): ((v: V128, lane: number, a: Val<A>) => V128) => {
-  return (v, lane, a) => ({ type: 'v128', code: [...v.code, ...a.code, ...simd(n), lane] });
+  return (v, lane, a) => ({ type: 'v128', code: [v.code, a.code, ...simd(n), lane] });
 };
 const vv = (n: number): Bin<'v128', 'v128'> => bin<'v128', 'v128'>('v128', ...simd(n));
 const v1 = (n: number): Un<'v128', 'v128'> => un<'v128', 'v128'>('v128', ...simd(n));
 const vshift = (n: number): ((v: V128, count: I32) => V128) => {
-  return (v, count) => ({ type: 'v128', code: [...v.code, ...count.code, ...simd(n)] });
+  return (v, count) => ({ type: 'v128', code: [v.code, count.code, ...simd(n)] });
 };
 
 /** SIMD, by opcode number of the WebAssembly specification, section 5.4.8. */
@@ -340,7 +374,7 @@ export const v128 = {
   /** Sixteen byte indices into a (0..15) then b (16..31). */
   shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => ({
     type: 'v128',
-    code: [...a.code, ...b.code, ...simd(13), ...lanes],
+    code: [a.code, b.code, ...simd(13), ...lanes],
   }),
   swizzle: vv(14),
   i8x16ExtractU: extract('i32', 22),
@@ -444,7 +478,7 @@ export const v128 = {
   /** `mask` bits choose from a (1) or b (0). */
   bitselect: (a: V128, b: V128, mask: V128): V128 => ({
     type: 'v128',
-    code: [...a.code, ...b.code, ...mask.code, ...simd(82)],
+    code: [a.code, b.code, mask.code, ...simd(82)],
   }),
   f32x4Nearest: v1(106),
   f64x2Nearest: v1(148),

@@ -1,6 +1,6 @@
 /** Builds the body of one WebAssembly function: structured control flow over the expressions of `expr.ts`. */
 import { unreachable } from '#base/errors.ts';
-import { type F32, type F64, type I32, type I64, uleb, type V128, type Val, type ValType } from './expr.ts';
+import { type Code, type F32, type F64, type I32, type I64, uleb, type V128, type Val, type ValType } from './expr.ts';
 
 const TYPE_BYTE: Record<ValType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 export const typeByte = (t: ValType): number => TYPE_BYTE[t];
@@ -24,14 +24,24 @@ export interface Callee<R extends ValType | 'void' = ValType | 'void'> {
   readonly result: R;
 }
 
+/** `get` of each local, which are the same in every function. */
+const VARIABLES: Record<ValType, Var[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
+const variable = <T extends ValType>(type: T, index: number): Var<T> => {
+  const known = VARIABLES[type];
+  known[index] ??= { type, index, get: { type, code: [0x20, ...uleb(index)] } };
+  return known[index] as Var<T>;
+};
+
 export class FunctionBuilder {
   readonly params: readonly ValType[];
   readonly result: ValType | undefined;
   readonly #locals: ValType[] = [];
   readonly #free: Record<ValType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   #scopes: { type: ValType; index: number }[][] = [];
-  #code: number[] = [];
+  #code = new Uint8Array(512);
+  #length = 0;
   #depth = 0;
+  readonly #unlikely: number[] = [];
 
   constructor(params: readonly ValType[], result?: ValType) {
     this.params = params;
@@ -41,7 +51,7 @@ export class FunctionBuilder {
   /** Parameter `index`, which may also be assigned. */
   param<T extends ValType>(index: number, type: T): Var<T> {
     if (this.params[index] !== type) unreachable(`parameter ${index} is ${this.params[index]}`);
-    return { type, index, get: { type, code: [0x20, ...uleb(index)] } };
+    return variable(type, index);
   }
 
   /** A new local; its value is undefined until set (a reused local keeps an old one). */
@@ -52,7 +62,14 @@ export class FunctionBuilder {
       this.#locals.push(type);
     }
     this.#scopes.at(-1)?.push({ type, index });
-    return { type, index, get: { type, code: [0x20, ...uleb(index)] } };
+    return variable(type, index);
+  }
+
+  /** A new local that no `scope` takes back. */
+  permanentLocal<T extends ValType>(type: T): Var<T> {
+    const index = this.params.length + this.#locals.length;
+    this.#locals.push(type);
+    return variable(type, index);
   }
 
   /** Locals made inside `body` are given back afterwards. */
@@ -64,20 +81,22 @@ export class FunctionBuilder {
 
   set<T extends ValType>(variable: Var<T>, value: Val<T>): void {
     this.#push(value.code);
-    this.#push([0x21, ...uleb(variable.index)]);
+    this.#byte(0x21);
+    this.#number(variable.index);
   }
 
   /** Evaluates now and remembers. */
   let<T extends ValType>(value: Val<T>): Val<T> {
+    if (value.constant !== undefined) return value;
     const v = this.local(value.type);
     this.set(v, value);
-    return v.get;
+    return value.origin === undefined ? v.get : { ...v.get, origin: value.origin };
   }
 
   /** Evaluates for its effect. */
   drop(value: Val): void {
     this.#push(value.code);
-    this.#code.push(0x1a);
+    this.#byte(0x1a);
   }
 
   store8(at: I32, value: I32, offset = 0): void {
@@ -103,23 +122,47 @@ export class FunctionBuilder {
   }
 
   memoryCopy(to: I32, from: I32, bytes: I32): void {
-    this.#push([...to.code, ...from.code, ...bytes.code, 0xfc, 10, 0, 0]);
+    this.#push([to.code, from.code, bytes.code, 0xfc, 10, 0, 0]);
   }
   memoryFill(to: I32, value: I32, bytes: I32): void {
-    this.#push([...to.code, ...value.code, ...bytes.code, 0xfc, 11, 0]);
+    this.#push([to.code, value.code, bytes.code, 0xfc, 11, 0]);
+  }
+
+  /** Constructs that are open. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** `if` whose condition is nearly always 0: said in the branch-hint section. */
+  ifUnlikely(condition: I32, then: () => void, otherwise?: () => void): void {
+    if (condition.constant === undefined) {
+      this.#push(condition.code);
+      this.#unlikely.push(this.#length);
+      this.#ifBody(then, otherwise);
+    } else this.if(condition, then, otherwise);
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
+    if (condition.constant !== undefined) {
+      if (condition.constant !== 0) then();
+      else otherwise?.();
+      return;
+    }
     this.#push(condition.code);
-    this.#code.push(0x04, 0x40);
+    this.#ifBody(then, otherwise);
+  }
+
+  #ifBody(then: () => void, otherwise?: () => void): void {
+    this.#byte(0x04);
+    this.#byte(0x40);
     this.#depth++;
     then();
     if (otherwise) {
-      this.#code.push(0x05);
+      this.#byte(0x05);
       otherwise();
     }
     this.#depth--;
-    this.#code.push(0x0b);
+    this.#byte(0x0b);
   }
 
   /** `br(label)` leaves the block. */
@@ -133,19 +176,22 @@ export class FunctionBuilder {
   }
 
   br(label: Label): void {
-    this.#push([0x0c, ...uleb(this.#depth - label.depth)]);
+    this.#byte(0x0c);
+    this.#number(this.#depth - label.depth);
   }
 
   brIf(label: Label, condition: I32): void {
     this.#push(condition.code);
-    this.#push([0x0d, ...uleb(this.#depth - label.depth)]);
+    this.#byte(0x0d);
+    this.#number(this.#depth - label.depth);
   }
 
   brTable(index: I32, labels: readonly Label[], otherwise: Label): void {
     this.#push(index.code);
-    this.#push([0x0e, ...uleb(labels.length)]);
-    for (const l of labels) this.#push(uleb(this.#depth - l.depth));
-    this.#push(uleb(this.#depth - otherwise.depth));
+    this.#byte(0x0e);
+    this.#number(labels.length);
+    for (const l of labels) this.#number(this.#depth - l.depth);
+    this.#number(this.#depth - otherwise.depth);
   }
 
   /** Calls a function without a result. */
@@ -155,20 +201,41 @@ export class FunctionBuilder {
 
   /** Calls a function through the module's table. */
   callIndirect<R extends ValType>(typeIndex: number, result: R, slot: I32, ...args: Val[]): Val<R> {
-    return { type: result, code: [...args.flatMap((a) => a.code), ...slot.code, 0x11, ...uleb(typeIndex), 0] };
+    return this.callTable(0, typeIndex, result, slot, ...args);
+  }
+  /** Through table `table` of the module. */
+  callTable<R extends ValType>(table: number, typeIndex: number, result: R, slot: I32, ...args: Val[]): Val<R> {
+    return { type: result, code: [...args.map((a) => a.code), slot.code, 0x11, uleb(typeIndex), table] };
   }
 
   return(value?: Val): void {
     if (value) this.#push(value.code);
-    this.#code.push(0x0f);
+    this.#byte(0x0f);
   }
 
   unreachable(): void {
-    this.#code.push(0x00);
+    this.#byte(0x00);
+  }
+
+  /** Where `ifUnlikely` was used: byte offsets from the function's locals on, ascending. */
+  hints(): readonly number[] {
+    const head = this.#head().length;
+    return this.#unlikely.map((at) => head + at);
   }
 
   /** The function body as the code section holds it, size first. */
-  body(): number[] {
+  body(): Uint8Array {
+    const head = this.#head();
+    const size = uleb(head.length + this.#length + 1);
+    const out = new Uint8Array(size.length + head.length + this.#length + 1);
+    out.set(size);
+    out.set(head, size.length);
+    out.set(this.#code.subarray(0, this.#length), size.length + head.length);
+    out[out.length - 1] = 0x0b;
+    return out;
+  }
+
+  #head(): number[] {
     const runs: { type: ValType; count: number }[] = [];
     for (const type of this.#locals) {
       const last = runs.at(-1);
@@ -177,38 +244,55 @@ export class FunctionBuilder {
     }
     const head = uleb(runs.length);
     for (const r of runs) head.push(...uleb(r.count), TYPE_BYTE[r.type]);
-    const size = uleb(head.length + this.#code.length + 1);
-    const out = size.concat(head, this.#code);
-    out.push(0x0b);
-    return out;
+    return head;
   }
 
   #construct(opcode: number, body: (label: Label) => void): void {
-    this.#code.push(opcode, 0x40);
+    this.#byte(opcode);
+    this.#byte(0x40);
     this.#depth++;
     body({ depth: this.#depth });
     this.#depth--;
-    this.#code.push(0x0b);
+    this.#byte(0x0b);
   }
 
   #store(op: readonly number[], at: I32, value: Val, offset: number): void {
     this.#push(at.code);
     this.#push(value.code);
     this.#push(op);
-    this.#code.push(0);
-    this.#push(uleb(offset));
+    this.#byte(0);
+    this.#number(offset);
   }
 
-  #push(code: readonly number[]): void {
-    for (let i = 0; i < code.length; i++) this.#code.push(code[i]);
+  #push(code: Code): void {
+    for (const part of code) {
+      if (typeof part === 'number') this.#byte(part);
+      else this.#push(part);
+    }
+  }
+
+  #byte(byte: number): void {
+    if (this.#length === this.#code.length) {
+      const larger = new Uint8Array(2 * this.#length);
+      larger.set(this.#code);
+      this.#code = larger;
+    }
+    this.#code[this.#length++] = byte;
+  }
+
+  /** Unsigned LEB128. */
+  #number(value: number): void {
+    let v = value;
+    for (; v >= 0x80; v >>>= 7) this.#byte((v & 0x7f) | 0x80);
+    this.#byte(v);
   }
 }
 
-const callCode = (callee: Callee, args: readonly Val[]): number[] => {
+const callCode = (callee: Callee, args: readonly Val[]): Code => {
   if (args.length !== callee.params.length || args.some((a, i) => a.type !== callee.params[i])) {
     unreachable(`call with (${args.map((a) => a.type)}) of a function of (${callee.params})`);
   }
-  return [...args.flatMap((a) => a.code), 0x10, ...uleb(callee.index)];
+  return [...args.map((a) => a.code), 0x10, uleb(callee.index)];
 };
 
 /** The result of a call, as a value: use it once, or `let` it. */

@@ -30,6 +30,39 @@ export function createLinearMemory(byteCount: number): LinearMemory {
 }
 
 export type HostFunction = (...args: number[]) => number | undefined;
+export type WasmFunction = (...args: (number | bigint)[]) => number | bigint | undefined;
+
+/** A table of functions that modules can call through. */
+export interface FunctionTable {
+  /** For imports. */
+  readonly handle: unknown;
+  readonly size: number;
+  set(slot: number, f: WasmFunction | null): void;
+}
+
+export function createFunctionTable(size: number): FunctionTable {
+  const table = new WebAssembly.Table({ initial: size, element: 'anyfunc' });
+  return {
+    handle: table,
+    size,
+    set: (slot, f) => table.set(slot, f as never),
+  };
+}
+
+/** Compiles on the calling thread. */
+export const compileModule = (bytes: Uint8Array<ArrayBuffer>): unknown => new WebAssembly.Module(bytes);
+
+/** Instantiates a module of `compileModule`, here or on another thread. */
+export function instantiateModule(
+  module: unknown,
+  memory: LinearMemory,
+  imports: Record<string, unknown>,
+): Record<string, WasmFunction> {
+  const env: Record<string, unknown> = { memory: memory.handle, ...imports };
+  // The DOM's types and ours describe the values of imports differently; both take anything a module may import.
+  const instance = new WebAssembly.Instance(module as WebAssembly.Module, { env: env as Record<string, never> });
+  return instance.exports as Record<string, WasmFunction>;
+}
 
 /** Compiles and instantiates on the calling thread; returns the exported functions. */
 export function instantiate(
@@ -37,11 +70,10 @@ export function instantiate(
   memory: LinearMemory,
   hostFunctions: Record<string, HostFunction> = {},
   tableSize = 0,
-): Record<string, (...args: (number | bigint)[]) => number | bigint | undefined> {
-  const module = new WebAssembly.Module(bytes);
-  const env: Record<string, unknown> = { memory: memory.handle, ...hostFunctions };
-  if (tableSize > 0) env['table'] = new WebAssembly.Table({ initial: tableSize, element: 'anyfunc' });
-  // The DOM's types and ours describe the values of imports differently; both take anything a module may import.
-  const instance = new WebAssembly.Instance(module, { env: env as Record<string, never> });
-  return instance.exports as Record<string, (...args: (number | bigint)[]) => number | bigint | undefined>;
+  regions?: FunctionTable,
+): Record<string, WasmFunction> {
+  const imports: Record<string, unknown> = { ...hostFunctions };
+  if (tableSize > 0) imports['table'] = new WebAssembly.Table({ initial: tableSize, element: 'anyfunc' });
+  if (regions) imports['regions'] = regions.handle;
+  return instantiateModule(compileModule(bytes), memory, imports);
 }

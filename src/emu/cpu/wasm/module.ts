@@ -20,6 +20,8 @@ export class ModuleBuilder {
   readonly #functions: { type: number; builder: FunctionBuilder; exported: string | undefined }[] = [];
   readonly #elements = new Map<number, number>();
   readonly #memoryPages: { initial: number; maximum: number };
+  readonly #exports: { name: string; index: number }[] = [];
+  #secondTable = 0;
   #importsClosed = false;
 
   /** The module imports `env.memory` (shared, in 64 KB pages) and, when it has elements, `env.table`. */
@@ -66,6 +68,16 @@ export class ModuleBuilder {
     return { callee: { index: this.#imports.length + this.#functions.length - 1, params, result }, builder };
   }
 
+  /** Exports a function under a name of its own. */
+  export(name: string, callee: Callee): void {
+    this.#exports.push({ name, index: callee.index });
+  }
+
+  /** Imports `env.regions`, a table of at least `size` functions: table 1 of `callTable`. The module must have elements. */
+  importSecondTable(size: number): void {
+    this.#secondTable = size;
+  }
+
   /** Puts a function into slot `slot` of the table. */
   element(slot: number, callee: Callee): void {
     this.#elements.set(slot, callee.index);
@@ -90,11 +102,13 @@ export class ModuleBuilder {
     section(1, types);
 
     const hasTable = this.#elements.size > 0;
-    const imports = uleb(1 + this.#imports.length + (hasTable ? 1 : 0));
+    const imports = uleb(1 + this.#imports.length + (hasTable ? 1 : 0) + (this.#secondTable > 0 ? 1 : 0));
     for (const i of this.#imports) imports.push(...bytesOf('env'), ...bytesOf(i.name), 0, ...uleb(i.type));
     const { initial, maximum } = this.#memoryPages;
     imports.push(...bytesOf('env'), ...bytesOf('memory'), 2, 3, ...uleb(initial), ...uleb(maximum));
     if (hasTable) imports.push(...bytesOf('env'), ...bytesOf('table'), 1, 0x70, 0, ...uleb(this.tableSize));
+    if (this.#secondTable > 0)
+      imports.push(...bytesOf('env'), ...bytesOf('regions'), 1, 0x70, 0, ...uleb(this.#secondTable));
     section(2, imports);
 
     const functions = uleb(this.#functions.length);
@@ -102,8 +116,9 @@ export class ModuleBuilder {
     section(3, functions);
 
     const exported = this.#functions.flatMap((f, i) => (f.exported ? [{ name: f.exported, i }] : []));
-    const exports = uleb(exported.length);
+    const exports = uleb(exported.length + this.#exports.length);
     for (const e of exported) exports.push(...bytesOf(e.name), 0, ...uleb(this.#imports.length + e.i));
+    for (const e of this.#exports) exports.push(...bytesOf(e.name), 0, ...uleb(e.index));
     section(7, exports);
 
     if (hasTable) {
@@ -119,6 +134,18 @@ export class ModuleBuilder {
         i += n;
       }
       section(9, [...uleb(segments), ...elements]);
+    }
+
+    const hinted = this.#functions
+      .map((f, i) => ({ index: this.#imports.length + i, at: f.builder.hints() }))
+      .filter((f) => f.at.length > 0);
+    if (hinted.length > 0) {
+      const hints = [...bytesOf('metadata.code.branch_hint'), ...uleb(hinted.length)];
+      for (const { index, at } of hinted) {
+        hints.push(...uleb(index), ...uleb(at.length));
+        for (const offset of at) hints.push(...uleb(offset), 1, 0);
+      }
+      section(0, hints);
     }
 
     const bodies = this.#functions.map((f) => f.builder.body());

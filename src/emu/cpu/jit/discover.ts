@@ -1,0 +1,266 @@
+/**
+ * Finds the code of a region: what can be reached from a hot block through direct transfers, as far as it has been run.
+ *
+ * Positions are offsets from the seed's address, so that a region serves wherever its pages are mapped.
+ */
+import { DECODE, type Decoded } from '../decoder/decoded.ts';
+import { type Decoder, newDecoded } from '../decoder/decoder.ts';
+import type { OperandSpec } from '../decoder/operands.ts';
+import { parseOperands } from '../decoder/operands.ts';
+import type { Row } from '../isa/row.ts';
+import { SEG } from '../state/layout.ts';
+import type { EffectsTable } from './effects.ts';
+import { type Block, FLOW, type Flow, type Instruction, type Region, type RegionPage } from './instruction.ts';
+
+export interface CodeSource {
+  /** The page of code at a linear address: guest-physical page number, and where it is in `bytes`. Sets no fault. */
+  page(linear: number): { readonly page: number; readonly host: number } | undefined;
+  readonly bytes: Uint8Array;
+  /** How often the block at an offset in a page has been entered, about; 0 also when nothing is known of it. */
+  entered(page: number, offset: number): number;
+  /** Instructions of the region that can be entered at an offset in a page; 0 = there is none. */
+  compiled(page: number, offset: number): number;
+  /** With fewer entries a place is not worth compiling. */
+  readonly least: number;
+}
+
+export interface Limits {
+  readonly instructions: number;
+  readonly pages: number;
+}
+
+const PAGE_BYTES = 4096;
+/** Instructions up to which a function is worth having in the regions of all its callers. */
+const SMALL_FUNCTION = 48;
+
+const operandsOf = new Map<Row, readonly OperandSpec[]>();
+const operands = (row: Row): readonly OperandSpec[] => {
+  let found = operandsOf.get(row);
+  if (found === undefined) {
+    found = parseOperands(row);
+    operandsOf.set(row, found);
+  }
+  return found;
+};
+
+export class Discovery {
+  readonly #decoder: Decoder;
+  readonly #effects: EffectsTable;
+  readonly #source: CodeSource;
+  readonly #limits: Limits;
+  readonly #scratch: Decoded = newDecoded();
+
+  constructor(parts: { decoder: Decoder; effects: EffectsTable; source: CodeSource; limits: Limits }) {
+    this.#decoder = parts.decoder;
+    this.#effects = parts.effects;
+    this.#source = parts.source;
+    this.#limits = parts.limits;
+  }
+
+  /**
+   * @param linear address of the hot block (code segment base 0)
+   * @returns undefined when its first instruction is not for tier 1
+   */
+  find(linear: number, tlbAt: number, user: boolean): Region | undefined {
+    const pages = new Map<number, { delta: number; page: number; host: number }>();
+    const pageOf = (at: number): { delta: number; page: number; host: number } | undefined => {
+      const address = (linear + at) >>> 0;
+      const key = address & ~0xfff;
+      const known = pages.get(key);
+      if (known) return known;
+      if (pages.size >= this.#limits.pages) return undefined;
+      const found = this.#source.page(key);
+      if (!found) return undefined;
+      const page = { ...found, delta: (key - linear) | 0 };
+      pages.set(key, page);
+      return page;
+    };
+    const code = new Map<number, Instruction>();
+    const leaders = new Set<number>([0]);
+    const entries = new Set<number>([0]);
+    const work: number[] = [0];
+    const enteredAt = (at: number): number => {
+      const page = pageOf(at);
+      return page ? this.#source.entered(page.page, (linear + at) & 0xfff) : -1;
+    };
+    /** A function that has a region is called there, unless it is small. */
+    const isWorthCopying = (at: number): boolean => {
+      const page = leaders.has(at) ? undefined : pageOf(at);
+      return !page || this.#source.compiled(page.page, (linear + at) & 0xfff) <= SMALL_FUNCTION;
+    };
+    const follow = (at: number): boolean => {
+      if (leaders.has(at) || code.has(at)) {
+        leaders.add(at);
+        return true;
+      }
+      if (enteredAt(at) < this.#source.least) return false;
+      leaders.add(at);
+      work.push(at);
+      return true;
+    };
+    for (let first = work.shift(); first !== undefined; first = work.shift()) {
+      // How often control comes here: what branches take away is missing behind them.
+      let flow = enteredAt(first);
+      for (let at: number = first; ; ) {
+        if (code.has(at)) {
+          leaders.add(at);
+          break;
+        }
+        if (code.size >= this.#limits.instructions) break;
+        const page = pageOf(at);
+        const instruction = page && this.#decode(page.host, (linear + at) & 0xfff, at);
+        if (!instruction || instruction.flow === FLOW.leave) break;
+        code.set(at, instruction);
+        const next: number = at + instruction.d.length;
+        const { flow: kind, target } = instruction;
+        if (kind === FLOW.jump || kind === FLOW.branch) follow(target);
+        else if (kind === FLOW.call) {
+          if (isWorthCopying(target) && follow(target)) entries.add(target);
+        }
+        if (kind === FLOW.call || kind === FLOW.callIndirect) {
+          if (follow(next)) entries.add(next);
+        }
+        if (kind !== FLOW.next && kind !== FLOW.branch) break;
+        if (kind === FLOW.branch) {
+          leaders.add(next);
+          flow = Math.max(flow - Math.max(enteredAt(target), 0), enteredAt(next));
+          if (flow < this.#source.least) break;
+        }
+        at = next;
+      }
+    }
+    if (!code.has(0)) return undefined;
+    return this.#assemble(tlbAt, user, code, leaders, entries, [...pages.values()]);
+  }
+
+  #decode(host: number, offset: number, at: number): Instruction | undefined {
+    const d = this.#scratch;
+    const { bytes } = this.#source;
+    if (this.#decoder.decode(bytes, host + offset, host + PAGE_BYTES, 32, d) !== DECODE.ok) return undefined;
+    const row = d.row as Row;
+    const specs = operands(row);
+    const instruction = {
+      at,
+      d: { ...d },
+      row,
+      operands: specs,
+      flow: flowOf(row, d, specs),
+      target: (at + d.length + d.imm) | 0,
+    };
+    if (instruction.flow === FLOW.leave) return instruction;
+    const effects = this.#effects.of(instruction);
+    const leaves = effects.unsupported;
+    return leaves ? { ...instruction, flow: FLOW.leave } : instruction;
+  }
+
+  #assemble(
+    tlbAt: number,
+    user: boolean,
+    code: ReadonlyMap<number, Instruction>,
+    leaders: ReadonlySet<number>,
+    entryOffsets: ReadonlySet<number>,
+    pages: readonly { delta: number; page: number }[],
+  ): Region {
+    const starts = [...leaders].filter((at) => code.has(at)).sort((a, b) => a - b);
+    const numbers = new Map(starts.map((at, i) => [at, i]));
+    const blocks: Block[] = starts.map((start) => {
+      const instructions: Instruction[] = [];
+      let at = start;
+      let flow: Flow = FLOW.next;
+      for (;;) {
+        const i = code.get(at);
+        if (i === undefined || (at !== start && leaders.has(at))) break;
+        instructions.push(i);
+        at += i.d.length;
+        flow = i.flow;
+        if (flow !== FLOW.next) break;
+      }
+      const { target } = instructions.at(-1) as Instruction;
+      const direct = flow === FLOW.jump || flow === FLOW.branch || flow === FLOW.call;
+      const goesOn = flow !== FLOW.jump && flow !== FLOW.jumpIndirect && flow !== FLOW.return;
+      return {
+        at: start,
+        instructions,
+        flow,
+        taken: direct ? (numbers.get(target) ?? -1) : -1,
+        next: goesOn ? (numbers.get(at) ?? -1) : -1,
+        end: at,
+      };
+    });
+    const seed = numbers.get(0) as number;
+    const entries = [seed];
+    for (const at of entryOffsets) {
+      const block = numbers.get(at);
+      if (block !== undefined && block !== seed) entries.push(block);
+    }
+    const used = pages
+      .map(({ delta, page }) => ({ delta, page, ranges: rangesOf(blocks, delta) }))
+      .filter((p: RegionPage) => p.ranges.length > 0);
+    return {
+      blocks,
+      entries,
+      returnSites: returnSitesOf(blocks),
+      tlbAt,
+      user,
+      pages: used,
+      instructionCount: blocks.reduce((n, b) => n + b.instructions.length, 0),
+    };
+  }
+}
+
+function flowOf(row: Row, d: Decoded, specs: readonly OperandSpec[]): Flow {
+  const { ends, shadow } = row.options;
+  // A segment other than the flat ones, where no ModRM operand tells where the check belongs.
+  if (shadow || row.opcode.startsWith('VEX') || (d.segment >= SEG.fs && !d.memory)) return FLOW.leave;
+  if (!ends) return FLOW.next;
+  if (d.size === 16) return FLOW.leave;
+  if (specs[0]?.kind === 'J') {
+    if (row.mnemonic === 'jmp') return FLOW.jump;
+    return row.mnemonic === 'call' ? FLOW.call : FLOW.branch;
+  }
+  if (row.mnemonic === 'ret') return FLOW.return;
+  if (row.opcode === 'FF /2') return FLOW.callIndirect;
+  if (row.opcode === 'FF /4') return FLOW.jumpIndirect;
+  return FLOW.leave;
+}
+
+/** The bytes of blocks that lie on the page at `delta`, joined. */
+function rangesOf(blocks: readonly Block[], delta: number): { from: number; to: number }[] {
+  const ranges = blocks
+    .map((b) => ({ from: Math.max(b.at - delta, 0), to: Math.min(b.end - delta, PAGE_BYTES) }))
+    .filter((r) => r.from < r.to)
+    .sort((a, b) => a.from - b.from);
+  const joined: { from: number; to: number }[] = [];
+  for (const r of ranges) {
+    const last = joined.at(-1);
+    if (last && r.from <= last.to) last.to = Math.max(last.to, r.to);
+    else joined.push({ ...r });
+  }
+  return joined;
+}
+
+/** A return goes to the sites of the calls of the functions it belongs to: of what can be reached without a call. */
+function returnSitesOf(blocks: readonly Block[]): number[][] {
+  const sites: Set<number>[] = blocks.map(() => new Set());
+  const callers = new Map<number, number[]>();
+  for (const b of blocks) {
+    if (b.flow !== FLOW.call || b.taken < 0 || b.next < 0) continue;
+    const list = callers.get(b.taken);
+    if (list) list.push(b.next);
+    else callers.set(b.taken, [b.next]);
+  }
+  for (const [head, targets] of callers) {
+    const seen = new Set<number>([head]);
+    const work = [head];
+    for (let n = work.pop(); n !== undefined; n = work.pop()) {
+      const b = blocks[n];
+      if (b.flow === FLOW.return) for (const t of targets) sites[n].add(t);
+      for (const to of [b.flow === FLOW.call ? -1 : b.taken, b.next]) {
+        if (to < 0 || seen.has(to)) continue;
+        seen.add(to);
+        work.push(to);
+      }
+    }
+  }
+  return sites.map((s) => [...s]);
+}

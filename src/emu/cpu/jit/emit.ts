@@ -1,0 +1,362 @@
+/**
+ * Generates the function of a region: (entry number, EIP of the base) -> EXIT.
+ *
+ * General registers, the budget and flags live in locals; at the common exit they are stored. Instructions executed are
+ * taken from the budget where paths meet, and at exits.
+ */
+import { EXIT } from '../interpreter/exits.ts';
+import type { Ops } from '../isa/ops.ts';
+import { STATE } from '../state/layout.ts';
+import { i32, k32 } from '../wasm/expr.ts';
+import type { FunctionBuilder, Label } from '../wasm/function.ts';
+import { type Effects, record, recordingFrame } from './effects.ts';
+import type { ExitSites } from './exit-sites.ts';
+import { Frame, type Knowledge, type RegionCallees } from './frame.ts';
+import { MemoryPlan } from './groups.ts';
+import { type Block, FLOW, type Instruction, type Region } from './instruction.ts';
+import { type FlagLiveness, flagLiveness } from './liveness.ts';
+import { EDGE, type Structure, structureOf } from './structure.ts';
+import { Tier1Ops, type Transfers } from './tier1-ops.ts';
+
+/** Return sites a return is compared with before it goes through the jump cache. */
+const MOST_RETURN_SITES = 8;
+
+/** The word of STATE.codeEpoch that counts for a region. */
+export const epochOf = (region: Region): number => STATE.codeEpoch + (region.user ? 4 : 0);
+
+/** Words of linear memory that tell for what addresses a region of several pages is good: see `RegionTable`. */
+export const DESCRIPTOR = { bytes: 8, epoch: 0, base: 4 } as const;
+
+export interface Planned {
+  readonly region: Region;
+  readonly structure: Structure;
+  readonly effects: readonly (readonly Effects[])[];
+  /** Known once it has been generated. */
+  sites: ExitSites | undefined;
+}
+
+/** Works out the shape of the function. */
+export function planRegion(region: Region, effectsOf: (i: Instruction) => Effects): Planned {
+  const successors = region.blocks.map((b) => {
+    const list: number[] = [];
+    if (b.flow === FLOW.jump || b.flow === FLOW.branch) if (b.taken >= 0) list.push(b.taken);
+    if ((b.flow === FLOW.next || b.flow === FLOW.branch) && b.next >= 0) list.push(b.next);
+    return list;
+  });
+  let structure = structureOf(successors, region.entries);
+  // Heads of outermost loops are entries: a poll leaves there, and it must be possible to come back.
+  const heads = outermostLoops(region, structure);
+  if (heads.length > 0) structure = structureOf(successors, [...structure.entries, ...heads]);
+  return { region, structure, effects: region.blocks.map((b) => b.instructions.map(effectsOf)), sites: undefined };
+}
+
+/** Loops reached from the root without passing another loop's head. */
+function outermostLoops(region: Region, s: Structure): number[] {
+  const inLoop = new Set<number>();
+  const heads: number[] = [];
+  for (const block of s.order) {
+    if (inLoop.has(block) || !s.isLoop[block]) continue;
+    if (s.entryOf[block] < 0) heads.push(block);
+    // Whatever comes back to the head from here belongs to the loop: overestimated by what follows in order.
+    const work = [block];
+    const seen = new Set(work);
+    for (let n = work.pop(); n !== undefined; n = work.pop()) {
+      const b = region.blocks[n];
+      for (const to of [b.taken, b.next]) {
+        if (to < 0 || seen.has(to) || s.entryOf[to] >= 0) continue;
+        seen.add(to);
+        inLoop.add(to);
+        work.push(to);
+      }
+    }
+  }
+  return heads;
+}
+
+export function emitRegion(
+  f: FunctionBuilder,
+  planned: Planned,
+  callees: RegionCallees,
+  stateAt: number,
+  /** What STATE.region is while it runs. */
+  number: number,
+  /** Of a region of several pages: address of its descriptor. */
+  descriptor: number | undefined,
+): ExitSites {
+  return new Emitter(f, planned, callees, stateAt, number).emit(descriptor);
+}
+
+class Emitter {
+  readonly #f: FunctionBuilder;
+  readonly #region: Region;
+  readonly #number: number;
+  readonly #structure: Structure;
+  readonly #effects: readonly (readonly Effects[])[];
+  readonly #live: FlagLiveness;
+  readonly #frame: Frame;
+  readonly #labels: (Label | undefined)[] = [];
+  readonly #loops: (Label | undefined)[] = [];
+  #dispatch: Label = { depth: 0 };
+
+  constructor(f: FunctionBuilder, planned: Planned, callees: RegionCallees, stateAt: number, number: number) {
+    this.#f = f;
+    this.#number = number;
+    this.#region = planned.region;
+    this.#structure = planned.structure;
+    this.#effects = planned.effects;
+    this.#live = flagLiveness(planned.region, planned.effects, (from, to) => {
+      const edge = this.#structure.edge(from, to);
+      return edge === EDGE.back || edge === EDGE.dispatch;
+    });
+    const memory = new MemoryPlan();
+    this.#recordAccesses(recordingFrame(callees, stateAt, memory));
+    memory.arrange();
+    this.#frame = new Frame({
+      f,
+      stateAt,
+      callees,
+      tlbAt: planned.region.tlbAt,
+      memory,
+    });
+  }
+
+  emit(descriptor: number | undefined): ExitSites {
+    const f = this.#f;
+    const frame = this.#frame;
+    const s = this.#structure;
+    this.#checkPlace(descriptor);
+    frame.set(STATE.region, k32(this.#number));
+    for (let n = 0; n < 8; n++) f.set(frame.gpr[n], frame.get(STATE.gpr + n * 8));
+    f.set(frame.budget, frame.get(STATE.budget));
+    f.set(frame.flagR, frame.get(STATE.flagResult));
+    f.set(frame.flagY, frame.get(STATE.flagAux));
+    f.block((exitRarely) => {
+      frame.exitRarely = exitRarely;
+      f.block((exit) => {
+        frame.exit = exit;
+        f.loop((dispatch) => {
+          this.#dispatch = dispatch;
+          this.#place(s.rootPlaced, () => {
+            const labels = s.entries.map((b) => this.#labels[b] as Label);
+            f.brTable(frame.entry.get, labels, labels[0]);
+          });
+        });
+      });
+      this.#storeAll();
+      frame.set(STATE.eip, frame.exitEip.get);
+      f.return(k32(EXIT.near));
+    });
+    this.#storeAll();
+    frame.set(STATE.exitSite, frame.exitEip.get);
+    frame.set(STATE.exitBase, frame.base.get);
+    frame.set(STATE.exitFlagX, frame.flagX.get);
+    f.return(k32(EXIT.site));
+    return frame.sites;
+  }
+
+  #storeAll(): void {
+    const frame = this.#frame;
+    for (let n = 0; n < 8; n++) if (frame.written & (1 << n)) frame.set(STATE.gpr + n * 8, frame.gpr[n].get);
+    frame.set(STATE.budget, frame.budget.get);
+    frame.set(STATE.flagResult, frame.flagR.get);
+    frame.set(STATE.flagAux, frame.flagY.get);
+  }
+
+  /** Is this made for the privilege level, and good for where the pages are mapped now? */
+  #checkPlace(descriptor: number | undefined): void {
+    const f = this.#f;
+    const frame = this.#frame;
+    const zero = k32(0);
+    let wrong = i32.xor(frame.get(STATE.tlbBase), k32(frame.tlbAt));
+    if (descriptor !== undefined) {
+      wrong = i32.or(wrong, i32.xor(i32.load(zero, descriptor + DESCRIPTOR.epoch), frame.get(epochOf(this.#region))));
+      wrong = i32.or(wrong, i32.xor(i32.load(zero, descriptor + DESCRIPTOR.base), frame.base.get));
+    }
+    f.ifUnlikely(wrong, () => {
+      frame.set(STATE.region, k32(this.#number));
+      frame.set(STATE.eip, frame.get(STATE.blockEip));
+      f.return(k32(EXIT.validate));
+    });
+  }
+
+  /** `inner`, and behind it the blocks that need a label, each where its label leads. */
+  #place(blocks: readonly number[], inner: () => void): void {
+    const last = blocks.at(-1);
+    if (last === undefined) {
+      inner();
+      return;
+    }
+    this.#f.block((label) => {
+      this.#labels[last] = label;
+      this.#place(blocks.slice(0, -1), inner);
+    });
+    this.#tree(last, undefined);
+  }
+
+  /** A block and what it dominates. @param from what is known where the only edge comes from */
+  #tree(n: number, from: Knowledge | undefined): void {
+    const f = this.#f;
+    const s = this.#structure;
+    const body = (): void =>
+      f.scope(() => {
+        const hosts = this.#frame.openHosts;
+        this.#place(s.placed[n], () => this.#block(n, s.isJoin(n) ? undefined : from));
+        this.#frame.releaseHosts(hosts);
+      });
+    if (!s.isLoop[n]) {
+      body();
+      return;
+    }
+    f.loop((label) => {
+      this.#loops[n] = label;
+      body();
+    });
+  }
+
+  #block(n: number, inherited: Knowledge | undefined): void {
+    const f = this.#f;
+    const frame = this.#frame;
+    const b = this.#region.blocks[n];
+    frame.startBlock(n, inherited, this.#live.atStart[n]);
+    b.instructions.forEach((instruction, i) => {
+      const last = i === b.instructions.length - 1 && b.flow !== FLOW.next;
+      const effects = this.#effects[n][i];
+      const flagsLive = this.#live.after[n][i] || effects.leavesAfterFlags;
+      const run = (): void => {
+        const e = new Tier1Ops({
+          frame,
+          instruction,
+          block: n,
+          transfers: last ? this.#transfers(n, () => e) : NO_TRANSFERS,
+          flagsLive,
+          writes: effects.writes,
+        });
+        if (effects.flagsWritten === 1 && flagsLive && !STEPS.has(instruction.row.mnemonic)) frame.makeFlagWords(e);
+        instruction.row.semantics(e);
+      };
+      // What a transfer leads to is emitted inside it.
+      if (last) run();
+      else f.scope(run);
+      if (!last) frame.now.pending++;
+    });
+    if (b.flow === FLOW.next) this.#follow(n, b.next, b.end, this.#opsFor(b, n));
+  }
+
+  /** An `Ops` for the edge behind a block that just goes on. */
+  #opsFor(b: Block, n: number): Ops {
+    const instruction = b.instructions.at(-1) as Instruction;
+    return new Tier1Ops({
+      frame: this.#frame,
+      instruction,
+      block: n,
+      transfers: NO_TRANSFERS,
+      flagsLive: true,
+      writes: false,
+    });
+  }
+
+  #transfers(n: number, ops: () => Ops): Transfers {
+    const f = this.#f;
+    const frame = this.#frame;
+    const b = this.#region.blocks[n];
+    const { target } = b.instructions.at(-1) as Instruction;
+    return {
+      branch: (taken) => {
+        frame.now.pending++;
+        const here = frame.snapshot();
+        f.if(taken, () => this.#follow(n, b.taken, target, ops()));
+        frame.now = here;
+        this.#follow(n, b.next, b.end, ops());
+      },
+      jumpDirect: () => {
+        frame.now.pending++;
+        if (b.flow === FLOW.call) this.#enter(b.taken, target, ops());
+        else this.#follow(n, b.taken, target, ops());
+      },
+      jump: (to) => {
+        frame.now.pending++;
+        this.#settle(ops(), true);
+        for (const site of this.#region.returnSites[n].slice(0, MOST_RETURN_SITES)) {
+          const { at } = this.#region.blocks[site];
+          if (this.#structure.entryOf[site] < 0) continue;
+          f.if(i32.eq(to, frame.eip(at)), () => this.#enter(site, at, ops()));
+        }
+        frame.leave(ops(), to);
+      },
+    };
+  }
+
+  /** Goes along an edge of the graph; out of the region when the target is not in it. */
+  #follow(from: number, to: number, at: number, e: Ops): void {
+    const f = this.#f;
+    const frame = this.#frame;
+    if (to < 0) {
+      frame.leave(e, frame.eip(at));
+      return;
+    }
+    const edge = this.#structure.edge(from, to);
+    if (edge === EDGE.inline) {
+      if (this.#structure.isJoin(to)) this.#settle(e, this.#live.atStart[to]);
+      this.#tree(to, frame.snapshot());
+      return;
+    }
+    if (edge === EDGE.dispatch) {
+      this.#enter(to, at, e);
+      return;
+    }
+    if (edge === EDGE.back) {
+      this.#settleBudget();
+      frame.poll(at);
+    }
+    this.#settle(e, this.#live.atStart[to]);
+    f.br((edge === EDGE.back ? this.#loops[to] : this.#labels[to]) as Label);
+  }
+
+  /** Goes to an entry through the dispatcher, or out. */
+  #enter(to: number, at: number, e: Ops): void {
+    const f = this.#f;
+    const frame = this.#frame;
+    const entry = to < 0 ? -1 : this.#structure.entryOf[to];
+    if (entry < 0) {
+      frame.leave(e, frame.eip(at));
+      return;
+    }
+    this.#settleBudget();
+    frame.poll(at);
+    this.#settle(e, this.#live.atStart[to]);
+    f.set(frame.entry, k32(entry));
+    f.br(this.#dispatch);
+  }
+
+  /** Brings everything into the form that a place where paths meet expects. */
+  #settle(e: Ops, flags: boolean): void {
+    if (flags) this.#frame.makeFlagWords(e);
+    this.#settleBudget();
+  }
+  #settleBudget(): void {
+    this.#frame.emitBudget();
+    this.#frame.now.pending = 0;
+  }
+
+  /** The first run: which accesses there are, at what distance from what. */
+  #recordAccesses(frame: Frame): void {
+    const s = this.#structure;
+    const ends = new Map<number, Knowledge>();
+    const before = new Map<number, number>();
+    for (const n of s.order) {
+      const b = this.#region.blocks[n];
+      const parent = before.get(n);
+      const inherited = s.isJoin(n) || parent === undefined ? undefined : ends.get(parent);
+      frame.startBlock(n, inherited && { ...inherited, origins: [...inherited.origins] }, true);
+      for (const instruction of b.instructions) record(frame, instruction, n);
+      ends.set(n, frame.snapshot());
+      for (const to of [b.taken, b.next]) if (to >= 0 && b.flow !== FLOW.call) before.set(to, n);
+    }
+  }
+}
+
+/** They keep CF, which they fetch themselves. */
+const STEPS: ReadonlySet<string> = new Set(['inc', 'dec']);
+
+const none = (): void => {};
+const NO_TRANSFERS: Transfers = { branch: none, jumpDirect: none, jump: none };

@@ -1,0 +1,70 @@
+/**
+ * Rare ways out of a region: faults, polls, instructions that tier 0 must run. The code only says which way it was; EIP,
+ * budget and flags are worked out here from what was known when it was generated.
+ */
+import type { FlagSource, Width } from '../isa/ops.ts';
+import type { CpuState } from '../state/cpu-state.ts';
+import { AUX } from '../state/flags.ts';
+import { STATE } from '../state/layout.ts';
+
+export const SITE = {
+  /** STATE.faultVector was set; below 0 the instruction is run again, alone. */
+  fault: 0,
+  /** The instruction has done nothing: tier 0 runs it. */
+  alone: 1,
+  /** Somebody wants the thread, or the budget is used. */
+  poll: 2,
+} as const;
+export type SiteKind = (typeof SITE)[keyof typeof SITE];
+
+export interface Site {
+  readonly why: SiteKind;
+  /** Offset of the instruction that is next, from the region's base. */
+  readonly at: number;
+  /** Instructions executed that have not been taken from the budget. */
+  readonly pending: number;
+  /** What the flags in `flagX`, `flagY`, `flagR` are. */
+  readonly kind: FlagSource['kind'] | 'dead';
+  readonly bits: Width;
+}
+
+const KINDS = ['dead', 'words', 'logic', 'add', 'sub', 'inc', 'dec'] as const;
+const WORDS = 2;
+
+/** Two words a site. */
+export class ExitSites {
+  readonly #words: number[] = [];
+
+  /** @returns its number */
+  add(site: Site): number {
+    const packed = site.why | (KINDS.indexOf(site.kind) << 2) | (site.bits << 5) | (site.pending << 12);
+    const count = this.#words.length;
+    if (count >= WORDS && this.#words[count - 2] === site.at && this.#words[count - 1] === packed)
+      return count / WORDS - 1;
+    this.#words.push(site.at, packed);
+    return count / WORDS;
+  }
+
+  /** Brings STATE.eip, the budget and the lazy flags in order after EXIT.site. */
+  finish(state: CpuState): SiteKind {
+    const n = state.get(STATE.exitSite) * WORDS;
+    const packed = this.#words[n + 1];
+    state.set(STATE.eip, state.get(STATE.exitBase) + this.#words[n]);
+    state.set(STATE.budget, state.get(STATE.budget) - (packed >>> 12));
+    finishFlags(state, KINDS[(packed >>> 2) & 7], (packed >>> 5) & 127);
+    return (packed & 3) as SiteKind;
+  }
+}
+
+/** STATE.flagResult and flagAux hold `r` and `y`. */
+function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number): void {
+  if (kind !== 'logic' && kind !== 'add' && kind !== 'sub') return;
+  const shift = 32 - bits;
+  const result = state.get(STATE.flagResult);
+  const a = state.get(STATE.exitFlagX);
+  const b = state.get(STATE.flagAux);
+  state.set(STATE.flagResult, (result << shift) >> shift);
+  const carries =
+    kind === 'logic' ? 0 : kind === 'add' ? (a & b) | ((a | b) & ~result) : (~a & b) | (~(a ^ b) & result);
+  state.set(STATE.flagAux, ((carries << shift) & (AUX.cf | AUX.partialOverflow)) | (carries & AUX.af));
+}

@@ -1,0 +1,193 @@
+/** Runs programs of `ProgramGenerator` on a CPU of one tier, with small slices and interrupts in between. */
+import { IoBus } from '#emu/bus/io-bus.ts';
+import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
+import { Cpu } from '../cpu.ts';
+import { LINEAR, SEG, STATE } from '../state/layout.ts';
+import { createLinearMemory } from '../wasm/host.ts';
+import { END_VECTOR, PLACE, ProgramGenerator, Random, startRegisters } from './program-generator.suite.ts';
+import type { TierMode } from './tier1.ts';
+
+const RAM_BYTES = 0x10_0000;
+const PRESENT = 1;
+const WRITABLE = 2;
+const USER = 4;
+const ACCESSED = 0x20;
+const VECTORS = END_VECTOR + 1;
+const HANDLER_BYTES = 128;
+const INTERRUPT = 32;
+const FUEL = 300;
+/** Faults whose frame has an error code. */
+const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17];
+
+export interface RunEnd {
+  readonly registers: readonly number[];
+  readonly eip: number;
+  readonly eflags: number;
+  readonly memory: Buffer;
+  /** Registers of x87 and SSE. */
+  readonly float: Buffer;
+  readonly retired: number;
+  readonly exit: string;
+}
+
+export class ProgramRunner {
+  readonly cpu: Cpu;
+  readonly #physical: PhysicalMemory;
+
+  constructor(tier: TierMode) {
+    const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
+    const { buffer } = linear;
+    this.#physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
+    this.#physical.mapBacked(0, RAM_BYTES, LINEAR.guest, 'ram');
+    this.cpu = new Cpu({
+      linear,
+      physical: this.#physical,
+      ports: new IoBus(),
+      interrupts: {
+        acknowledge: () => {
+          this.cpu.setInterruptRequest(false);
+          return INTERRUPT;
+        },
+      },
+      tsc: () => 0,
+      tier,
+    });
+  }
+
+  /** @param interrupts a line is raised between slices; then `retired` is of no use */
+  run(seed: number, interrupts: boolean): RunEnd {
+    this.#prepare(seed);
+    const { cpu } = this;
+    const { state } = cpu;
+    const r = new Random(seed ^ 0x1234);
+    const before = cpu.retired;
+    let exit = 'budget';
+    for (let slices = 0; exit !== 'halt' && slices < 20_000; slices++) {
+      if (interrupts && r.chance(3)) cpu.setInterruptRequest(true);
+      exit = cpu.run(interrupts ? 1 + r.below(60) : r.chance(3) ? r.below(20) : 3000);
+    }
+    cpu.setInterruptRequest(false);
+    const memory = Buffer.from(this.#physical.bytes.slice(LINEAR.guest, LINEAR.guest + RAM_BYTES));
+    memory.writeUInt32LE(0, PLACE.interrupts);
+    memory.fill(0, PLACE.kernelStack - 0x1000, PLACE.kernelStack);
+    // Code that is looked at but not run may set accessed bits.
+    for (let i = 0; i < 1024; i += 4) memory[PLACE.table + i] &= ~ACCESSED;
+    const float = Buffer.from(this.#physical.bytes.slice(state.at + STATE.fpr, state.at + STATE.spare));
+    return {
+      registers: [0, 1, 2, 3, 4, 5, 6, 7].map((n) => state.gpr(n) >>> 0),
+      eip: state.get(STATE.eip) >>> 0,
+      eflags: state.eflags,
+      memory,
+      float,
+      retired: interrupts ? 0 : cpu.retired - before,
+      exit,
+    };
+  }
+
+  #put32(at: number, ...values: number[]): void {
+    values.forEach((v, i) => {
+      this.#physical.writeSized(at + i * 4, 4, v >>> 0);
+    });
+  }
+  #put(at: number, ...bytes: number[]): void {
+    bytes.forEach((b, i) => {
+      this.#physical.writeSized(at + i, 1, b);
+    });
+  }
+
+  #prepare(seed: number): void {
+    const { cpu } = this;
+    const r = new Random(seed ^ 0x77);
+    this.#physical.write(0, new Uint8Array(RAM_BYTES));
+    this.#put32(PLACE.directory, PLACE.table | PRESENT | WRITABLE | USER);
+    for (let at = 0; at < RAM_BYTES; at += 4096) {
+      const flags = at === PLACE.absent ? 0 : at === PLACE.readOnly ? PRESENT : PRESENT | WRITABLE;
+      const user = at >= PLACE.stack - PLACE.stackBytes ? USER : at === (PLACE.fuel & ~0xfff) ? USER : 0;
+      this.#put32(PLACE.table + at / 1024, at | flags | user);
+    }
+    this.#put32(PLACE.gdt, 0, 0, 0xffff, 0x00cf_9a00, 0xffff, 0x00cf_9200, 0xffff, 0x00cf_fa00, 0xffff, 0x00cf_f200);
+    this.#put32(PLACE.tss + 4, PLACE.kernelStack, 0x10);
+    for (let vector = 0; vector < VECTORS; vector++) {
+      const handler = PLACE.handlers + vector * HANDLER_BYTES;
+      this.#put32(PLACE.idt + vector * 8, (8 << 16) | (handler & 0xffff), vector === END_VECTOR ? 0xee00 : 0x8e00);
+      this.#handler(handler, vector);
+    }
+    this.#put32(PLACE.fuel, FUEL);
+    this.#put32(PLACE.logAt, PLACE.log);
+    for (let at = 0; at < PLACE.dataBytes; at += 4) {
+      this.#put32(PLACE.data + at, r.chance(3) ? 0x3f80_0000 + r.below(0x10_0000) : r.next());
+    }
+    this.#physical.write(PLACE.code, new ProgramGenerator(seed).make());
+    const flat = (selector: number, attributes: number) => ({ selector, base: 0, limit: 0xffff_ffff, attributes });
+    cpu.enter({
+      eip: PLACE.code,
+      registers: startRegisters(seed),
+      eflags: 0x202,
+      cr0: 0x11,
+      gdt: { base: PLACE.gdt, limit: 0x27 },
+      idt: { base: PLACE.idt, limit: VECTORS * 8 - 1 },
+      cs: flat(0x1b, 0xc0fb),
+      data: flat(0x23, 0xc0f3),
+    });
+    cpu.system.setSegment(SEG.tr, 0x28, PLACE.tss, 0x67, 0x8b);
+    cpu.state.set(STATE.cpl, 3);
+    cpu.state.set(STATE.cr3, PLACE.directory);
+    cpu.state.set(STATE.cr4, 0x600);
+    // PG, WP, NE, ET, MP, PE
+    cpu.state.set(STATE.cr0, 0x8001_0033 | 0);
+    cpu.system.reload();
+  }
+
+  /**
+   * An interrupt counts itself. A fault notes its EIP, flags and stack pointer (the log wraps around in its page) and goes
+   * on at [PLACE.recover], with the stack as at the start.
+   * Handlers have a stack of their own, since interrupts come at other times in other tiers.
+   */
+  #handler(at: number, vector: number): void {
+    const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >> 24) & 0xff];
+    if (vector === END_VECTOR) {
+      this.#put(at, 0xf4);
+      return;
+    }
+    if (vector === INTERRUPT) {
+      this.#put(at, 0xff, 0x05, ...dword(PLACE.interrupts), 0xcf);
+      return;
+    }
+    const skip = WITH_ERROR.includes(vector) ? 4 : 0;
+    this.#put(
+      at,
+      ...[0x8b, 0x3d, ...dword(PLACE.logAt)], // mov edi, [logAt]
+      ...[0x8b, 0x74, 0x24, skip], // mov esi, [esp + skip]: EIP
+      ...[0x89, 0x37], // mov [edi], esi
+      ...[0x8b, 0x74, 0x24, skip + 8, 0x89, 0x77, 4], // flags
+      ...[0x8b, 0x74, 0x24, skip + 12, 0x89, 0x77, 8], // esp
+      ...[0x83, 0xc7, 12], // add edi, 12
+      ...[0x81, 0xe7, ...dword(PLACE.log | 0xfff)], // and edi
+      ...[0x89, 0x3d, ...dword(PLACE.logAt)],
+      ...(skip === 0 ? [] : [0x58]), // pop eax: the error code
+      ...[0xa1, ...dword(PLACE.recover), 0x89, 0x04, 0x24], // EIP of the frame
+      ...[0xc7, 0x44, 0x24, 12, ...dword(PLACE.stack)], // its ESP
+      ...[0xbe, ...dword(PLACE.data + 0x100)], // mov esi, data
+      0xcf,
+    );
+  }
+}
+
+/** What differs between two ends, as text; empty when nothing does. */
+export function differences(a: RunEnd, b: RunEnd): string {
+  // Cut short by the number of slices: where that was depends on the tier.
+  if (a.exit === 'budget' && b.exit === 'budget') return '';
+  const found: string[] = [];
+  if (a.exit !== b.exit) found.push(`exit ${a.exit} / ${b.exit}`);
+  if (a.eip !== b.eip) found.push(`eip ${a.eip.toString(16)} / ${b.eip.toString(16)}`);
+  if (a.eflags !== b.eflags) found.push(`eflags ${a.eflags.toString(16)} / ${b.eflags.toString(16)}`);
+  if (a.retired !== b.retired) found.push(`retired ${a.retired} / ${b.retired}`);
+  a.registers.forEach((v, n) => {
+    if (v !== b.registers[n]) found.push(`r${n} ${v.toString(16)} / ${b.registers[n].toString(16)}`);
+  });
+  for (let i = 0; i < a.memory.length && found.length < 20; i++) {
+    if (a.memory[i] !== b.memory[i]) found.push(`[${i.toString(16)}] ${a.memory[i]} / ${b.memory[i]}`);
+  }
+  if (!a.float.equals(b.float)) found.push('x87 or SSE registers');
+  return found.join('\n');
+}

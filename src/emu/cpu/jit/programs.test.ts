@@ -1,0 +1,29 @@
+/**
+ * Random programs in tier 0 and in tier 1 from the first execution: the whole machine must end the same.
+ * Environment: TABBOX_PROGRAMS (how many), TABBOX_PROGRAM_SEED.
+ */
+import { describe, expect, it } from 'vitest';
+import { environment } from '../tier.suite.ts';
+import { differences, ProgramRunner } from './program-runner.suite.ts';
+
+const count = Number(environment['TABBOX_PROGRAMS'] ?? 20);
+const first = Number(environment['TABBOX_PROGRAM_SEED'] ?? Math.floor(Math.random() * 2 ** 24));
+
+describe('random programs', () => {
+  for (const interrupts of [false, true]) {
+    const name = interrupts ? 'with interrupts and short slices' : 'undisturbed';
+    it(`end the same in both tiers, ${name}: ${count} from seed ${first}`, { timeout: 3_600_000 }, () => {
+      const tier0 = new ProgramRunner('0');
+      const tier1 = new ProgramRunner('1');
+      let halted = 0;
+      for (let seed = first; seed < first + count; seed++) {
+        const expected = tier0.run(seed, interrupts);
+        const got = tier1.run(seed, interrupts);
+        if (expected.exit === 'halt') halted++;
+        expect(differences(expected, got), `seed ${seed}`).toBe('');
+      }
+      expect(halted).toBeGreaterThan(count * 0.8);
+      expect(tier1.cpu.tier1.counts.regions).toBeGreaterThan(count);
+    });
+  }
+});

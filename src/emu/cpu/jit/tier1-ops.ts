@@ -1,0 +1,538 @@
+/**
+ * Tier 1's implementation of `Ops`: operands are constants and locals of the region's function.
+ *
+ * The same class serves the runs that only record what semantics do (`Frame.recorder`).
+ * Not modelled: 64-bit code, segments that are not flat, VEX instructions.
+ */
+import { unreachable } from '#base/errors.ts';
+import type { OperandSpec } from '../decoder/operands.ts';
+import { operandBytes } from '../interpreter/record-writer.ts';
+import { registerSlots } from '../interpreter/tier0-ops.ts';
+import { conditionOfWords, signExtend, wordsOf } from '../isa/flag-ops.ts';
+import type { FlagSource, Ops, Width, Width32 } from '../isa/ops.ts';
+import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
+import type { SystemCall } from '../system/calls.ts';
+import { type I32, type I64, i32, i64, k32, type V128, v128, type Word } from '../wasm/expr.ts';
+import type { Callee, FunctionBuilder } from '../wasm/function.ts';
+import { fusedCondition } from './conditions.ts';
+import { SITE } from './exit-sites.ts';
+import type { Frame } from './frame.ts';
+import type { Instruction } from './instruction.ts';
+import { MemoryAccess } from './memory-access.ts';
+
+/** Where control transfers of the semantics go. */
+export interface Transfers {
+  /** To the direct target when `taken`, else to the next instruction. */
+  branch(taken: I32): void;
+  jumpDirect(): void;
+  jump(target: I32): void;
+}
+
+const at0 = k32(0);
+const UNLIMITED_REPEATS = 4096;
+const mask = (bits: Width, v: I32): I32 =>
+  bits === 16 ? i32.and(v, k32(0xffff)) : bits === 8 ? i32.and(v, k32(0xff)) : v;
+
+export class Tier1Ops implements Ops {
+  readonly f: FunctionBuilder;
+  readonly long = false;
+  readonly size: Width;
+  readonly addressSize: 16 | 32;
+  readonly stackSize = 32;
+  readonly rep: 'none' | 'rep' | 'repne';
+  readonly #frame: Frame;
+  readonly #i: Instruction;
+  readonly #transfers: Transfers;
+  readonly #memory: MemoryAccess;
+  readonly #depth: number;
+  /** What becomes of the flags after this instruction matters. */
+  readonly #flagsLive: boolean;
+  readonly #writes: boolean;
+
+  constructor(parts: {
+    frame: Frame;
+    instruction: Instruction;
+    /** Number of the block, for groups. */
+    block: number;
+    transfers: Transfers;
+    flagsLive: boolean;
+    /** The memory operand is written: what a segment check asks. */
+    writes: boolean;
+  }) {
+    const { frame, instruction } = parts;
+    this.#frame = frame;
+    this.#i = instruction;
+    this.#transfers = parts.transfers;
+    this.#flagsLive = parts.flagsLive;
+    this.#writes = parts.writes;
+    this.f = frame.f;
+    this.#depth = frame.f.depth;
+    this.size = instruction.d.size;
+    this.addressSize = instruction.d.addressSize === 16 ? 16 : 32;
+    this.rep = instruction.d.rep;
+    this.#memory = new MemoryAccess(frame, parts.block, this.#depth, instruction.at);
+  }
+
+  // Operands.
+
+  read(n: number): I32 {
+    return this.readWord(n) as I32;
+  }
+
+  readWord(n: number): Word {
+    const o = this.#operand(n);
+    const { d } = this.#i;
+    const bits = this.widthOf(n) as Width32;
+    if (o.kind === 'I') {
+      const second = this.#i.operands.slice(0, n).some((other) => other.kind === 'I');
+      return mask(bits, k32(second ? d.imm2 : d.imm));
+    }
+    if (o.kind === 'J') return this.f.let(this.#frame.eip(this.#i.target));
+    if (o.kind === 'fixed' && o.fixed === '1') return k32(1);
+    if (this.isMemory(n)) return this.load(bits, this.linear(n));
+    if (o.kind === 'S') return this.f.let(i32.load16U(this.slot(n), SEGMENT.selector));
+    const register = this.#registerOf(o);
+    if (register >= 0) return this.register(bits, register);
+    return this.f.let(loadHost(bits, this.slot(n), 0));
+  }
+
+  readSigned(n: number): Word {
+    return this.f.let(signExtend(this.widthOf(n), this.read(n)));
+  }
+  read64(n: number): I64 {
+    return this.isMemory(n) ? this.load64(this.linear(n)) : this.f.let(i64.load(this.slot(n)));
+  }
+  read128(n: number): V128 {
+    return this.isMemory(n) ? this.load128(this.linear(n)) : this.f.let(v128.load(this.slot(n)));
+  }
+
+  write(n: number, value: Word): void {
+    const bits = this.widthOf(n) as Width32;
+    if (this.isMemory(n)) {
+      this.store(bits, this.linear(n), value);
+      return;
+    }
+    const register = this.#registerOf(this.#operand(n));
+    if (register >= 0) {
+      this.setRegister(bits, register, value);
+      return;
+    }
+    storeHost(this.f, bits, this.slot(n), 0, value as I32);
+    this.#markMmx(n);
+  }
+  write64(n: number, value: I64): void {
+    if (this.isMemory(n)) this.store64(this.linear(n), value);
+    else this.f.store64(this.slot(n), value);
+    this.#markMmx(n);
+  }
+  write128(n: number, value: V128): void {
+    if (this.isMemory(n)) this.store128(this.linear(n), value);
+    else this.f.store128(this.slot(n), value);
+  }
+
+  modify(n: number, change: (old: Word) => Word): void {
+    const bits = this.widthOf(n) as Width32;
+    if (!this.isMemory(n)) {
+      this.write(n, change(this.readWord(n)));
+      return;
+    }
+    this.#memory.modify(this.linear(n) as I32, bits / 8, (host) => {
+      const old = this.f.let(loadHost(bits, host, 0));
+      storeHost(this.f, bits, host, 0, change(old) as I32);
+    });
+  }
+
+  isMemory(n: number): boolean {
+    const { kind } = this.#operand(n);
+    if (kind === 'M' || kind === 'O') return true;
+    return (kind === 'E' || kind === 'W' || kind === 'Q') && this.#i.d.memory;
+  }
+
+  widthOf(n: number): Width {
+    const o = this.#operand(n);
+    const { size } = this;
+    if (o.kind === 'fixed') {
+      if (o.fixed === 'AL' || o.fixed === 'CL') return 8;
+      return o.fixed === 'AX' || o.fixed === 'DX' ? 16 : size;
+    }
+    switch (o.type) {
+      case 'b':
+        return 8;
+      case 'w':
+        return 16;
+      case 'bs':
+      case 'v':
+      case 'z':
+      case 'y':
+      case 'p':
+        return size;
+      default:
+        return 32;
+    }
+  }
+
+  offsetOf(_n: number): I32 {
+    return this.f.let(this.#offset());
+  }
+
+  linear(_n: number): I32 {
+    const { segment } = this.#i.d;
+    const offset = this.f.let(this.#offset());
+    if (segment < SEG.fs) return offset;
+    this.#checkSegment(offset);
+    return this.f.let(i32.add(offset, this.segmentBase()));
+  }
+
+  slot(n: number): I32 {
+    const o = this.#operand(n);
+    const { stateAt } = this.#frame;
+    const { d } = this.#i;
+    switch (o.kind) {
+      case 'V':
+        return k32(registerSlots.xmm(stateAt, d.reg));
+      case 'W':
+      case 'U':
+        return k32(registerSlots.xmm(stateAt, d.rm));
+      case 'P':
+        return k32(registerSlots.mmx(stateAt, d.reg));
+      case 'Q':
+      case 'N':
+        return k32(registerSlots.mmx(stateAt, d.rm));
+      case 'S':
+        return k32(registerSlots.segment(stateAt, d.reg));
+      default:
+        this.#unsupported();
+        return k32(stateAt + STATE.kernelScratch);
+    }
+  }
+
+  registerNumber(n: number): I32 {
+    return k32(this.#registerOf(this.#operand(n)));
+  }
+
+  register(bits: Width, n: number): Word {
+    const { gpr, now } = this.#frame;
+    if (bits === 32) return { ...this.f.let(gpr[n].get), origin: now.origins[n] };
+    if (bits === 16) return this.f.let(i32.and(gpr[n].get, k32(0xffff)));
+    if (n < 4) return this.f.let(i32.and(gpr[n].get, k32(0xff)));
+    return this.f.let(i32.and(i32.shrU(gpr[n - 4].get, k32(8)), k32(0xff)));
+  }
+
+  setRegister(bits: Width, n: number, value: Word): void {
+    const frame = this.#frame;
+    const v = value as I32;
+    const register = bits === 8 ? n & 3 : n;
+    const target = frame.gpr[register];
+    frame.written |= 1 << register;
+    if (bits === 32) {
+      this.f.set(target, v);
+      if (v.origin && this.f.depth === this.#depth) frame.now.origins[register] = v.origin;
+      else this.#forget(register);
+      return;
+    }
+    this.#forget(register);
+    const low = bits === 16 ? 0xffff : n < 4 ? 0xff : 0xff00;
+    const placed = bits === 8 && n >= 4 ? i32.shl(v, k32(8)) : v;
+    this.f.set(target, i32.or(i32.and(target.get, k32(~low)), i32.and(placed, k32(low))));
+  }
+
+  // Flags.
+
+  setFlags(source: FlagSource): void {
+    const { recorder, now, flagX, flagY, flagR } = this.#frame;
+    const { f } = this;
+    const conditional = f.depth !== this.#depth;
+    const partial =
+      source.kind === 'inc' ||
+      source.kind === 'dec' ||
+      (source.kind === 'words' && (source.result === undefined || source.aux === undefined));
+    if (recorder) {
+      recorder.flagsWritten = conditional || partial ? (Math.max(recorder.flagsWritten, 1) as 1 | 2) : 2;
+      return;
+    }
+    if (!this.#flagsLive) {
+      if (!conditional && !partial) now.flagKind = 'dead';
+      return;
+    }
+    // ADC and SBB have a carry in, which the conditions that compare operands do not see.
+    const carried = this.#i.row.mnemonic === 'adc' || this.#i.row.mnemonic === 'sbb';
+    if (conditional || partial || carried || source.kind === 'words') {
+      const { result, aux } = wordsOf(this, source);
+      const r = result === undefined ? undefined : f.let(result as I32);
+      const y = aux === undefined ? undefined : f.let(aux);
+      if (!conditional && !(r && y)) this.#frame.makeFlagWords(this);
+      if (r) f.set(flagR, r);
+      if (y) f.set(flagY, y);
+      if (!conditional) now.flagKind = 'words';
+      return;
+    }
+    if (source.kind === 'add' || source.kind === 'sub') {
+      f.set(flagX, source.a as I32);
+      f.set(flagY, source.b as I32);
+    }
+    f.set(flagR, source.result as I32);
+    now.flagKind = source.kind;
+    now.flagBits = source.bits;
+  }
+
+  flagResult(): Word {
+    if (this.#readsFlags()) return this.f.local('i32').get;
+    const { result } = wordsOf(this, this.#frame.flagSource());
+    return this.f.let(result as I32);
+  }
+  flagAux(): I32 {
+    if (this.#readsFlags()) return this.f.local('i32').get;
+    const { aux } = wordsOf(this, this.#frame.flagSource());
+    return this.f.let(aux as I32);
+  }
+  condition(code: number): I32 {
+    if (this.#readsFlags()) return this.f.local('i32').get;
+    const fused = fusedCondition(this.#frame.flagSource(), code);
+    return this.f.let(fused ?? conditionOfWords(this, code));
+  }
+
+  /** VEX rows are left to tier 0. */
+  vectorIndex(): { slot: I32; shift: I32 } {
+    this.#unsupported();
+    return { slot: at0, shift: at0 };
+  }
+
+  // Guest memory.
+
+  load(bits: Width32, at: Word): I32 {
+    const v = this.f.local('i32');
+    this.#memory.read(this.#evaluated(at), bits / 8, (host, offset) => this.f.set(v, loadHost(bits, host, offset)));
+    return v.get;
+  }
+  loadWord(bits: Width, at: Word): Word {
+    return this.load(bits as Width32, at);
+  }
+  load64(at: Word): I64 {
+    const v = this.f.local('i64');
+    this.#memory.read(this.#evaluated(at), 8, (host, offset) => this.f.set(v, i64.load(host, offset)));
+    return v.get;
+  }
+  load128(at: Word): V128 {
+    const v = this.f.local('v128');
+    this.#memory.read(this.#evaluated(at), 16, (host, offset) => this.f.set(v, v128.load(host, offset)));
+    return v.get;
+  }
+  store(bits: Width, at: Word, value: Word): void {
+    const v = this.f.let(value as I32);
+    this.#memory.write(this.#evaluated(at), bits / 8, (host, offset) =>
+      storeHost(this.f, bits as Width32, host, offset, v),
+    );
+  }
+  store64(at: Word, value: I64): void {
+    const v = this.f.let(value);
+    this.#memory.write(this.#evaluated(at), 8, (host, offset) => this.f.store64(host, v, offset));
+  }
+  store128(at: Word, value: V128): void {
+    const v = this.f.let(value);
+    this.#memory.write(this.#evaluated(at), 16, (host, offset) => this.f.store128(host, v, offset));
+  }
+  probe(at: Word, bytes: I32): void {
+    this.#memory.probe(at as I32, bytes);
+  }
+  readable(at: Word): I32 {
+    return this.#memory.peek(this.#evaluated(at), false);
+  }
+  writable(at: Word): I32 {
+    return this.#memory.peek(this.#evaluated(at), true);
+  }
+
+  // State.
+
+  get(field: number): I32 {
+    // Regions run with flat segments only: FS and GS have bases of their own.
+    const segment = (field - STATE.segments) / SEGMENT.bytes;
+    if (Number.isInteger(segment) && segment >= 0 && segment < SEG.fs) return k32(0);
+    return this.f.let(this.#frame.get(field));
+  }
+  get64(field: number): I64 {
+    return this.f.let(i64.load(at0, this.#frame.stateAt + field));
+  }
+  getAddress(field: number): I32 {
+    return this.get(field);
+  }
+  set(field: number, value: I32): void {
+    this.#frame.set(field, value);
+  }
+  set64(field: number, value: I64): void {
+    this.f.store64(at0, value, this.#frame.stateAt + field);
+  }
+  addressOf(field: number): I32 {
+    return k32(this.#frame.stateAt + field);
+  }
+
+  // Control.
+
+  raise(vector: number, errorCode?: I32): void {
+    const frame = this.#frame;
+    frame.set(STATE.faultErrorCode, errorCode ?? at0);
+    frame.set(STATE.faultHasErrorCode, k32(errorCode ? 1 : 0));
+    frame.set(STATE.faultIsSoftware, at0);
+    frame.set(STATE.faultVector, k32(vector));
+    frame.leaveRarely(SITE.fault, this.#i.at);
+  }
+  raiseIf(condition: I32, vector: number, errorCode?: I32): void {
+    this.f.ifUnlikely(condition, () => this.raise(vector, errorCode));
+  }
+
+  eip(): I32 {
+    return this.#frame.eip(this.#i.at);
+  }
+  nextEip(): I32 {
+    return this.#frame.eip(this.#i.at + this.#i.d.length);
+  }
+  jumpRelative(_n: number): void {
+    this.#transfers.jumpDirect();
+  }
+  branch(_n: number, taken: I32): void {
+    this.#transfers.branch(this.f.let(taken));
+  }
+  jump(target: Word): void {
+    this.#transfers.jump(this.f.let(target as I32));
+  }
+  again(): void {
+    this.#frame.leave(this, this.eip(), 1);
+  }
+
+  system(name: SystemCall, ..._args: Word[]): void {
+    this.#callSystem(name);
+  }
+  query(name: SystemCall, ..._args: Word[]): I32 {
+    this.#callSystem(name);
+    return this.get(STATE.queryResult);
+  }
+  query64(name: SystemCall, ..._args: Word[]): I64 {
+    this.#callSystem(name);
+    return this.get64(STATE.queryResult);
+  }
+
+  kernel(name: string): Callee<never> {
+    const { recorder, callees } = this.#frame;
+    recorder?.kernels.add(name);
+    return (callees.kernels[name] ?? unreachable(`no kernel ${name}`)) as Callee<never>;
+  }
+
+  segmentBase(): I32 {
+    const { segment } = this.#i.d;
+    if (segment < SEG.fs) return at0;
+    return this.get(STATE.segments + segment * SEGMENT.bytes + SEGMENT.base);
+  }
+  segmentSelector(): I32 {
+    return this.f.let(this.#frame.get(STATE.segments + this.#i.d.segment * SEGMENT.bytes + SEGMENT.selector));
+  }
+  repeatLimit(): I32 {
+    return k32(UNLIMITED_REPEATS);
+  }
+  spend(count: I32): void {
+    const { budget } = this.#frame;
+    this.f.set(budget, i32.sub(budget.get, count));
+  }
+
+  // Inside.
+
+  #operand(n: number): OperandSpec {
+    return this.#i.operands[n] ?? unreachable(`${this.#i.row.opcode} has no operand ${n}`);
+  }
+
+  /** Number of the general register an operand names, or -1. */
+  #registerOf(o: OperandSpec): number {
+    const { d } = this.#i;
+    switch (o.kind) {
+      case 'G':
+      case 'Z':
+        return d.reg;
+      case 'E':
+      case 'R':
+        return d.rm;
+      case 'fixed':
+        if (o.fixed === 'AL' || o.fixed === 'AX' || o.fixed === 'eAX') return GPR.eax;
+        return o.fixed === 'CL' ? GPR.ecx : o.fixed === 'DX' ? GPR.edx : -1;
+      default:
+        return -1;
+    }
+  }
+
+  #offset(): I32 {
+    const { d, row } = this.#i;
+    const bias = row.options.popAddress && d.base === GPR.esp ? d.size / 8 : 0;
+    let at: I32 = k32(d.disp + bias);
+    const register = (n: number): I32 => ({ ...this.#frame.gpr[n].get, origin: this.#frame.now.origins[n] });
+    if (d.index >= 0) {
+      const index = i32.shl(this.#frame.gpr[d.index].get, k32(d.scale));
+      at = i32.add(d.base >= 0 ? i32.add(this.#frame.gpr[d.base].get, index) : index, at);
+    } else if (d.base >= 0) at = i32.add(register(d.base), at);
+    return this.addressSize === 16 ? i32.and(at, k32(0xffff)) : at;
+  }
+
+  /** An address that is used several times, without losing where it comes from. */
+  #evaluated(at: Word): I32 {
+    return this.f.let(at as I32);
+  }
+
+  #forget(register: number): void {
+    const { now } = this.#frame;
+    now.origins[register] = { symbol: this.#frame.nextSymbol(), offset: 0 };
+  }
+
+  /** FS and GS may have limits: what the quick test cannot decide, tier 0 does. */
+  #checkSegment(offset: I32): void {
+    const memory = this.#i.operands.find((o) => 'EMWQO'.includes(o.kind));
+    if (this.#i.row.options.access === 'none' || memory === undefined) return;
+    const frame = this.#frame;
+    const field = STATE.segments + this.#i.d.segment * SEGMENT.bytes;
+    const bytes = operandBytes(memory, this.size);
+    const limit = this.f.let(frame.get(field + SEGMENT.limit));
+    const allowed = frame.get(field + (this.#writes ? SEGMENT.writable : SEGMENT.readable));
+    const inside = i32.and(i32.leU(offset, limit), i32.geU(i32.sub(limit, offset), k32(bytes - 1)));
+    this.f.ifUnlikely(i32.eqz(i32.and(allowed, inside)), () => {
+      frame.leaveRarely(SITE.alone, this.#i.at);
+    });
+  }
+
+  #readsFlags(): boolean {
+    const { recorder } = this.#frame;
+    if (!recorder) return false;
+    if (recorder.flagsWritten !== 2) recorder.flagsRead = true;
+    return true;
+  }
+
+  /**
+   * A pending x87 exception is rare and asked for before anything has changed: tier 0 runs that instruction. Other system
+   * calls are not made here; `Discovery` leaves instructions that need one.
+   */
+  #callSystem(name: SystemCall): void {
+    const frame = this.#frame;
+    if (frame.recorder) {
+      frame.recorder.mayLeave = true;
+      if (name !== 'floatError' || this.f.depth === this.#depth) frame.recorder.unsupported = true;
+      return;
+    }
+    frame.leaveRarely(SITE.alone, this.#i.at);
+  }
+
+  #unsupported(): void {
+    const { recorder } = this.#frame;
+    if (!recorder) unreachable(`tier 1 has no slot for an operand of ${this.#i.row.opcode}`);
+    recorder.unsupported = true;
+  }
+
+  /** A write to an MMX register sets its exponent field to all ones (SDM Vol. 1, 9.2.1). */
+  #markMmx(n: number): void {
+    const { kind } = this.#operand(n);
+    if (this.isMemory(n)) return;
+    if (kind === 'P' || kind === 'Q' || kind === 'N') this.f.store16(this.slot(n), k32(0xffff), 8);
+  }
+}
+
+const loadHost = (bits: Width32, at: I32, offset: number): I32 =>
+  bits === 32 ? i32.load(at, offset) : bits === 16 ? i32.load16U(at, offset) : i32.load8U(at, offset);
+
+function storeHost(f: FunctionBuilder, bits: Width32, at: I32, offset: number, value: I32): void {
+  if (bits === 32) f.store32(at, value, offset);
+  else if (bits === 16) f.store16(at, value, offset);
+  else f.store8(at, value, offset);
+}
