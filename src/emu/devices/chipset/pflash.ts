@@ -166,7 +166,8 @@ export class Pflash implements IoDevice, Saveable<PflashState> {
         this.#mode = MODE.program;
         break;
       case COMMAND.clearStatus:
-        this.#status = STATUS.ready;
+        // All of it, ready included: by this OVMF tells flash from RAM and ROM.
+        this.#status = 0;
         this.#mode = MODE.array;
         break;
       case COMMAND.erase:
@@ -174,7 +175,11 @@ export class Pflash implements IoDevice, Saveable<PflashState> {
       case COMMAND.readStatus:
       case COMMAND.readId:
       case COMMAND.query:
+        this.#mode = value;
+        break;
       case COMMAND.bufferedWrite:
+        // The buffer is free.
+        this.#status |= STATUS.ready;
         this.#mode = value;
         break;
       default:
@@ -186,6 +191,7 @@ export class Pflash implements IoDevice, Saveable<PflashState> {
   #data(offset: number, value: number, last: boolean): void {
     if (this.#mode === MODE.program) {
       this.#store(offset, value);
+      this.#status |= STATUS.ready;
       if (last) this.#mode = MODE.status;
       return;
     }
@@ -197,6 +203,7 @@ export class Pflash implements IoDevice, Saveable<PflashState> {
 
   #confirmErase(offset: number, value: number): void {
     this.#mode = MODE.status;
+    this.#status |= STATUS.ready;
     if (value !== COMMAND.confirm) {
       this.#status |= STATUS.eraseFailed | STATUS.programFailed;
       return;
@@ -208,6 +215,7 @@ export class Pflash implements IoDevice, Saveable<PflashState> {
 
   #confirmBuffer(value: number): void {
     this.#mode = MODE.status;
+    this.#status |= STATUS.ready;
     if (value === COMMAND.confirm) for (const [at, byte] of this.#buffer) this.#store(at, byte);
     else this.#status |= STATUS.programFailed;
     this.#buffer = [];
