@@ -18,6 +18,7 @@ const isRoot = process.getuid?.() === 0;
 /** Commands the tests need on the host, with the Debian packages that hold them. */
 const HOST_TOOLS = {
   ...{ chromium: 'chromium', debootstrap: 'debootstrap', mke2fs: 'e2fsprogs', gcc: 'gcc', make: 'make' },
+  gdb: 'gdb',
   // Networks: namespaces with Linux as the guest, and what runs in them.
   ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox' },
   ...{ 'qemu-system-i386': 'qemu-system-x86', vde_switch: 'vde2' },

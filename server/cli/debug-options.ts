@@ -17,7 +17,7 @@ export interface TraceOptions {
   readonly path: string;
   /** Linear address from which the trace begins, once it is executed; undefined: at once. */
   readonly from: number | undefined;
-  /** Instructions to trace. */
+  /** Lines to write. */
   readonly count: number;
 }
 
@@ -27,7 +27,7 @@ export const DEBUG_HELP = `  Debugging
     --gdb-arch WHAT          i386 or x86-64: what GDB takes the guest for (default: as it is when GDB connects)
     --trace FILE             write the instructions that are executed to FILE; this slows the machine down a lot
     --trace-from ADDRESS     begin when the instruction at this linear address (0x...) is reached
-    --trace-count N          and end after N instructions
+    --trace-count N          and end after N lines: a repeated string instruction is one
 `;
 
 const text = { type: 'string' } as const;

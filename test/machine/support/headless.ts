@@ -60,6 +60,10 @@ export class Headless {
   get output(): string {
     return this.#output;
   }
+  /** What the command itself said. */
+  get errors(): string {
+    return this.#errors;
+  }
 
   /** Waits until the process has ended by itself. @throws Error when it has not within `seconds` */
   async ended(seconds: number): Promise<Ended> {

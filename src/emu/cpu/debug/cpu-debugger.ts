@@ -83,9 +83,14 @@ export class CpuDebugger implements GdbTarget {
    */
   traceFrom(from: number | undefined, sink: (line: string) => boolean): void {
     const { state, decoder } = this.#cpu;
+    let last = Number.NaN;
     const show = (): boolean => {
       const eip = state.long ? state.address(STATE.eip) : state.get(STATE.eip) >>> 0;
-      return sink(instructionLine(state, decoder, this.#memory, eip).text);
+      const { text } = instructionLine(state, decoder, this.#memory, eip);
+      // A repeated string instruction comes by once an iteration; one line is enough.
+      const again = eip === last && / rep/.test(text);
+      last = eip;
+      return again || sink(text);
     };
     this.control.showFrom(from, show);
     this.#observe();

@@ -364,6 +364,20 @@ describe('a trace', () => {
   });
 });
 
+describe('a trace of a repeated instruction', () => {
+  it('has one line for it', () => {
+    // mov ecx, 300 / mov edi, ebx / rep stosd / hlt
+    const bench = new DebugBench();
+    bench.load([0xb9, 0x2c, 1, 0, 0, 0x89, 0xdf, 0xf3, 0xab, 0xf4]);
+    const lines: string[] = [];
+    bench.target.traceFrom(undefined, (line) => lines.push(line) > 0);
+    bench.running = true;
+    bench.run();
+    expect(lines.map((line) => line.slice(33))).toEqual(['mov ecx, 12Ch', 'mov edi, ebx', 'rep stosd', 'hlt']);
+    expect(bench.cpu.state.gpr(GPR.ecx)).toBe(0);
+  });
+});
+
 describe('a crash report', () => {
   it('of a triple fault tells registers, code, what led there and who called', () => {
     // call F / hlt / F: mov eax, [F0000000h] / with paging off and no memory that reads; then int 6 with an empty IDT
