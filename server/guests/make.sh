@@ -8,7 +8,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default net pae disk installer grub memtest bench)
+ALL=(firmware default net pae amd64 disk installer grub memtest bench bench64)
 TARGET=
 . "$HERE/lib.sh"
 
@@ -35,9 +35,9 @@ done
 recipe() {
   local files=("$HERE/targets/$1.sh")
   case $1 in
-    default) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
+    default | amd64) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
     net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
-    bench) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
+    bench | bench64) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk) files+=("$HERE"/disk/*) ;;
   esac
   cat "${files[@]}" | sha256sum | cut -c1-64

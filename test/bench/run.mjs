@@ -1,6 +1,6 @@
 // npm run bench: ours beside v86 and QEMU's translator, in one run, on the same kernel and programs, taking turns.
 //
-//   npm run bench -- [--rounds N] [--only ours,v86,qemu] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
+//   npm run bench -- [--rounds N] [--only ours,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
 //
 // Prints tables; --json keeps every sample. Ends with status 1 when an emulator failed or computed something else.
 
@@ -22,47 +22,36 @@ import { Session } from './session.mjs';
 
 const CMDLINE = 'console=ttyS0';
 const guest = (name) => join(guestsDirectory(), name);
-const kernel = guest('default-kernel');
-const initrd = guest('bench-initrd');
+const I386 = { kernel: 'default-kernel', initrd: 'bench-initrd', programs: 'bench-programs.tgz', bits: 32 };
+const AMD64 = { kernel: 'amd64-kernel', initrd: 'bench64-initrd', programs: 'bench64-programs.tgz', bits: 64 };
 
+const ours = (system) => (memory) => [
+  ...[process.execPath, join(ROOT, 'dist', 'node', 'main.js'), 'run'],
+  ...['--kernel', guest(system.kernel), '--initrd', guest(system.initrd), '--append', CMDLINE],
+  ...['--memory', String(memory), '--serial', 'stdio'],
+];
+const qemu = (program, system) => (memory) => [
+  ...[program, '-accel', 'tcg,thread=single', '-smp', '1', '-m', String(memory), '-nic', 'none', '-no-reboot'],
+  ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
+  ...['-kernel', guest(system.kernel), '-initrd', guest(system.initrd), '-append', CMDLINE],
+];
+const native = (system) => () => ['/bin/sh', join(import.meta.dirname, 'native.sh'), guest(system.programs)];
+
+/** Names ending in 64 run amd64 guests. */
 const EMULATORS = {
-  ours: (memory) => [
-    ...[process.execPath, join(ROOT, 'dist', 'node', 'main.js'), 'run', '--kernel', kernel, '--initrd', initrd],
-    ...['--append', CMDLINE, '--memory', String(memory), '--serial', 'stdio'],
-  ],
+  ours: ours(I386),
   v86: (memory) => [
-    ...[process.execPath, join(import.meta.dirname, 'v86-run.mjs'), kernel, initrd, CMDLINE, String(memory)],
+    ...[process.execPath, join(import.meta.dirname, 'v86-run.mjs')],
+    ...[guest(I386.kernel), guest(I386.initrd), CMDLINE, String(memory)],
     ...[guest('bios-256k.bin'), guest('vgabios-stdvga.bin')],
   ],
-  qemu: (memory) => [
-    ...[
-      'qemu-system-i386',
-      '-accel',
-      'tcg,thread=single',
-      '-smp',
-      '1',
-      '-m',
-      String(memory),
-      '-nic',
-      'none',
-      '-no-reboot',
-    ],
-    ...[
-      '-display',
-      'none',
-      '-monitor',
-      'none',
-      '-serial',
-      'stdio',
-      '-kernel',
-      kernel,
-      '-initrd',
-      initrd,
-      '-append',
-      CMDLINE,
-    ],
-  ],
+  qemu: qemu('qemu-system-i386', I386),
+  native: native(I386),
+  ours64: ours(AMD64),
+  qemu64: qemu('qemu-system-x86_64', AMD64),
+  native64: native(AMD64),
 };
+const DEFAULT = ['ours', 'v86', 'qemu', 'ours64', 'qemu64', 'native64'];
 
 const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, name)));
 
@@ -84,7 +73,7 @@ function readOptions() {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '3' },
-      only: { type: 'string', default: Object.keys(EMULATORS).join() },
+      only: { type: 'string', default: DEFAULT.join() },
       programs: { type: 'string', default: Object.keys(PROGRAMS).join() },
       memory: { type: 'string', default: '256' },
       limit: { type: 'string', default: '600' },
@@ -132,11 +121,16 @@ async function main() {
   ensureNode();
   const options = readOptions();
   ensureDependencies();
-  ensureGuests(['firmware', 'default', 'bench']);
-  if (options.emulators.includes('ours')) ensureBuild(['node']);
-  if (options.emulators.includes('qemu') && !onPath('qemu-system-i386')) {
-    process.stderr.write('qemu-system-i386 is not installed (package qemu-system-x86); going on without it\n');
-    options.emulators = options.emulators.filter((name) => name !== 'qemu');
+  const runs64 = options.emulators.some((name) => name.endsWith('64'));
+  ensureGuests(['firmware', 'default', 'bench', ...(runs64 ? ['amd64', 'bench64'] : [])]);
+  if (options.emulators.some((name) => name.startsWith('ours'))) ensureBuild(['node']);
+  for (const [name, program] of [
+    ['qemu', 'qemu-system-i386'],
+    ['qemu64', 'qemu-system-x86_64'],
+  ]) {
+    if (!options.emulators.includes(name) || onPath(program)) continue;
+    process.stderr.write(`${program} is not installed (package qemu-system-x86); going on without it\n`);
+    options.emulators = options.emulators.filter((one) => one !== name);
   }
   const samples = [];
   for (let round = 1; round <= options.rounds; round++) {

@@ -51,6 +51,20 @@ describe('a kernel with its RAM disk', () => {
     await context.close();
   });
 
+  it('of the amd64 kind runs 64-bit and 32-bit programs', async () => {
+    const { page, context, errors } = await lab.visit('', 'amd64');
+    await prepare(page);
+    const roles = await makeMachine(page, { files: [guest('amd64-kernel'), guest('amd64-initrd')], memoryMb: 512 });
+    expect(roles).toEqual(['kernel', 'initrd']);
+    await untilSerial(page, /BOOT-OK x86_64 \S+-amd64[\s\S]*# /, BOOT_MS);
+    await page.getByTestId('terminal').click();
+    await type(page, 'hash() { for b in busybox busybox32; do $b sha256sum /bin/busybox32; done; }\n');
+    await type(page, 'echo hashes-$(hash | wc -l)-$(hash | sort -u | wc -l)\n');
+    await untilSerial(page, /\nhashes-2-1\r?\n/, 2 * ANSWER_MS);
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+
   it("of the Debian installer shows its text mode's first dialog, which takes keys", async () => {
     const { page, context, errors } = await lab.visit('', 'installer');
     await prepare(page);

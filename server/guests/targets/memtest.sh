@@ -1,4 +1,6 @@
-# Memtest86+ for 32-bit PCs: the bare image (Linux boot protocol) and the bootable CD.
+# Memtest86+ for 32-bit and 64-bit PCs: the bare images (Linux boot protocol) and the bootable CDs.
 memtest=$(unpack memtest86+:amd64)
-output "$memtest/boot/memtest86+ia32.bin" memtest-ia32.bin
-output "$memtest/usr/lib/memtest86+/memtest86+ia32.iso" memtest-ia32.iso
+for arch in ia32 x64; do
+  output "$memtest/boot/memtest86+$arch.bin" memtest-$arch.bin
+  output "$memtest/usr/lib/memtest86+/memtest86+$arch.iso" memtest-$arch.iso
+done
