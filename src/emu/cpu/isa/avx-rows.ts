@@ -5,7 +5,9 @@ import type { Ops } from './ops.ts';
 import { fixedSize, type Row, row } from './row.ts';
 import { dwordIndices } from './simd-integer.ts';
 import { elementMask, signMask } from './simd-integer-more.ts';
+import { PS } from './sse-shapes.ts';
 import { begin, beginVex, source } from './sse-support.ts';
+import { dotProducts } from './sse4-float-rows.ts';
 import { setTestFlags } from './sse4-rows.ts';
 import { type VexForm, vexRow, writeVector } from './vex-view.ts';
 
@@ -258,6 +260,15 @@ const elementRows: readonly Row[] = [
   ...lanewise('66.0F38.W0 46', 'vpsravd', 'Vx,Hx,Wx', shiftDwords('arithmetic')),
 ];
 
+/** Not from the halves: each step is one for both. */
+const dotProductWide = avx((e) => {
+  const b = readWide(e, 2);
+  const a = readWide(e, 1);
+  const halves = [0, 1].map((n) => [a[n], b[n]] as const);
+  const [low, high] = dotProducts(e, PS, halves, e.read(3));
+  writeVector(e, 0, low, high);
+});
+
 // Tests, and registers all at once.
 
 /** What is left of a vector for a test: all of it, or the signs of its elements. */
@@ -287,6 +298,7 @@ const clear = (from: 0 | 16): ((e: Ops) => void) =>
   });
 
 const otherRows: readonly Row[] = [
+  row('VEX.256.66.0F3A.WIG 40', 'vdpps', 'Vqq,Hqq,Wqq,Ib', dotProductWide),
   ...tests('0E', 'vtestps', signs32),
   ...tests('0F', 'vtestpd', signs64),
   row(

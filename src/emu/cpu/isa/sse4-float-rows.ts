@@ -76,39 +76,64 @@ const lanes = (v: V128, numbers: readonly number[], bytes: 4 | 8): V128 =>
     numbers.flatMap((n) => Array.from({ length: bytes }, (_, i) => n * bytes + i)),
   );
 
-/** Lane by lane, in the order of the manual's pseudocode; each step reports its exceptions before the next. */
-function dotProduct(s: Shape<'v128', 'v128'>): LaneBinary {
+/**
+ * Dot products of pairs of vectors, lane by lane in the order of the manual's pseudocode. Each step reports the exceptions
+ * of all vectors before the next begins.
+ */
+export function dotProducts(
+  e: Ops,
+  s: Shape<'v128', 'v128'>,
+  pairs: readonly (readonly [a: V128, b: V128])[],
+  immediate: I32,
+): V128[] {
+  const { f } = e;
   const type = s.bits === 64 ? 'i64' : 'i32';
   const size = s.bits === 64 ? 64 : 32;
-  return (e, a, b, immediate) => {
-    const { f } = e;
-    const imm = f.let(immediate);
-    const step = (kernel: 'Add' | 'Multiply', x: V128, y: V128): V128 => {
+  const imm = f.let(immediate);
+  const step = (kernel: 'Add' | 'Multiply', operands: readonly (readonly [V128, V128])[]): V128[] => {
+    const done = operands.map(([left, right]) => {
+      const [x, y] = [f.let(left), f.let(right)];
       const result = f.local('v128');
       f.set(result, kernel === 'Add' ? s.add(x, y) : s.mul(x, y));
-      const fine = s.all(unremarkable(s, kernel === 'Add' ? 'add' : 'mul', x, y, result.get));
-      f.if(i32.eqz(i32.and(isPlain(e), fine)), () => {
-        const control = softBegin(e);
+      return { x, y, result };
+    });
+    const fine = done
+      .map(({ x, y, result }) => s.all(unremarkable(s, kernel === 'Add' ? 'add' : 'mul', x, y, result.get)))
+      .reduce((a, b) => i32.and(a, b), isPlain(e));
+    f.if(i32.eqz(fine), () => {
+      const control = softBegin(e);
+      for (const { x, y, result } of done)
         for (let i = 0; i < s.lanes; i++) {
           const bits = kernelValue(e, type, `sse${kernel}${s.bits}`, control, s.lane(x, i), s.lane(y, i));
           f.set(result, s.withLane(result.get, i, bits));
         }
-        softFinish(e);
-      });
-      return result.get;
-    };
-    const taken = f.let(elementMask(i32.shrU(imm, k32(4)), size));
-    const products = f.let(step('Multiply', v128.and(a, taken), v128.and(b, taken)));
-    const add = (v: V128, first: readonly number[], second: readonly number[], bytes: 4 | 8): V128 =>
-      f.let(step('Add', f.let(lanes(v, first, bytes)), f.let(lanes(v, second, bytes))));
-    // Every sum is of the same two numbers in the same order, so that NaNs are chosen alike.
-    const sum =
-      s.bits === 64
-        ? add(products, [0, 0], [1, 1], 8)
-        : add(add(products, [0, 0, 2, 2], [1, 1, 3, 3], 4), [0, 0, 0, 0], [2, 2, 2, 2], 4);
-    return v128.and(sum, elementMask(imm, size));
+      softFinish(e);
+    });
+    return done.map(({ result }) => result.get);
   };
+  const taken = f.let(elementMask(i32.shrU(imm, k32(4)), size));
+  const products = step(
+    'Multiply',
+    pairs.map(([a, b]) => [v128.and(a, taken), v128.and(b, taken)]),
+  );
+  const add = (vectors: readonly V128[], first: readonly number[], second: readonly number[], bytes: 4 | 8): V128[] =>
+    step(
+      'Add',
+      vectors.map((v) => [lanes(v, first, bytes), lanes(v, second, bytes)]),
+    );
+  // Every sum is of the same two numbers in the same order, so that NaNs are chosen alike.
+  const sums =
+    s.bits === 64
+      ? add(products, [0, 0], [1, 1], 8)
+      : add(add(products, [0, 0, 2, 2], [1, 1, 3, 3], 4), [0, 0, 0, 0], [2, 2, 2, 2], 4);
+  const kept = f.let(elementMask(imm, size));
+  return sums.map((sum) => f.let(v128.and(sum, kept)));
 }
+const dotProduct =
+  (s: Shape<'v128', 'v128'>): LaneBinary =>
+  (e, a, b, immediate) =>
+    dotProducts(e, s, [[a, b]], immediate)[0];
+
 const rows: readonly Row[] = [
   roundRow('08', PS, ROUND_PS),
   roundRow('09', PD, ROUND_PD),

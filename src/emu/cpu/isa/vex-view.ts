@@ -67,7 +67,8 @@ function view(e: Ops, r: Row, form: VexForm, use: VexUse, keep: (kept: Kept) => 
     offset(n) === 0 ? at : f.let(word.add(at, offset(n)));
   const place = (n: number): I32 => (offset(n) === 0 ? e.slot(n) : i32.add(e.slot(n), k32(offset(n))));
   const read32 = (n: number): I32 => {
-    const bits = PART_BITS[types[n]] ?? 32;
+    // Half of what the whole instruction reads, where that is less than 32 bits (VPMOVSXBQ).
+    const bits = n === last && form.stride === 2 ? 16 : (PART_BITS[types[n]] ?? 32);
     if (e.isMemory(n)) return e.load(bits, moved(e.linear(n), n));
     if (!isVector(r, n)) return e.read(n);
     const at = place(n);
