@@ -117,3 +117,17 @@ pack_initramfs() {
   [ "$HOST_BUSYBOX" = env ] || extra=(--ignore-devno --renumber-inodes)
   (cd "$1" && find . | LC_ALL=C sort | host_applet cpio -o -H newc -R 0:0 ${extra[@]+"${extra[@]}"} 2>/dev/null) | gzip -9n >"$2"
 }
+
+# prepare_foreign ARCH: afterwards `foreign COMMAND...` runs commands that run programs of that architecture, i386 or amd64.
+# Many kernels of 64-bit hosts run no i386 programs any more; there QEMU's user-mode emulation does.
+prepare_foreign() {
+  local busybox
+  busybox=$(unpack "busybox-static:$1")/bin/busybox
+  FOREIGN=()
+  ! "$busybox" true 2>/dev/null || return 0
+  [ "$1" = i386 ] || die "this host runs no programs of $1"
+  need_tools qemu-i386-static=qemu-user-static unshare=util-linux
+  FOREIGN=(unshare --mount bash "$HERE/with-i386.sh")
+  "${FOREIGN[@]}" "$busybox" true || die 'this host can neither run i386 programs nor register an emulator for them'
+}
+foreign() { ${FOREIGN[@]+"${FOREIGN[@]}"} "$@"; }

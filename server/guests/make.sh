@@ -3,12 +3,13 @@
 #
 #   bash server/guests/make.sh [--force] TARGET...     `all` stands for every target; without a target: firmware default
 #
-# A finished target is done at once next time; a recipe that changed is run again. README.md lists the outputs.
+# A finished target is done at once next time; a recipe that changed is run again. A target that fails does not keep the
+# others from being built; the last line names those that failed. README.md lists the outputs.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default net pae amd64 disk installer grub memtest bench bench64)
+ALL=(firmware default net pae amd64 disk disk64 installer grub memtest bench bench64)
 TARGET=
 . "$HERE/lib.sh"
 
@@ -38,7 +39,7 @@ recipe() {
     default | amd64) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
     net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
     bench | bench64) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
-    disk) files+=("$HERE"/disk/*) ;;
+    disk | disk64) files+=("$HERE"/disk/*) ;;
   esac
   cat "${files[@]}" | sha256sum | cut -c1-64
 }
@@ -77,16 +78,31 @@ clean_up() {
 }
 trap clean_up EXIT
 apt_setup
+FAILED=()
 for TARGET in ${UNBUILT[@]+"${UNBUILT[@]}"}; do
   say "building $TARGET"
   began=$SECONDS
   WORK=$(mktemp -d "$CACHE/work.XXXXXX")
   rm -f "$OUT/.stamps/$TARGET"
-  # A subshell, so that one recipe's functions and directory do not leak into the next; `set -e` holds inside.
-  (. "$HERE/targets/$TARGET.sh") 9>&-
-  { recipe "$TARGET"; cat "$WORK/outputs"; } >"$OUT/.stamps/.$TARGET"
-  mv "$OUT/.stamps/.$TARGET" "$OUT/.stamps/$TARGET"
-  { [ ! -f "$WORK/packages" ] || sort -u "$WORK/packages"; } >"$OUT/.stamps/packages-$TARGET"
+  # A subshell, so that one recipe's functions and directory do not leak into the next. Not as a condition, where bash
+  # would ignore `set -e` inside it.
+  set +e
+  (
+    set -e
+    . "$HERE/targets/$TARGET.sh"
+  ) 9>&-
+  status=$?
+  set -e
+  if [ $status = 0 ]; then
+    { recipe "$TARGET"; cat "$WORK/outputs"; } >"$OUT/.stamps/.$TARGET"
+    mv "$OUT/.stamps/.$TARGET" "$OUT/.stamps/$TARGET"
+    { [ ! -f "$WORK/packages" ] || sort -u "$WORK/packages"; } >"$OUT/.stamps/packages-$TARGET"
+    say "$TARGET ready in $((SECONDS - began)) s"
+  else
+    FAILED+=("$TARGET")
+    say "$TARGET failed (status $status) after $((SECONDS - began)) s"
+  fi
   rm -rf "$WORK"
-  say "$TARGET ready in $((SECONDS - began)) s"
 done
+WORK=$CACHE
+[ ${#FAILED[@]} = 0 ] || die "failed: ${FAILED[*]}"
