@@ -69,12 +69,10 @@ depends_on() {
   apt-cache -c "$APT_DIR/apt.conf" depends "$1" 2>/dev/null | awk '/Depends:/ && !n++ { sub(/:.*/, "", $2); print $2 }'
 }
 
-# unpack PACKAGE:ARCH -> prints the directory with the package's files.
-unpack() {
-  local name=${1%%:*} arch=${1##*:} deb dir
+# fetch PACKAGE:ARCH -> prints the path of the package's file.
+fetch() {
+  local name=${1%%:*} arch=${1##*:} deb
   apt_update
-  dir=$WORK/unpacked/$arch/$name
-  [ -d "$dir" ] && { echo "$dir"; return; }
   (cd "$APT_DIR/deb" && apt-get -c "$APT_DIR/apt.conf" download -qq "$1" >"$WORK/download.log" 2>&1) || {
     cat "$WORK/download.log" >&2
     rm -f "$APT_DIR/updated"
@@ -82,9 +80,17 @@ unpack() {
 Debian 12's main archive has it; set TABBOX_DEBIAN_MIRROR to the URL of a Debian mirror"
   }
   deb=$(find "$APT_DIR/deb" -name "${name}_*_${arch}.deb" -o -name "${name}_*_all.deb" | xargs ls -t | head -n 1)
+  dpkg-deb -f "$deb" Package Version Architecture | awk '{ printf "%s ", $2 } END { print "" }' >>"$WORK/packages"
+  echo "$deb"
+}
+
+# unpack PACKAGE:ARCH -> prints the directory with the package's files.
+unpack() {
+  local dir=$WORK/unpacked/${1##*:}/${1%%:*} deb
+  [ -d "$dir" ] && { echo "$dir"; return; }
+  deb=$(fetch "$1")
   mkdir -p "$dir"
   dpkg-deb -x "$deb" "$dir"
-  dpkg-deb -f "$deb" Package Version Architecture | awk '{ printf "%s ", $2 } END { print "" }' >>"$WORK/packages"
   echo "$dir"
 }
 

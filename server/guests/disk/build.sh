@@ -1,19 +1,34 @@
 # build_disk ARCH KERNEL MEGABYTES: a Debian 12 system on the raw disk debian-ARCH.img: debootstrap's minimal set, systemd,
 # a kernel and GRUB. No loop device, no mount: mke2fs fills the file system from a directory, and GRUB's images are
 # written where grub-bios-setup would. Sourced by targets/disk.sh and targets/disk64.sh.
+logged() { "$@" >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "debootstrap failed, see $log"; }; }
+
 build_disk() {
-  local arch=$1 kernel=$2 disk_mb=$3 tree=$WORK/tree mirror image sectors
+  local arch=$1 kernel=$2 disk_mb=$3 tree=$WORK/tree mirror image sectors log release
   need_root 'debootstrap unpacks files of many owners and runs their scripts in a chroot'
   need_tools debootstrap=debootstrap mke2fs=e2fsprogs
   [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages debian-archive-keyring
   apt_update
-  # Without one, debootstrap takes its own default.
   prepare_foreign "$arch"
+  # Without one, debootstrap takes its own default.
   mirror=${TABBOX_DEBIAN_MIRROR:-$(apt-get -c "$APT_DIR/apt.conf" indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | sed -n 1p)}
   mkdir -p "$APT_DIR/debootstrap"
-  foreign debootstrap --arch="$arch" --variant=minbase --cache-dir="$APT_DIR/debootstrap" \
-    --include="$kernel,$(grep -v '^#' "$HERE/disk/packages" | paste -sd,)" bookworm "$tree" ${mirror:+"$mirror"} \
-    >"$CACHE/debootstrap-$arch.log" 2>&1 || { tail -n 20 "$CACHE/debootstrap-$arch.log" >&2; die "debootstrap failed, see $CACHE/debootstrap-$arch.log"; }
+  log=$CACHE/debootstrap-$arch.log
+  : >"$log"
+  logged debootstrap --foreign --arch="$arch" --variant=minbase --cache-dir="$APT_DIR/debootstrap" \
+    --include="$(grep -v '^#' "$HERE/disk/packages" | paste -sd,)" bookworm "$tree" ${mirror:+"$mirror"}
+  # Nothing of this tree must survive a power failure before it is packed.
+  mkdir -p "$tree/etc/dpkg/dpkg.cfg.d"
+  echo force-unsafe-io >"$tree/etc/dpkg/dpkg.cfg.d/tabbox"
+  logged foreign chroot "$tree" /debootstrap/debootstrap --second-stage
+  # The initramfs holds the controllers a PC of this kind can have, instead of every driver of the kernel.
+  echo MODULES=list >"$tree/etc/initramfs-tools/conf.d/tabbox"
+  grep -v '^#' "$HERE/disk/modules" >>"$tree/etc/initramfs-tools/modules"
+  # The kernel is most of the bytes, so this host's dpkg unpacks it, not an emulated one. Its script makes the initramfs.
+  release=$(depends_on "$kernel:$arch")
+  logged foreign dpkg --root="$tree" --force-architecture --unpack "$(fetch "${release:-$kernel}:$arch")"
+  logged foreign chroot "$tree" dpkg --configure -a
+  rm "$tree/etc/dpkg/dpkg.cfg.d/tabbox"
 
   echo debian >"$tree/etc/hostname"
   echo '127.0.0.1 localhost debian' >"$tree/etc/hosts"
@@ -23,10 +38,6 @@ build_disk() {
   mkdir -p "$tree/etc/systemd/system/multi-user.target.wants"
   ln -sf ../boot-ok.service "$tree/etc/systemd/system/multi-user.target.wants/boot-ok.service"
 
-  # The initramfs holds the controllers a PC of this kind can have, instead of every driver of the kernel.
-  echo MODULES=list >"$tree/etc/initramfs-tools/conf.d/tabbox"
-  grep -v '^#' "$HERE/disk/modules" >>"$tree/etc/initramfs-tools/modules"
-  foreign chroot "$tree" update-initramfs -u -k all >>"$CACHE/debootstrap-$arch.log" 2>&1
   mkdir -p "$tree/boot/grub/i386-pc"
   install -m 644 "$HERE/disk/grub.cfg" "$tree/boot/grub/grub.cfg"
   cp "$tree"/usr/lib/grub/i386-pc/*.{mod,lst} "$tree/boot/grub/i386-pc/"
