@@ -371,7 +371,7 @@ export class Decoder {
 
 /** The operand size of a row that has several, by the prefixes. */
 function sizeBy(row: number, codeSize: AddressWidth, prefix: boolean, wide: boolean): Width {
-  if (wide && (row & HAS.no64) === 0) return 64;
+  if (wide) return (row & HAS.no64) === 0 ? 64 : 32;
   if ((row & HAS.no16) === 0 && prefix !== (codeSize === 16)) return 16;
   return codeSize === 64 && (row & HAS.default64) !== 0 ? 64 : 32;
 }

@@ -1,4 +1,7 @@
-/** Turns decoded instructions into the records that tier 0 executes. */
+/**
+ * Turns decoded instructions into the records that tier 0 executes.
+ * Not modelled: relative branches of 64-bit code that reach within a block's length of 2 GB forwards go 4 GB too low.
+ */
 import { unreachable } from '#base/errors.ts';
 import type { Decoded } from '../decoder/decoded.ts';
 import { type OperandSpec, parseOperands } from '../decoder/operands.ts';

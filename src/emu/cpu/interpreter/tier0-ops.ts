@@ -267,7 +267,8 @@ export class Tier0Ops implements Ops {
 
   probe(at: Address, bytes: I32): void {
     this.use.writes = true;
-    const status = this.f.let(call(this.#host.probeSlow, this.#memory.outside(this.f.let(at)), bytes));
+    const count = i32.or(bytes, this.#byteCount(0, false));
+    const status = this.f.let(call(this.#host.probeSlow, this.#memory.outside(this.f.let(at)), count));
     this.f.if(status, () => this.#exits.fault(status));
   }
 

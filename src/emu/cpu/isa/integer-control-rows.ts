@@ -1,10 +1,10 @@
 /** Near transfers of control and the flag instructions that need no privilege. Source: SDM Vol. 2. */
 import { EFLAGS } from '../state/flags.ts';
 import { GPR, STATE } from '../state/layout.ts';
-import { type I32, i32, k32, word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, k64, word } from '../wasm/expr.ts';
 import { arithmeticBits, carryFlag, setArithmeticBits, setCarry, zeroFlag } from './flag-ops.ts';
 import { CONDITION_NAMES } from './integer-move-rows.ts';
-import type { Ops } from './ops.ts';
+import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { AH, getReg } from './register-ops.ts';
 import { type Row, row } from './row.ts';
 import { push, readStack, release, stackBits } from './stack-ops.ts';
@@ -24,9 +24,21 @@ const callRelative = (e: Ops): void => {
   push(e, stackBits(e), e.nextEip());
   e.jumpRelative(0);
 };
+/** In 64-bit code a target that is not canonical faults before anything else has changed. */
+const checkTarget = (e: Ops, target: Address): void => {
+  if (target.type !== 'i64') return;
+  const at = target as I64;
+  e.raiseIf(i64.ne(i64.shrS(i64.shl(at, k64(16)), k64(16)), at), EXCEPTION.gp, k32(0));
+};
+const jumpIndirect = (e: Ops): void => {
+  const target = e.f.let(e.readWord(0));
+  checkTarget(e, target);
+  e.jump(target);
+};
 /** The target is read first: it may lie at the stack's top or be ESP itself. */
 const callIndirect = (e: Ops): void => {
   const target = e.f.let(e.readWord(0));
+  checkTarget(e, target);
   push(e, stackBits(e), e.nextEip());
   e.jump(target);
 };
@@ -34,6 +46,7 @@ const returnNear =
   (releases: boolean) =>
   (e: Ops): void => {
     const target = e.f.let(readStack(e, stackBits(e)));
+    checkTarget(e, target);
     const bytes = e.size / 8;
     if (!releases) release(e, bytes);
     else release(e, word.toU(e.long ? 'i64' : 'i32', i32.add(e.read(0), k32(bytes))));
@@ -82,7 +95,7 @@ export const integerControlRows: readonly Row[] = [
   row('E9', 'jmp', 'Jz', (e) => e.jumpRelative(0), NEAR),
   row('EB', 'jmp', 'Jb', (e) => e.jumpRelative(0), NEAR),
   row('FF /2', 'call', 'Ev', callIndirect, { ...CALL, access: 'read' }),
-  row('FF /4', 'jmp', 'Ev', (e) => e.jump(e.readWord(0)), { ...NEAR, access: 'read' }),
+  row('FF /4', 'jmp', 'Ev', jumpIndirect, { ...NEAR, access: 'read' }),
   row('9E', 'sahf', '', storeFlags),
   row('9F', 'lahf', '', loadFlags),
   row('F5', 'cmc', '', (e) => setCarry(e, i32.eqz(carryFlag(e)))),

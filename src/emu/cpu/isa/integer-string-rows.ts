@@ -108,7 +108,7 @@ const bulkMove: Bulk = (r, most, chunk) => {
   const bytes = e.f.let(bytesOf(r, n));
   const read = e.f.let(e.readable(from));
   const written = e.f.let(e.writable(to));
-  const known = i32.and(i32.ne(read, k32(0)), i32.ne(written, k32(0)));
+  const known = i32.and(i32.and(i32.ne(read, k32(0)), i32.ne(written, k32(0))), i32.ne(n, k32(0)));
   e.f.if(i32.and(known, i32.geU(i32.sub(written, read), bytes)), () => {
     e.f.memoryCopy(written, read, bytes);
     move(r, GPR.esi, bytes);
@@ -130,7 +130,8 @@ const bulkStore: Bulk = (r, most, chunk) => {
   const n = least(r, most, elementsInPage(r, to));
   const bytes = f.let(bytesOf(r, n));
   const written = f.let(e.writable(to));
-  f.if(written, () => {
+  // Not even a move by nothing, where an element crosses the page's end: it clears the upper half of a 32-bit pointer.
+  f.if(i32.and(i32.ne(written, k32(0)), i32.ne(n, k32(0))), () => {
     const value = getAccumulator(e, r.bits);
     const repeated = f.let(word.mul(word.and(value, 0xff), everyByte(r.bits)));
     f.if(
