@@ -7,8 +7,8 @@
 import { EXCEPTION } from '#emu/cpu/isa/ops.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { isPrivileged } from './exclusions.ts';
-import type { Case } from './generator.ts';
-import { FX, GIVEN, SEGMENTS, WINDOW } from './layout.ts';
+import { FX, GIVEN, LONG_GIVEN, SEGMENTS, WINDOW } from './layout.ts';
+import type { Case } from './plan.ts';
 
 const { cf, pf, af, zf, sf, of } = EFLAGS;
 const ALL = cf | pf | af | zf | sf | of;
@@ -69,7 +69,8 @@ export function isResultUndefined(c: Case): boolean {
 
 /** ST(0) of the case, roughly; NaN for what is no number. */
 function topOf(c: Case): number {
-  const view = new DataView(c.given.buffer, c.given.byteOffset + GIVEN.fx + FX.st, 10);
+  const { fx } = c.codeSize === 64 ? LONG_GIVEN : GIVEN;
+  const view = new DataView(c.given.buffer, c.given.byteOffset + fx + FX.st, 10);
   const high = view.getUint16(8, true);
   const significand = Number(view.getBigUint64(0, true)) / 2 ** 63;
   if ((high & 0x7fff) === 0x7fff) return significand === 1 ? Number.POSITIVE_INFINITY : Number.NaN;
@@ -86,6 +87,8 @@ export const mayFaultOrNot = (c: Case): boolean => c.row.mnemonic.startsWith('ma
  */
 export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): boolean {
   const { row } = c;
+  // The virtual CPU checks the target first, so that a fault leaves the stack as it was.
+  if (c.codeSize === 64 && row.mnemonic === 'call' && host === EXCEPTION.pf) return virtual === EXCEPTION.gp;
   if (c.flat || (virtual !== EXCEPTION.ss && virtual !== EXCEPTION.gp)) return false;
   if (host === EXCEPTION.mf) return isFloat(c) || /(^|,)[PQN]/.test(row.operands);
   const twoPlaces = /^[XY]|,[XY]|Mt|Ma/.test(row.operands) || /^(call|push|pop)$/.test(row.mnemonic);
@@ -101,6 +104,13 @@ export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): bo
 /** AMD's processors take SHA's operands in memory wherever they lie; Intel's ask for alignment (SDM Vol. 2, 2.4.4). */
 export const mayBeUnaligned = (c: Case, virtual: number): boolean =>
   c.row.mnemonic.startsWith('sha') && virtual === EXCEPTION.gp && c.memory !== undefined && (c.memory.at & 15) !== 0;
+
+/**
+ * Control and debug registers that do not exist are undefined even without the privilege for those that do; and a
+ * hypervisor that runs the host's kernel without privileges may answer privileged instructions with another fault.
+ */
+export const mayBeUndefined = (c: Case, host: number, virtual: number): boolean =>
+  isPrivileged(c.row) && host === EXCEPTION.ud && virtual === EXCEPTION.gp;
 
 /**
  * Not modelled: limits of XLAT, of MASKMOVQ and MASKMOVDQU, and of what ENTER accesses after its first push. ARPL is
@@ -136,8 +146,8 @@ export const mayFaultInside = (c: Case, cr2: number): boolean =>
 /** CMPS with two operands that fault: the manual does not say which comes first. */
 export const mayFaultAtOther = (c: Case, cr2: number, esi: number, edi: number): boolean =>
   c.row.mnemonic.startsWith('cmps') &&
-  [esi, edi, esi & 0xffff, edi & 0xffff].some((at) =>
-    [at, at + WINDOW.data].some((linear) => cr2 >= linear && cr2 < linear + 4),
+  (c.codeSize === 64 ? [esi, edi, esi >>> 0, edi >>> 0] : [esi, edi, esi & 0xffff, edi & 0xffff]).some((at) =>
+    [at, at + WINDOW.data].some((linear) => cr2 >= linear && cr2 < linear + c.size / 8),
   );
 
 const CONDITIONS = { c0: 0x100, c1: 0x200, c2: 0x400, c3: 0x4000 } as const;
@@ -182,12 +192,12 @@ export function ignoredBytes(c: Case): readonly (readonly [from: number, to: num
     case 'xsave':
     case 'xsaveopt':
     case 'fxsave':
-      // Likewise; MXCSR_MASK, which has a bit for AMD's misaligned mode; and what is reserved in 32-bit mode.
+    case 'fxsave|fxsave|fxsave64':
+      // Likewise; MXCSR_MASK, which has a bit for AMD's misaligned mode; and what is reserved.
       return [
         [6, 24],
         [28, 32],
-        [288, 512],
-        [704, 832],
+        ...(c.codeSize === 64 ? [[416, 512] as const] : [[288, 512] as const, [704, 832] as const]),
       ];
     default:
       return [];

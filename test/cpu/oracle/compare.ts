@@ -8,6 +8,7 @@ import {
   isResultUndefined,
   isTranscendental,
   mayBeUnaligned,
+  mayBeUndefined,
   mayFaultAtOther,
   mayFaultInOtherOrder,
   mayFaultInside,
@@ -17,70 +18,86 @@ import {
   undefinedFlags,
   undefinedStatus,
 } from './allowances.ts';
-import type { Case } from './generator.ts';
-import { COMPLETED, FX, type Outcome, PAGE_FAULT, RESULT, WINDOW, YMM_BYTES } from './layout.ts';
+import { addressAt, COMPLETED, FX, type Outcome, PAGE_FAULT, registerAt, type Shape, WINDOW } from './layout.ts';
+import type { Case } from './plan.ts';
 
 const { cf, pf, af, zf, sf, of, df } = EFLAGS;
 const FLAGS = cf | pf | af | zf | sf | of | df | EFLAGS.nt | EFLAGS.iopl | EFLAGS.if | EFLAGS.ac | EFLAGS.id;
-export const REGISTERS = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'] as const;
-/** P, W/R, U/S. The host's NX sets another bit for fetches. */
-const ERROR_BITS = 0xffff ^ 0x10;
+const REGISTERS = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'] as const;
+const LONG_REGISTERS = [
+  ...['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'],
+  ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'],
+] as const;
+export const registerNames = (shape: Shape): readonly string[] => (shape.wide ? LONG_REGISTERS : REGISTERS);
+const sameLowHalf = (a: number | bigint, b: number | bigint): boolean =>
+  BigInt.asUintN(32, BigInt(a) ^ BigInt(b)) === 0n;
+/** P of a page fault's error code, and I/D, which only fetches from pages without execution set. */
+const ERROR = { present: 1, fetch: 0x10 } as const;
 
 const differs = (what: string, a: number | bigint, b: number | bigint): string => `${what}: ${hex(a)}, not ${hex(b)}`;
 const hex = (n: number | bigint): string => `${(typeof n === 'number' ? n >>> 0 : n).toString(16)}h`;
 
+/** Bits of an error code that must agree. Tables without NX belong to 32-bit cases; to a page fault in the kernel's half Linux always says P. */
+const errorBits = (shape: Shape, address: number): number =>
+  0xffff ^ (shape.wide ? 0 : ERROR.fetch) ^ (shape.wide && address < 0 ? ERROR.present : 0);
+
 /**
  * @returns what differs, in words: the host's value first; undefined when nothing does
  */
-export function difference(c: Case, host: Outcome, virtual: Outcome): string | undefined {
+export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcome): string | undefined {
+  const at = shape.result;
   const h = host.view;
   const v = virtual.view;
-  const trap = h.getInt32(RESULT.trap, true);
-  const virtualTrap = v.getInt32(RESULT.trap, true);
+  const trap = h.getInt32(at.trap, true);
+  const virtualTrap = v.getInt32(at.trap, true);
+  const eip = addressAt(shape, h, at.eip);
+  const virtualEip = addressAt(shape, v, at.eip);
   if (trap !== virtualTrap) {
-    if (mayBeUnaligned(c, virtualTrap)) return undefined;
+    if (mayBeUnaligned(c, virtualTrap) || mayBeUndefined(c, trap, virtualTrap)) return undefined;
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
-    if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, v.getUint32(RESULT.eip, true))) return undefined;
+    if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, virtualEip)) return undefined;
+    return `vector (1: completed): ${trap}, not ${virtualTrap}`;
   }
-  if (trap !== virtualTrap) return `vector (1: completed): ${trap}, not ${virtualTrap}`;
   const completed = trap === COMPLETED;
-  const eip = h.getUint32(RESULT.eip, true);
-  if (eip !== v.getUint32(RESULT.eip, true)) return differs('eip', eip, v.getUint32(RESULT.eip, true));
+  if (eip !== virtualEip) return differs('eip', BigInt(eip), BigInt(virtualEip));
   if (!completed) {
-    const cr2 = h.getUint32(RESULT.cr2, true);
-    const virtualCr2 = v.getUint32(RESULT.cr2, true);
-    const gpr = (n: number): number => h.getUint32(RESULT.gpr + n * 4, true);
+    const cr2 = addressAt(shape, h, at.cr2);
+    const virtualCr2 = addressAt(shape, v, at.cr2);
+    const index = (n: number): number => addressAt(shape, h, at.gpr + n * (shape.wide ? 8 : 4));
     const elsewhere =
       trap === PAGE_FAULT &&
       ((mayFaultInside(c, cr2) && mayFaultInside(c, virtualCr2)) ||
-        mayFaultAtOther(c, virtualCr2, gpr(GPR.esi), gpr(GPR.edi)));
-    if (trap === PAGE_FAULT && cr2 !== virtualCr2 && !elsewhere) return differs('cr2', cr2, virtualCr2);
-    const error = h.getUint32(RESULT.error, true) & ERROR_BITS;
-    const virtualError = v.getUint32(RESULT.error, true);
+        mayFaultAtOther(c, virtualCr2, index(GPR.esi), index(GPR.edi)));
+    if (trap === PAGE_FAULT && cr2 !== virtualCr2 && !elsewhere) return differs('cr2', BigInt(cr2), BigInt(virtualCr2));
+    const bits = trap === PAGE_FAULT ? errorBits(shape, cr2) : 0xffff;
+    const error = h.getUint32(at.error, true) & bits;
+    const virtualError = v.getUint32(at.error, true) & bits;
     if (error !== virtualError && (cr2 === virtualCr2 || !elsewhere)) return differs('error code', error, virtualError);
   } else if (isResultUndefined(c)) return undefined;
   // A gather may be interrupted after each element.
   const stepwise = c.row.options.vsib !== undefined;
-  if (!c.block && !stepwise && h.getUint32(RESULT.steps, true) !== v.getUint32(RESULT.steps, true))
-    return differs('single-step traps', h.getUint32(RESULT.steps, true), v.getUint32(RESULT.steps, true));
+  if (!c.block && !stepwise && h.getUint32(at.steps, true) !== v.getUint32(at.steps, true))
+    return differs('single-step traps', h.getUint32(at.steps, true), v.getUint32(at.steps, true));
   const half = completed ? undefined : mayHalfWork(c);
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < shape.gprs; i++) {
     if (half?.gpr && i !== GPR.esp) continue;
-    const a = h.getUint32(RESULT.gpr + i * 4, true);
-    const b = v.getUint32(RESULT.gpr + i * 4, true);
-    if (a !== b) return differs(REGISTERS[i], a, b);
+    const a = registerAt(shape, h, at.gpr, i);
+    const b = registerAt(shape, v, at.gpr, i);
+    if (a === b || (i === c.halfDefined && sameLowHalf(a, b))) continue;
+    return differs(registerNames(shape)[i], a, b);
   }
   const flags = FLAGS & ~(completed ? undefinedFlags(c) : half?.flags ? -1 : 0);
-  const eflags = h.getUint32(RESULT.eflags, true) & flags;
-  const virtualFlags = v.getUint32(RESULT.eflags, true) & flags;
+  const eflags = h.getUint32(at.eflags, true) & flags;
+  const virtualFlags = v.getUint32(at.eflags, true) & flags;
   if (eflags !== virtualFlags) return differs('eflags', eflags, virtualFlags);
-  const float = half?.x87 ? undefined : floatDifference(c, h, v, completed);
+  const float = half?.x87 ? undefined : floatDifference(shape, c, h, v, completed);
   if (float !== undefined || half?.memory) return float;
   return memoryDifference(c, host.changes, virtual.changes);
 }
 
-function floatDifference(c: Case, h: DataView, v: DataView, completed: boolean): string | undefined {
+function floatDifference(shape: Shape, c: Case, h: DataView, v: DataView, completed: boolean): string | undefined {
+  const { fx, ymm } = shape.result;
   for (const [name, offset, bits] of [
     ['x87 control', FX.control, 16],
     ['x87 status', FX.status, 16],
@@ -89,15 +106,15 @@ function floatDifference(c: Case, h: DataView, v: DataView, completed: boolean):
   ] as const) {
     const read = (view: DataView): number =>
       bits === 8
-        ? view.getUint8(RESULT.fx + offset)
+        ? view.getUint8(fx + offset)
         : bits === 16
-          ? view.getUint16(RESULT.fx + offset, true)
-          : view.getUint32(RESULT.fx + offset, true);
+          ? view.getUint16(fx + offset, true)
+          : view.getUint32(fx + offset, true);
     const mask = offset === FX.status && completed ? ~undefinedStatus(c) : -1;
     if ((read(h) ^ read(v)) & mask) return differs(name, read(h), read(v));
   }
   for (let i = 0; i < 8; i++) {
-    const at = RESULT.fx + FX.st + i * 16;
+    const at = fx + FX.st + i * 16;
     const a = h.getBigUint64(at, true);
     const b = v.getBigUint64(at, true);
     const aHigh = h.getUint16(at + 8, true);
@@ -107,17 +124,15 @@ function floatDifference(c: Case, h: DataView, v: DataView, completed: boolean):
     return `st(${i}): ${hex(aHigh)}:${hex(a)}, not ${hex(bHigh)}:${hex(b)}`;
   }
   const tolerance = APPROXIMATIONS[c.row.mnemonic.replace(/^v/, '')];
-  const vectors = [RESULT.fx + FX.xmm, RESULT.ymm].flatMap((from) =>
-    Array.from({ length: YMM_BYTES / 4 }, (_, i) => from + 4 * i),
-  );
-  for (const at of vectors) {
+  for (let i = 0; i < shape.xmms * 8; i++) {
+    const high = i >= shape.xmms * 4;
+    const n = high ? i - shape.xmms * 4 : i;
+    const at = (high ? ymm : fx + FX.xmm) + n * 4;
     if (h.getUint32(at, true) === v.getUint32(at, true)) continue;
     const a = h.getFloat32(at, true);
     const b = v.getFloat32(at, true);
     // Each side may be off by the tolerance; and below the normal numbers it may be 0.
     if (tolerance && Math.abs(a - b) <= Math.max(2 * tolerance * Math.abs(a), 2 ** -126)) continue;
-    const high = at >= RESULT.ymm;
-    const n = (at - (high ? RESULT.ymm : RESULT.fx + FX.xmm)) >> 2;
     return differs(
       `${high ? 'y' : 'x'}mm${n >> 2}[${(n & 3) + (high ? 4 : 0)}]`,
       h.getUint32(at, true),
@@ -137,7 +152,7 @@ function isNeighbour(a: bigint, aHigh: number, b: bigint, bHigh: number): boolea
 
 function memoryDifference(c: Case, host: Uint16Array, virtual: Uint16Array): string | undefined {
   const ignored = ignoredBytes(c);
-  const start = (c.memory?.at ?? 0) - WINDOW.data;
+  const start = c.memory?.offset ?? 0;
   const counts = (offset: number): boolean =>
     !ignored.some(([from, to]) => offset >= start + from && offset < start + to);
   let i = 0;

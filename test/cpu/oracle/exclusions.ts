@@ -24,11 +24,24 @@ const loadsSegment = (row: Row): boolean =>
 const PRIVILEGED = [
   ...['in', 'out', 'insb', 'insw|insd', 'outsb', 'outsw|outsd', 'hlt', 'cli', 'sti', 'lldt', 'ltr', 'lgdt', 'lidt'],
   ...['xsetbv', 'lmsw', 'invlpg', 'clts', 'invd', 'wbinvd', 'wrmsr', 'rdmsr', 'monitor', 'mwait'],
+  ...['swapgs', 'sysret', 'invpcid'],
 ];
-export const isPrivileged = (row: Row): boolean => PRIVILEGED.includes(row.mnemonic) || /(^|,)[CD]d/.test(row.operands);
+export const isPrivileged = (row: Row): boolean =>
+  PRIVILEGED.includes(row.mnemonic) || /(^|,)[CD][dq]/.test(row.operands);
 
 /** Why a row has no cases; undefined when it has. */
 export const exclusionOf = (row: Row): string | undefined =>
   loadsSegment(row)
     ? "loads selectors of the host's GDT; system/ has tests of it"
     : EXCLUDED.find(({ mnemonics }) => mnemonics.includes(row.mnemonic))?.reason;
+
+/** Of the rows that exist in 64-bit code. */
+const LONG_EXCLUDED: Readonly<Record<string, string>> = {
+  rdfsbase: "depends on the host's CR4.FSGSBASE",
+  rdgsbase: "depends on the host's CR4.FSGSBASE",
+  wrfsbase: "depends on the host's CR4.FSGSBASE",
+  wrgsbase: "depends on the host's CR4.FSGSBASE",
+  syscall: "enters the host's kernel",
+  rdtscp: 'answers with properties of the host',
+};
+export const isLongExcluded = (row: Row): boolean => Object.hasOwn(LONG_EXCLUDED, row.mnemonic);

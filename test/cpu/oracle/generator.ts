@@ -1,61 +1,35 @@
 /** Makes random cases: an encoding of a row of the instruction table, and a machine state in which it does something. */
 import { DECODE } from '#emu/cpu/decoder/decoded.ts';
 import { Decoder, newDecoded } from '#emu/cpu/decoder/decoder.ts';
-import { type OpcodeSpec, parseOpcode } from '#emu/cpu/decoder/opcode-map.ts';
-import { type OperandSpec, operandSizes, parseOperands } from '#emu/cpu/decoder/operands.ts';
+import { type OperandSpec, operandSizes } from '#emu/cpu/decoder/operands.ts';
 import type { Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
-import { exclusionOf, isPrivileged } from './exclusions.ts';
 import { randomFloatState } from './float-state.ts';
-import { FX, GIVEN, KERNEL, SEGMENTS, type Segment, WINDOW } from './layout.ts';
+import { FX, GIVEN, KERNEL, LEGACY_SHAPE, SEGMENTS, type Segment, WINDOW } from './layout.ts';
 import { meansTheSameInLongMode } from './long-subset.ts';
 import { operandBytes } from './operand-bytes.ts';
+import {
+  type Case,
+  encodePatches,
+  isBitTest,
+  isPrefetchGroup,
+  LINE,
+  MANDATORY,
+  MAP_BYTES,
+  type MemoryOperand,
+  MXCSR_MISALIGNED,
+  type Patch,
+  type Plan,
+  plansOf,
+  randomWindow,
+  SHIFTS,
+} from './plan.ts';
 import { Random } from './random.ts';
 import { harmless, reaches } from './reach.ts';
 import { fillIndices, usesXsaveArea, type VectorAddress, vectorForm, vexPrefix, xsaveHeader } from './vector-cases.ts';
 
-export interface Case {
-  readonly number: number;
-  readonly row: Row;
-  /** Operand size in bits, as decoded. */
-  readonly size: 8 | 16 | 32;
-  readonly code: Uint8Array;
-  /** Offset in the code segment. */
-  readonly eip: number;
-  readonly code32: boolean;
-  /** All segments are flat. */
-  readonly flat: boolean;
-  /** As oracle.c wants it. */
-  readonly given: Uint8Array;
-  /** Runs on the virtual CPU as part of a block; else single-stepped. */
-  readonly block: boolean;
-  /** The memory operand's place, where ModRM, a string or the stack names one. */
-  readonly memory: { readonly at: number; readonly bytes: number } | undefined;
-  /** The masked shift count, for undefined flags; -1 where there is none. */
-  readonly count: number;
-}
-
-interface Plan {
-  readonly row: Row;
-  readonly index: number;
-  readonly spec: OpcodeSpec;
-  readonly operands: readonly OperandSpec[];
-  readonly privileged: boolean;
-}
-
-interface Patch {
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
-
-const MANDATORY = [[], [0x66], [0xf3], [0xf2]] as const;
-const MAP_BYTES = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]] as const;
-const SHIFTS = ['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'sal', 'sar', 'shld', 'shrd'];
 const ARITHMETIC = EFLAGS.cf | EFLAGS.pf | EFLAGS.af | EFLAGS.zf | EFLAGS.sf | EFLAGS.of;
-/** MXCSR.MM exists on AMD processors only. */
-const MXCSR_MISALIGNED = 1 << 17;
-const LINE = 64;
 const { flatCode, flatData } = SEGMENTS;
 const DIVIDEND = (1 << GPR.eax) | (1 << GPR.edx);
 
@@ -90,15 +64,7 @@ export class Generator {
     this.#seed = seed;
     this.#long = long;
     this.#decoder = new Decoder(rows);
-    this.#plans = rows.flatMap((row, index) =>
-      row.options.only64 ||
-      exclusionOf(row) !== undefined ||
-      (long && !meansTheSameInLongMode(row)) ||
-      (only !== '' && row.mnemonic !== only && row.opcode !== only)
-        ? []
-        : [{ row, index, spec: parseOpcode(row), operands: parseOperands(row), privileged: isPrivileged(row) }],
-    );
-    if (this.#plans.length === 0) throw new Error(`no row is called ${JSON.stringify(only)}`);
+    this.#plans = plansOf(rows, only, (row) => !row.options.only64 && !(long && !meansTheSameInLongMode(row)));
   }
 
   /** Rows that have cases. */
@@ -108,12 +74,7 @@ export class Generator {
 
   /** What the data window holds before each case. */
   window(): Uint8Array {
-    const random = new Random(this.#seed, -1);
-    const bytes = new Uint8Array(WINDOW.dataBytes);
-    for (let at = 0; at < bytes.length; at += 64) random.fill(bytes, at, 64);
-    // Equal bytes in a row, for repeated comparisons.
-    for (let at = 0x400; at < bytes.length; at += 0x800) bytes.fill(at >> 8, at, at + 0xc0);
-    return bytes;
+    return randomWindow(this.#seed);
   }
 
   make(number: number): Case {
@@ -200,12 +161,13 @@ export class Generator {
       size,
       code: Uint8Array.from(code),
       eip,
-      code32,
+      codeSize: code32 ? 32 : 16,
       flat,
       given,
       block,
       memory: this.#memory,
       count,
+      halfDefined: -1,
     };
   }
 
@@ -290,7 +252,7 @@ export class Generator {
     const accessed = row.options.access !== 'none' && row.mnemonic !== 'lea';
     if (row.options.vsib) {
       this.#vector = vectorForm(r, code, reg, row, gpr);
-      this.#memory = { at: this.#vector.at, bytes };
+      this.#memory = operand(this.#vector.at, bytes);
       return true;
     }
     if (address16) return this.#memoryForm16(code, reg, bytes, atomic, accessed, isBitTest(row, operands));
@@ -337,7 +299,7 @@ export class Generator {
       if (atomic && ((near & 63) > 60 || (nearWord & 63) > 60)) return false;
     } else if (accessed && !reaches(segment, at, bytes)) return false;
     if (atomic && (at & (LINE - 1)) + bytes > LINE) return false;
-    this.#memory = { at: (at + segment.base) >>> 0, bytes };
+    this.#memory = operand((at + segment.base) >>> 0, bytes);
     this.#fixed = (absolute ? 0 : 1 << base) | (index === GPR.esp ? 0 : 1 << index);
     return true;
   }
@@ -371,7 +333,7 @@ export class Generator {
     // A bit offset may lead anywhere; and what crosses 64 KB is not the same everywhere.
     if (accessed && (bitTest || at + bytes > 0x1_0000 || !reaches(segment, at, bytes))) return false;
     if (atomic && (at & (LINE - 1)) + bytes > LINE) return false;
-    this.#memory = { at: at + segment.base, bytes };
+    this.#memory = operand(at + segment.base, bytes);
     this.#fixed = (absolute ? 0 : 1 << base) | (index < 0 ? 0 : 1 << index);
     return true;
   }
@@ -386,7 +348,7 @@ export class Generator {
       const offset = (this.#target(bytes, false, this.#ds) - this.#ds.base) >>> 0;
       const at = address16 ? offset & 0xffff : offset;
       for (let i = 0; i < (address16 ? 2 : 4); i++) code.push((at >>> (i * 8)) & 0xff);
-      this.#memory = { at: at + this.#ds.base, bytes };
+      this.#memory = operand(at + this.#ds.base, bytes);
     }
     if (operands.some((o) => o.kind === 'X' || o.kind === 'Y')) {
       const flat = this.#ds === flatData && this.#es === flatData;
@@ -555,16 +517,9 @@ export class Generator {
     view.setUint16(GIVEN.ss, this.#ss.selector, true);
     view.setUint16(GIVEN.ds, this.#ds.selector, true);
     view.setUint16(GIVEN.es, this.#es.selector, true);
-    randomFloatState(r, given, view);
-    if (this.#vector) fillIndices(r, view, this.#vector);
-    view.setUint16(GIVEN.patches, this.#patches.length, true);
-    let at: number = GIVEN.bytes;
-    for (const { offset, bytes } of this.#patches) {
-      view.setUint16(at, offset, true);
-      view.setUint16(at + 2, bytes.length, true);
-      given.set(bytes, at + 4);
-      at += 4 + bytes.length;
-    }
+    randomFloatState(r, LEGACY_SHAPE, given, view);
+    if (this.#vector) fillIndices(r, LEGACY_SHAPE, view, this.#vector);
+    encodePatches(given, GIVEN.patches, this.#patches);
     return given;
   }
 
@@ -575,7 +530,4 @@ export class Generator {
   }
 }
 
-/** 0F 0D with a register is NOP on Intel's processors, #UD on AMD's. */
-const isPrefetchGroup = (row: Row): boolean => row.opcode === '0F 0D';
-const isBitTest = (row: Row, operands: readonly OperandSpec[]): boolean =>
-  /^bt[src]?$/.test(row.mnemonic) && operands[1].kind === 'G';
+const operand = (at: number, bytes: number): MemoryOperand => ({ at, offset: at - WINDOW.data, bytes });

@@ -1,4 +1,4 @@
-/** Addresses of the memory that cases see, and the records that go to and come from `native/oracle.c`. */
+/** Addresses of the memory that cases see, and the records that go to and come from the programs in `native/`. */
 
 /** Linear addresses; outside these windows nothing is mapped from 1000_0000h to 2FFF_FFFFh and below 1_0000h. */
 export const WINDOW = {
@@ -10,6 +10,14 @@ export const WINDOW = {
   readOnlyFrom: 0x3000,
   /** What the code window holds besides the instruction: HLT, which faults in user mode before it does anything. */
   fill: 0xf4,
+} as const;
+
+/** Where 64-bit cases see both windows, besides; nothing else is mapped within `reserved` bytes from `from`. */
+export const HIGH_WINDOW = {
+  from: 0x4d2f_8000_0000,
+  reserved: 0x8000_0000,
+  code: 0x4d2f_a000_0000,
+  data: 0x4d2f_b000_0000,
 } as const;
 
 /** Where the virtual CPU's kernel lies: linear, supervisor pages, upwards from physical 0. */
@@ -94,6 +102,55 @@ export const RESULT = {
   changes: 472,
   bytes: 476,
 } as const;
+
+/** Records of 64-bit cases: as above with 16 registers of 8 bytes; an FXSAVE image with 16 XMM registers. */
+export const LONG_GIVEN = {
+  code: 0,
+  eip: 16,
+  gpr: 24,
+  fsBase: 152,
+  gsBase: 160,
+  eflags: 168,
+  fx: 176,
+  /** Upper halves of YMM0 to YMM15. */
+  ymm: 592,
+  codeBytes: 848,
+  repeats: 849,
+  patches: 850,
+  bytes: 852,
+} as const;
+export const LONG_RESULT = {
+  trap: 0,
+  error: 4,
+  cr2: 8,
+  eip: 16,
+  steps: 24,
+  changes: 28,
+  gpr: 32,
+  eflags: 160,
+  fx: 168,
+  ymm: 584,
+  bytes: 840,
+} as const;
+
+/** What records of one kind of code have in common. */
+export interface Shape {
+  /** Registers and addresses are 8 bytes. */
+  readonly wide: boolean;
+  /** General and XMM registers. */
+  readonly gprs: 8 | 16;
+  readonly xmms: 8 | 16;
+  readonly given: Readonly<Record<keyof typeof LONG_GIVEN & keyof typeof GIVEN, number>>;
+  readonly result: Readonly<Record<keyof typeof LONG_RESULT, number>>;
+}
+export const LEGACY_SHAPE: Shape = { wide: false, gprs: 8, xmms: 8, given: GIVEN, result: RESULT };
+export const LONG_SHAPE: Shape = { wide: true, gprs: 16, xmms: 16, given: LONG_GIVEN, result: LONG_RESULT };
+
+/** A linear address: unsigned 32 bits, or signed as CpuState.address gives it; far from canonical ones only roughly. */
+export const addressAt = (shape: Shape, view: DataView, at: number): number =>
+  shape.wide ? Number(view.getBigInt64(at, true)) : view.getUint32(at, true);
+export const registerAt = (shape: Shape, view: DataView, at: number, n: number): number | bigint =>
+  shape.wide ? view.getBigUint64(at + n * 8, true) : view.getUint32(at + n * 4, true);
 
 export const COMPLETED = 1;
 export const PAGE_FAULT = 14;

@@ -9,20 +9,28 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GIVEN, type Outcome, RESULT } from './layout.ts';
+import { GIVEN, LEGACY_SHAPE, LONG_SHAPE, type Outcome, RESULT, type Shape } from './layout.ts';
 
-const FLAGS = ['-O1', '-static', '-no-pie', '-fno-pic', '-fno-stack-protector'];
+const FLAGS = ['-O1', '-static', '-no-pie', '-fno-pic', '-fno-stack-protector', '-fcf-protection=none'];
 const ADDRESS_SIZE = 0x67;
 
 export class NativeOracle {
-  /** Cases run in 64-bit mode. */
-  readonly long: boolean;
+  /** Cases of 16- and 32-bit code run in 64-bit mode: only those that mean the same there. */
+  readonly subset: boolean = false;
+  /** How the host runs the cases, in words. */
+  readonly how: string;
+  readonly #shape: Shape;
   readonly #folder = mkdtempSync(join(tmpdir(), 'tabbox-oracle-'));
   readonly #program = join(this.#folder, 'oracle');
 
-  /** @throws Error when the host cannot build the program */
-  constructor() {
-    const problem = this.#compile([]);
+  /**
+   * @param long for cases of 64-bit code
+   * @throws Error when the host cannot build the program
+   */
+  constructor(long: boolean) {
+    this.#shape = long ? LONG_SHAPE : LEGACY_SHAPE;
+    this.how = '64-bit mode';
+    const problem = this.#compile(long ? 'oracle-long.c' : 'oracle.c', []);
     if (problem !== '') {
       this.close();
       throw new Error(
@@ -30,14 +38,16 @@ export class NativeOracle {
           `on Debian and Ubuntu: apt-get install gcc gcc-multilib\n${problem}`,
       );
     }
+    if (long) return;
     // A 32-bit program may be refused, or be run by an emulator.
     const processor = this.#processor();
-    this.long = !(this.#compile(['-m32']) === '' && this.#processor() === processor);
-    if (this.long) this.#compile([]);
+    this.subset = !(this.#compile('oracle.c', ['-m32']) === '' && this.#processor() === processor);
+    this.how = this.subset ? '64-bit mode with 32-bit addresses, as it runs no 32-bit programs' : '32-bit mode';
+    if (this.subset) this.#compile('oracle.c', []);
   }
 
-  #compile(mode: readonly string[]): string {
-    const source = fileURLToPath(new URL('../native/oracle.c', import.meta.url));
+  #compile(name: string, mode: readonly string[]): string {
+    const source = fileURLToPath(new URL(`../native/${name}`, import.meta.url));
     const { status, stderr, error } = spawnSync('gcc', [...mode, ...FLAGS, source, '-o', this.#program], {
       encoding: 'utf8',
     });
@@ -55,9 +65,10 @@ export class NativeOracle {
    * @param cases encoded cases, one after the other
    */
   run(window: Uint8Array, cases: readonly Uint8Array[]): Outcome[] {
+    const { result } = this.#shape;
     const count = Buffer.alloc(4);
     count.writeUInt32LE(cases.length);
-    const input = Buffer.concat([window, count, ...(this.long ? cases.map(withAddressSize) : cases)]);
+    const input = Buffer.concat([window, count, ...(this.subset ? cases.map(withAddressSize) : cases)]);
     const { stdout, status, signal } = spawnSync(this.#program, { input, maxBuffer: 2 ** 31 - 1 });
     if (status !== 0) throw new Error(`the oracle ended with ${signal ?? status}: a case reached its own memory`);
     const bytes = new Uint8Array(stdout);
@@ -65,11 +76,11 @@ export class NativeOracle {
     const outcomes: Outcome[] = [];
     let at = 0;
     for (let i = 0; i < cases.length; i++) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset + at, RESULT.bytes);
-      const changes = new Uint16Array(view.getUint32(RESULT.changes, true) * 2);
-      at += RESULT.bytes;
+      const view = new DataView(bytes.buffer, bytes.byteOffset + at, result.bytes);
+      const changes = new Uint16Array(view.getUint32(result.changes, true) * 2);
+      at += result.bytes;
       for (let n = 0; n < changes.length; n++, at += 2) changes[n] = all.getUint16(at, true);
-      if (this.long) skipAddressSize(view, cases[i]);
+      if (this.subset) skipAddressSize(view, cases[i]);
       outcomes.push({ view, changes });
     }
     if (at !== bytes.length) throw new Error(`the oracle answered ${bytes.length} bytes, not ${at}`);

@@ -2,7 +2,7 @@
 import type { OpcodeSpec } from '#emu/cpu/decoder/opcode-map.ts';
 import type { OperandSpec } from '#emu/cpu/decoder/operands.ts';
 import type { Row } from '#emu/cpu/isa/row.ts';
-import { FX, GIVEN, WINDOW } from './layout.ts';
+import { FX, type Shape, WINDOW } from './layout.ts';
 import type { Random } from './random.ts';
 
 /**
@@ -49,9 +49,52 @@ export function vectorForm(r: Random, code: number[], reg: number, row: Row, gpr
   return { index, bytes: /gatherq/.test(row.mnemonic) ? 8 : 4, at };
 }
 
+/** REX bits that a VEX prefix holds inverted. */
+const INVERTED = { r: 0x80, x: 0x40, b: 0x20 } as const;
+
+/**
+ * In 64-bit code.
+ * @param rex bits R, X and B as in a REX prefix
+ */
+export function longVexPrefix(
+  r: Random,
+  spec: OpcodeSpec,
+  operands: readonly OperandSpec[],
+  rex: number,
+  wide: boolean,
+): number[] {
+  if (spec.vex === undefined) throw new Error('not a VEX row');
+  const vvvv = operands.some((o) => 'HB'.includes(o.kind)) ? 15 - r.below(16) : 15;
+  const last = (vvvv << 3) | (r.pick(spec.vex.l) << 2) | (spec.prefix ?? 0);
+  const inverted = (rex & 4 ? 0 : INVERTED.r) | (rex & 2 ? 0 : INVERTED.x) | (rex & 1 ? 0 : INVERTED.b);
+  if (spec.map === 1 && !wide && (rex & 3) === 0 && r.oneIn(2)) return [0xc5, (inverted & INVERTED.r) | last];
+  return [0xc4, inverted | spec.map, (wide ? 0x80 : 0) | last];
+}
+
+/** As vectorForm, in 64-bit code; REX bits besides. @param data where the data window is seen */
+export function longVectorForm(
+  r: Random,
+  reg: number,
+  row: Row,
+  gpr: BigUint64Array,
+  data: number,
+): { readonly rex: number; readonly bytes: number[]; readonly address: VectorAddress } {
+  const index = r.below(16);
+  const base = r.pick([0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 14, 15]);
+  const mod = r.below(3);
+  const near = r.oneIn(12) ? r.pick([0, WINDOW.dataBytes]) : r.between(0x400, WINDOW.readOnlyFrom - 0x400);
+  const at = data + near;
+  const disp = mod === 0 ? 0 : mod === 1 ? r.between(-128, 127) : r.between(-0x8000, 0x8000);
+  gpr[base] = BigInt(at - disp);
+  const bytes = [(mod << 6) | (reg << 3) | 4, (r.below(4) << 6) | ((index & 7) << 3) | (base & 7)];
+  for (let i = 0; i < [0, 1, 4][mod]; i++) bytes.push((disp >>> (i * 8)) & 0xff);
+  const address = { index, bytes: /gatherq/.test(row.mnemonic) ? 8 : 4, at } as const;
+  return { rex: (base >= 8 ? 1 : 0) | (index >= 8 ? 2 : 0), bytes, address };
+}
+
 /** Indices that stay near. */
-export function fillIndices(r: Random, given: DataView, { index, bytes }: VectorAddress): void {
-  for (const from of [GIVEN.fx + FX.xmm + index * 16, GIVEN.ymm + index * 16])
+export function fillIndices(r: Random, shape: Shape, given: DataView, { index, bytes }: VectorAddress): void {
+  for (const from of [shape.given.fx + FX.xmm + index * 16, shape.given.ymm + index * 16])
     for (let at = from; at < from + 16; at += bytes) {
       const value = r.between(-100, 100);
       given.setInt32(at, value, true);
