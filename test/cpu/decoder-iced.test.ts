@@ -112,7 +112,7 @@ const writtenOtherwise = ({ mnemonic, operands }: Row, memory: boolean): boolean
     (/^[C-GS]S,Ew$/.test(operands) ||
       mnemonic === 'lar' ||
       mnemonic === 'lsl' ||
-      /^(pinsr[bw]|pextr[bw]|p?movmsk)/.test(mnemonic)));
+      /^v?(pinsr[bw]|pextr[bw]|p?movmsk)/.test(mnemonic)));
 
 /** Our way of writing what iced-x86 wrote. */
 const written = (operands: string): string => operands.replace(/\bmmword/, 'qword').replace(/\*1(?=[-+\]])/, '');

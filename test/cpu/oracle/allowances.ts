@@ -78,7 +78,7 @@ function topOf(c: Case): number {
 }
 
 /** With nothing to store MASKMOVQ and MASKMOVDQU fault or not, as the processor likes (SDM Vol. 2). */
-export const mayFaultOrNot = (c: Case): boolean => c.row.mnemonic.startsWith('maskmov');
+export const mayFaultOrNot = (c: Case): boolean => /^v?maskmov(q|dqu)/.test(c.row.mnemonic);
 
 /**
  * Several faults at once. The virtual CPU looks at limits and types of all operands before anything else; processors do in
@@ -119,7 +119,7 @@ export const mayBeUndefined = (c: Case, host: number, virtual: number): boolean 
 export function isLimitNotModelled(c: Case, host: number, virtual: number): boolean {
   if (c.flat) return false;
   const fault = c.row.mnemonic === 'arpl' ? virtual : host;
-  const unchecked = /^(xlatb|maskmov|enter|arpl)/.test(c.row.mnemonic);
+  const unchecked = /^(xlatb|v?maskmov(q|dqu)|enter|arpl)/.test(c.row.mnemonic);
   return unchecked && (fault === EXCEPTION.ss || fault === EXCEPTION.gp);
 }
 

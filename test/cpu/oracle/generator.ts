@@ -368,7 +368,7 @@ export class Generator {
     }
     if (row.mnemonic === 'xlatb')
       gpr[GPR.ebx] = this.#target(1, false, this.#ds) - this.#ds.base - (gpr[GPR.eax] & 0xff);
-    if (row.mnemonic.startsWith('maskmov')) gpr[GPR.edi] = this.#target(16, false, this.#ds) - this.#ds.base;
+    if (/^v?maskmov(q|dqu)/.test(row.mnemonic)) gpr[GPR.edi] = this.#target(16, false, this.#ds) - this.#ds.base;
     if (row.mnemonic === 'leave') gpr[GPR.ebp] = this.#stackPointer(row);
     if (row.mnemonic === 'enter') gpr[GPR.ebp] = this.#stackPointer(row);
   }
