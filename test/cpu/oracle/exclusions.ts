@@ -1,9 +1,9 @@
 /** Rows that are not run natively, each group with its reason. */
-import type { Row } from '#emu/cpu/isa/row.ts';
+import { nameOf, type Row } from '#emu/cpu/isa/row.ts';
 
 const EXCLUDED: readonly { readonly mnemonics: readonly string[]; readonly reason: string }[] = [
   {
-    mnemonics: ['int', 'int3', 'into', 'int1', 'iret|iretd', 'sysenter', 'sysexit'],
+    mnemonics: ['int', 'int3', 'into', 'int1', 'iret', 'sysenter', 'sysexit'],
     reason: "enters or leaves the host's kernel; system/events.test.ts has them",
   },
   { mnemonics: ['retf'], reason: "loads CS from the host's GDT; system/transfers.test.ts has it" },
@@ -22,18 +22,18 @@ const loadsSegment = (row: Row): boolean =>
 
 /** Faults in user mode whatever its operands say: only that is compared. */
 const PRIVILEGED = [
-  ...['in', 'out', 'insb', 'insw|insd', 'outsb', 'outsw|outsd', 'hlt', 'cli', 'sti', 'lldt', 'ltr', 'lgdt', 'lidt'],
+  ...['in', 'out', 'insb', 'insw', 'outsb', 'outsw', 'hlt', 'cli', 'sti', 'lldt', 'ltr', 'lgdt', 'lidt'],
   ...['xsetbv', 'lmsw', 'invlpg', 'clts', 'invd', 'wbinvd', 'wrmsr', 'rdmsr', 'monitor', 'mwait'],
   ...['swapgs', 'sysret', 'invpcid'],
 ];
 export const isPrivileged = (row: Row): boolean =>
-  PRIVILEGED.includes(row.mnemonic) || /(^|,)[CD][dq]/.test(row.operands);
+  PRIVILEGED.includes(nameOf(row)) || /(^|,)[CD][dq]/.test(row.operands);
 
 /** Why a row has no cases; undefined when it has. */
 export const exclusionOf = (row: Row): string | undefined =>
   loadsSegment(row)
     ? "loads selectors of the host's GDT; system/ has tests of it"
-    : EXCLUDED.find(({ mnemonics }) => mnemonics.includes(row.mnemonic))?.reason;
+    : EXCLUDED.find(({ mnemonics }) => mnemonics.includes(nameOf(row)))?.reason;
 
 /** Of the rows that exist in 64-bit code. */
 const LONG_EXCLUDED: Readonly<Record<string, string>> = {

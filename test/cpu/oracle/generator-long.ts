@@ -1,7 +1,7 @@
 /** Makes random cases of 64-bit code: an encoding of a row of the instruction table, and a machine state in which it does something. */
 import { DECODE } from '#emu/cpu/decoder/decoded.ts';
 import { Decoder, newDecoded } from '#emu/cpu/decoder/decoder.ts';
-import type { Row } from '#emu/cpu/isa/row.ts';
+import { nameOf, type Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR, SEG } from '#emu/cpu/state/layout.ts';
 import { isLongExcluded } from './exclusions.ts';
@@ -490,7 +490,7 @@ export class LongGenerator {
     const r = this.#r;
     const { row } = plan;
     const gpr = this.#gpr;
-    const name = row.mnemonic;
+    const name = nameOf(row);
     const transfer = name === 'ret' || ((name === 'call' || name === 'jmp') && row.opcode.startsWith('FF'));
     if (/^(div|idiv)$/.test(name) && (this.#fixed & DIVIDEND) === 0 && r.below(4) !== 0) {
       const sign = BigInt.asIntN(size, gpr[GPR.eax]) < 0n ? -1n : 0n;
@@ -551,7 +551,7 @@ export class LongGenerator {
   /** May what comes after the instruction run? Only when that is the window's filling, or not mapped. */
   #mayRunOn(plan: Plan, length: number, rm: number): boolean {
     const { row, operands } = plan;
-    const name = row.mnemonic;
+    const name = nameOf(row);
     // They show or change TF itself.
     if (name.startsWith('pushf') || name.startsWith('popf')) return false;
     const intoItself = (target: number): boolean => {

@@ -2,7 +2,7 @@
 import { DECODE } from '#emu/cpu/decoder/decoded.ts';
 import { Decoder, newDecoded } from '#emu/cpu/decoder/decoder.ts';
 import { type OperandSpec, operandSizes } from '#emu/cpu/decoder/operands.ts';
-import type { Row } from '#emu/cpu/isa/row.ts';
+import { nameOf, type Row } from '#emu/cpu/isa/row.ts';
 import { EFLAGS } from '#emu/cpu/state/flags.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
 import { randomFloatState } from './float-state.ts';
@@ -420,7 +420,7 @@ export class Generator {
     const r = this.#r;
     const { row } = plan;
     const gpr = this.#gpr;
-    const name = row.mnemonic;
+    const name = nameOf(row);
     const accumulatorBytes = size / 8;
     const transfer = name === 'ret' || ((name === 'call' || name === 'jmp') && row.opcode.startsWith('FF'));
     if (/^(div|idiv)$/.test(name) && (this.#fixed & DIVIDEND) === 0 && r.below(4) !== 0) {
@@ -480,7 +480,7 @@ export class Generator {
   /** May what comes after the instruction run? Only when that is the window's filling, or not mapped. */
   #mayRunOn(plan: Plan, length: number, size: number, rm: number): boolean {
     const { row, operands } = plan;
-    const name = row.mnemonic;
+    const name = nameOf(row);
     // They show or change TF itself.
     if (name.startsWith('pushf') || name.startsWith('popf')) return false;
     const inside = (target: number): boolean => {

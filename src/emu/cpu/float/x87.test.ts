@@ -1,6 +1,6 @@
 /** Every x87 row against the host CPU: values, flags, stack and memory, over modes and special operands. */
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Row } from '../isa/row.ts';
+import { nameOf, type Row } from '../isa/row.ts';
 import { x87Rows } from '../isa/x87-rows.ts';
 import { STATE } from '../state/layout.ts';
 import { Case, difference, Emulated, type Form, Native } from './native.suite.ts';
@@ -11,7 +11,7 @@ afterAll(() => native.close());
 
 const TRANSCENDENTAL = ['f2xm1', 'fyl2x', 'fptan', 'fpatan', 'fyl2xp1', 'fsincos', 'fsin', 'fcos'];
 const CONTROL = ['wait', 'fldenv', 'fnstenv', 'frstor', 'fnsave', 'fxsave', 'fxrstor', 'fneni', 'fndisi', 'fnsetpm'];
-const EMMS_FREE = x87Rows.filter((r) => ![...TRANSCENDENTAL, ...CONTROL].includes(r.mnemonic));
+const EMMS_FREE = x87Rows.filter((r) => ![...TRANSCENDENTAL, ...CONTROL].includes(nameOf(r)));
 
 const PRECISIONS = [0, 0x200, 0x300];
 
@@ -154,7 +154,7 @@ describe('x87 rows', () => {
 
   test('environment and state images', () => {
     const rows = x87Rows.filter((row) =>
-      ['fldenv', 'fnstenv', 'frstor', 'fnsave', 'fxsave', 'fxrstor'].includes(row.mnemonic),
+      ['fldenv', 'fnstenv', 'frstor', 'fnsave', 'fxsave', 'fxrstor'].includes(nameOf(row)),
     );
     const forms = rows.flatMap((row) => {
       const wide = form(row);
@@ -170,16 +170,16 @@ describe('x87 rows', () => {
     const failures: string[] = [];
     forms.forEach(({ row, form: f }, n) => {
       // Instruction and data pointers: processors differ in when they keep them.
-      const pointers = row.mnemonic === 'fxsave' ? [6, 24] : f.size16 ? [6, 14] : [12, 28];
+      const pointers = nameOf(row) === 'fxsave' ? [6, 24] : f.size16 ? [6, 14] : [12, 28];
       const ignored = (byte: number): boolean =>
         (byte >= pointers[0] && byte < pointers[1]) ||
-        (row.mnemonic === 'fxsave' && ((byte >= 28 && byte < 32) || byte >= 288));
+        (nameOf(row) === 'fxsave' && ((byte >= 28 && byte < 32) || byte >= 288));
       const cases = Array.from({ length: 300 }, () => {
         const c = randomCase(r, emulated.code(n), false);
         for (let i = 0; i < c.memory.length; i++) c.memory[i] = r.u32();
         // MXCSR bit 17 exists on some processors (misaligned operands allowed).
-        if (row.mnemonic === 'fxrstor') c.memory[26] &= ~2;
-        if (row.mnemonic === 'fxrstor' && r.below(4)) c.memory.fill(0, 24 + (r.below(4) ? 2 : 3), 28);
+        if (nameOf(row) === 'fxrstor') c.memory[26] &= ~2;
+        if (nameOf(row) === 'fxrstor' && r.below(4)) c.memory.fill(0, 24 + (r.below(4) ? 2 : 3), 28);
         return c;
       });
       native.run(cases).forEach((answer, i) => {

@@ -78,6 +78,9 @@ export const row = (
   options: RowOptions = {},
 ): Row => ({ opcode, mnemonic, operands, semantics, options });
 
+/** The row's name, of those it has by operand size the first. */
+export const nameOf = (r: Row): string => r.mnemonic.split('|')[0];
+
 /** A row whose meaning no operand-size prefix changes: one case instead of two. */
 export const fixedSize = (r: Row): Row =>
   r.options.rexW || /y(,|$)/.test(r.operands) ? r : { ...r, options: { size: 32, ...r.options } };

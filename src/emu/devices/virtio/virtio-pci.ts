@@ -89,6 +89,9 @@ const COMMON = {
 } as const;
 const NO_VECTOR = 0xffff;
 
+const lowBytes = (value: number, width: Width): number =>
+  width === 4 ? value >>> 0 : value & (width === 2 ? 0xffff : 0xff);
+
 export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioPciState> {
   readonly queues: readonly Virtqueue[];
   readonly #config: PciConfigSpace;
@@ -108,11 +111,12 @@ export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioP
     this.#device = parts.createDevice(this);
     for (const size of this.#device.queueSizes) queues.push(new Virtqueue(parts.memory, size));
     this.#structures = {
-      read: (offset, width) => this.#readStructure(offset, width),
+      read: (offset, width) => lowBytes(this.#readStructure(offset, width), width),
       write: (offset, width, value) => this.#writeStructure(offset, width, value),
     };
     const legacy: IoDevice = {
-      read: (offset, width) => this.#readLegacy(offset, width),
+      // Registers are read with their own width; of a narrower access only the low bytes are there.
+      read: (offset, width) => lowBytes(this.#readLegacy(offset, width), width),
       write: (offset, width, value) => this.#writeLegacy(offset, width, value),
     };
     const { windows, rom } = parts;
