@@ -514,7 +514,7 @@ export class LongGenerator {
       const view = new DataView(bytes.buffer);
       r.fill(bytes, 0, bytes.length);
       if (name === 'fbld') for (let i = 0; i < 9; i++) bytes[i] = r.below(10) * 16 + r.below(10);
-      if (name === 'ldmxcsr') view.setUint32(0, this.#mxcsrImage(), true);
+      if (/^v?ldmxcsr$/.test(name)) view.setUint32(0, this.#mxcsrImage(), true);
       if (name.startsWith('xrstor')) xsaveHeader(r, view, this.#mxcsrImage());
       if (name.startsWith('fxrstor')) view.setUint32(FX.mxcsr, this.#mxcsrImage(), true);
       if (transfer) view.setBigUint64(0, wrap(this.#target64()), true);
