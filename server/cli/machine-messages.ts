@@ -30,12 +30,28 @@ export type ToMachine =
   | { readonly kind: 'serial'; readonly port: number; readonly bytes: Uint8Array }
   /** News of the debugger's connection. */
   | { readonly kind: 'gdb'; readonly event: GdbEvent }
+  /** Whether somebody looks at the screen, so that frames are published. */
+  | { readonly kind: 'watched'; readonly on: boolean }
+  | { readonly kind: 'scancodes'; readonly set1: readonly number[] }
+  | {
+      readonly kind: 'mouse';
+      readonly dx: number;
+      readonly dy: number;
+      readonly dz: number;
+      readonly buttons: number;
+    }
   /** A signal asks the run to end. */
   | { readonly kind: 'end'; readonly status: number };
 
 export type FromMachine =
   /** The machine is switched on. */
   | { readonly kind: 'started' }
+  /** Video memory and the frame record, shared; frames are published while the screen is `watched`. */
+  | {
+      readonly kind: 'screen';
+      readonly vram: Uint8Array;
+      readonly frame: SharedArrayBuffer;
+    }
   /** The machine's network cards are ready to be attached. */
   | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }
   /** Something a person should know. */

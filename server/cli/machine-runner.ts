@@ -61,7 +61,9 @@ export class MachineRunner {
       this.#traces.setFile(slot, traceFile);
       this.#traces.setOn(slot, true);
     }
-    this.#frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(pc.vram.length)), 0, pc.vram.length);
+    const frame = new SharedArrayBuffer(sharedFrameBytes(pc.vram.length));
+    this.#frame = new SharedFrame(frame, 0, pc.vram.length);
+    this.#send({ kind: 'screen', vram: pc.vram, frame });
     const { debug } = data.options;
     if (debug.gdb || debug.trace) {
       this.#debugging = new MachineDebugging({
@@ -167,6 +169,11 @@ export class MachineRunner {
 
   #take(message: ToMachine): void {
     if (message.kind === 'serial') this.#pc.sendSerial(message.port, message.bytes);
+    else if (message.kind === 'scancodes') this.#pc.board.keyboard.putScancodes(message.set1);
+    else if (message.kind === 'mouse') {
+      const { dx, dy, dz, buttons } = message;
+      this.#pc.board.mouse.move(dx, dy, dz, buttons);
+    } else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
     else if (message.kind === 'gdb') this.#debugging?.onGdb(message.event);
     else if (message.kind === 'end') this.#interrupted(message.status);
     else {

@@ -3,6 +3,8 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
+import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
+import { SharedFrame } from '#emu/host/frame.ts';
 import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
@@ -67,6 +69,8 @@ class Run {
   #resolveEnded: (status: number) => void = () => {};
   readonly #started: Promise<void>;
   #resolveStarted: () => void = () => {};
+  /** The machine's screen and input, once it is switched on. */
+  #desktop: MachineDesktop | undefined;
   #nextId = 1;
   #gdb: GdbSocket | undefined;
   #over = false;
@@ -109,6 +113,7 @@ class Run {
 
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) close();
+    this.#desktop?.close();
     this.#networks.close();
     this.#channel.port1.close();
     await this.#worker.terminate();
@@ -165,6 +170,15 @@ class Run {
     switch (message.kind) {
       case 'started':
         this.#resolveStarted();
+        return;
+      case 'screen':
+        this.#desktop = new MachineDesktop({
+          vram: message.vram,
+          frame: new SharedFrame(message.frame, 0, message.vram.length),
+          keyboard: { putScancodes: (set1) => this.#send({ kind: 'scancodes', set1 }) },
+          mouse: { move: (dx, dy, dz, buttons) => this.#send({ kind: 'mouse', dx, dy, dz, buttons }) },
+          onWatched: (on) => this.#send({ kind: 'watched', on }),
+        });
         return;
       case 'cables':
         this.#networks.attach(message.cables).catch((error: Error) => {

@@ -96,6 +96,7 @@ export const FRAME_WORDS = 304;
 const SEQUENCE = 0;
 const GENERATION = 1;
 const RECORD = 2;
+const LONGEST_WAIT_MS = 5000;
 
 /** Bytes of shared memory a frame takes for `vramBytes` of video memory. */
 export function sharedFrameBytes(vramBytes: number): number {
@@ -151,6 +152,16 @@ export class SharedFrame {
     }
     Atomics.add(this.#head, GENERATION, 1);
     Atomics.notify(this.#head, GENERATION);
+  }
+
+  /**
+   * Reader that must not block: resolves when the generation differs from `seen`, or after a while without a change.
+   * @param otherwise how to wait for a moment where `Atomics.waitAsync` is missing
+   */
+  async changed(seen: number, otherwise: () => Promise<void>): Promise<void> {
+    if (typeof Atomics.waitAsync === 'function') {
+      await Atomics.waitAsync(this.#head, GENERATION, seen | 0, LONGEST_WAIT_MS).value;
+    } else await otherwise();
   }
 
   /** Reader off the page's thread: blocks until the generation differs from `seen`; false after `timeoutMs`. */

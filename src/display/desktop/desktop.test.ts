@@ -1,0 +1,207 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DISPI } from '#emu/devices/video/dispi.ts';
+import { MODE_03, MODE_12, MODE_13, vgaRig } from '#emu/devices/video/vga-modes.suite.ts';
+import { BUTTON, type Desktop, type DesktopView, TILE } from './desktop.ts';
+import { MachineDesktop } from './machine-desktop.ts';
+import { PaintedDesktop } from './painted-desktop.suite.ts';
+import { TileDamage } from './tile-damage.ts';
+
+const VRAM_BYTES = 1024 * 1024;
+const turns = async (count = 5): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+/** A consumer that keeps a copy, as a remote client does. */
+class Copy {
+  width = 0;
+  height = 0;
+  pixels = new Uint32Array(0);
+  updates = 0;
+  readonly #desktop: Desktop;
+  readonly view: DesktopView;
+
+  constructor(desktop: Desktop) {
+    this.#desktop = desktop;
+    this.view = desktop.view();
+  }
+
+  take(): void {
+    this.updates++;
+    const { resized, rects } = this.view.take();
+    const { width, height, pixels } = this.#desktop.screen;
+    if (resized) {
+      this.width = width;
+      this.height = height;
+      this.pixels = new Uint32Array(width * height);
+    }
+    for (const rect of rects) {
+      expect(Math.floor(rect.x / TILE)).toBe(Math.floor((rect.x + rect.width - 1) / TILE));
+      expect(Math.floor(rect.y / TILE)).toBe(Math.floor((rect.y + rect.height - 1) / TILE));
+      for (let y = rect.y; y < rect.y + rect.height; y++) {
+        const at = y * width + rect.x;
+        this.pixels.set(pixels.subarray(at, at + rect.width), at);
+      }
+    }
+  }
+
+  follow(): void {
+    this.view.request(() => {
+      this.take();
+      this.follow();
+    });
+  }
+}
+
+function machine() {
+  const rig = vgaRig(VRAM_BYTES);
+  const scancodes: number[] = [];
+  const watched: boolean[] = [];
+  const desktop = new MachineDesktop({
+    ...{ vram: rig.vram, frame: rig.frame },
+    keyboard: { putScancodes: (codes) => scancodes.push(...codes) },
+    mouse: { move: () => {} },
+    onWatched: (on) => watched.push(on),
+  });
+  return { rig, desktop, scancodes, watched };
+}
+
+describe('the desktop of a machine', () => {
+  it('gives every view the same picture, whatever the guest draws and however slow the view is', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(0x1ffff), fc.integer({ min: 1, max: 3000 }), fc.nat(255), fc.nat(5)), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+        async (steps) => {
+          const { rig, desktop } = machine();
+          const eager = new Copy(desktop);
+          const lazy = new Copy(desktop);
+          eager.follow();
+          rig.setMode(MODE_12);
+          for (let i = 0; i < 256; i++) rig.setColours(i, i & 63, (i * 7) & 63, i >> 2);
+          for (const [at, count, value, what] of steps) {
+            if (what === 0) rig.setMode(value < 128 ? MODE_03 : MODE_13);
+            else rig.linear(at, new Uint8Array(count).fill(value));
+            rig.vga.publish(rig.frame);
+            await turns(2);
+            if (what === 1) lazy.take();
+          }
+          await turns();
+          lazy.take();
+          eager.take();
+          const { width, height, pixels } = desktop.screen;
+          expect([eager.width, eager.height, lazy.width, lazy.height]).toEqual([width, height, width, height]);
+          expect(Buffer.compare(Buffer.from(eager.pixels.buffer), Buffer.from(pixels.buffer))).toBe(0);
+          expect(Buffer.compare(Buffer.from(lazy.pixels.buffer), Buffer.from(pixels.buffer))).toBe(0);
+          eager.view.close();
+          desktop.close();
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('reports the pixels that differ, not the lines that were drawn', async () => {
+    const { rig, desktop } = machine();
+    rig.setMode(MODE_12);
+    rig.dispi(DISPI.xRes, 256);
+    rig.dispi(DISPI.yRes, 128);
+    rig.dispi(DISPI.bpp, 32);
+    rig.dispi(DISPI.enable, 0xc1);
+    rig.vga.publish(rig.frame);
+    const view = desktop.view();
+    expect(view.take().rects).toHaveLength(8);
+    rig.linear((70 * 256 + 100) * 4, [1, 2, 3, 0]);
+    rig.vga.publish(rig.frame);
+    expect(view.take()).toEqual({ resized: false, rects: [{ x: 100, y: 70, width: 1, height: 1 }] });
+    rig.linear((70 * 256 + 100) * 4, [1, 2, 3, 0]);
+    rig.vga.publish(rig.frame);
+    expect(view.take().rects).toEqual([]);
+  });
+
+  it('is still while the screen is, and machines publish only while somebody looks', async () => {
+    const { rig, desktop, watched } = machine();
+    rig.setMode(MODE_13);
+    rig.setColours(255, 63, 0, 0);
+    rig.vga.publish(rig.frame);
+    const copy = new Copy(desktop);
+    copy.follow();
+    await turns();
+    const { updates } = copy;
+    for (let i = 0; i < 20; i++) {
+      rig.vga.publish(rig.frame);
+      await turns(1);
+    }
+    expect(copy.updates).toBe(updates);
+    rig.linear(40, [255]);
+    rig.vga.publish(rig.frame);
+    await turns();
+    expect(copy.updates).toBe(updates + 1);
+    copy.view.close();
+    expect(watched).toEqual([true, false]);
+  });
+});
+
+describe('a seat', () => {
+  it('lets go of what it holds, and of nothing else', () => {
+    const desktop = new PaintedDesktop(100, 100);
+    const [one, other] = [desktop.seat(), desktop.seat()];
+    one.putScancodes([0x1d, 0xe0, 0x38, 0x1e, 0x9e]);
+    one.putScancodes([0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5]);
+    other.putScancodes([0x2a]);
+    one.setButtons(BUTTON.left);
+    other.setButtons(BUTTON.right);
+    desktop.scancodes.length = 0;
+    one.close();
+    expect(desktop.scancodes).toEqual([0x9d, 0xe0, 0xb8]);
+    expect(desktop.mouse.at(-1)).toEqual({ dx: 0, dy: 0, dz: 0, buttons: BUTTON.right });
+    one.putScancodes([0x1e]);
+    one.moveTo(5, 5);
+    expect(desktop.scancodes).toHaveLength(3);
+  });
+
+  it('moves by the way to a place, and against the edge to bring a strayed pointer back', () => {
+    const desktop = new PaintedDesktop(100, 80);
+    const seat = desktop.seat();
+    seat.moveTo(10, 10);
+    seat.moveTo(15, 8);
+    seat.moveTo(15, 8);
+    seat.moveTo(15, 400);
+    expect(desktop.mouse).toEqual([
+      { dx: 5, dy: -2, dz: 0, buttons: 0 },
+      { dx: 0, dy: 71 + 64, dz: 0, buttons: 0 },
+    ]);
+  });
+});
+
+describe('tile damage', () => {
+  it('covers what was added, within the screen, with one box a square', () => {
+    const side = fc.integer({ min: 1, max: 300 });
+    const rect = fc.record({ x: fc.nat(320), y: fc.nat(320), width: side, height: side });
+    fc.assert(
+      fc.property(side, side, fc.array(rect, { maxLength: 6 }), (width, height, rects) => {
+        const damage = new TileDamage(width, height);
+        for (const one of rects) damage.add(one);
+        const boxes = damage.take();
+        expect(damage.isEmpty).toBe(true);
+        expect(damage.take()).toEqual([]);
+        const squares = boxes.map(({ x, y }) => `${Math.floor(x / TILE)} ${Math.floor(y / TILE)}`);
+        expect(new Set(squares).size).toBe(boxes.length);
+        for (const box of boxes) expect(box.x + box.width <= width && box.y + box.height <= height).toBe(true);
+        for (const { x, y, width: w, height: h } of rects) {
+          const corners = [
+            [x, y],
+            [Math.min(x + w, width) - 1, Math.min(y + h, height) - 1],
+          ];
+          if (x >= width || y >= height) continue;
+          for (const [px, py] of corners) {
+            const hit = boxes.some((b) => b.x <= px && px < b.x + b.width && b.y <= py && py < b.y + b.height);
+            expect(hit).toBe(true);
+          }
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,59 @@
+/**
+ * A machine's screen and input as a remote consumer sees them: a session link, a remote-desktop gateway.
+ * Any number of consumers use one desktop, each at its own pace; a still screen costs none of them anything.
+ */
+import type { Rect } from '../raster/rects.ts';
+import type { Picture } from '../raster/thumbnail.ts';
+
+/** Edge of the squares in which changes are counted, in pixels. */
+export const TILE = 64;
+
+/** What changed since a view was last looked at. */
+export interface DesktopUpdate {
+  /** The screen has another size than before; then `rects` cover all of it. True as well for a view's first update. */
+  readonly resized: boolean;
+  /** At most one for each TILE x TILE square of the screen, each inside its square; from top to bottom. */
+  readonly rects: readonly Rect[];
+}
+
+/** One consumer's account of what it has seen. */
+export interface DesktopView {
+  /**
+   * Calls `ready` once, when there is something to take: never inside this call, and not before that while the screen
+   * is still. Ask again after taking; a slow consumer that asks seldom gets fewer and larger updates.
+   */
+  request(ready: () => void): void;
+  /** What changed up to now. `Desktop.screen` shows it until control goes back to the event loop. */
+  take(): DesktopUpdate;
+  /** Makes the next update report everything. */
+  invalidate(): void;
+  close(): void;
+}
+
+/** Bits of a mouse button mask. */
+export const BUTTON = { left: 1, right: 2, middle: 4, fourth: 8, fifth: 16 } as const;
+
+/** One consumer's hands. What it holds down is known and comes up with `releaseAll`, whatever others hold. */
+export interface DesktopSeat {
+  /** Scan codes of set 1 as a keyboard sends them, with E0 and E1 prefixes; whole keys only. */
+  putScancodes(set1: readonly number[]): void;
+  /** @param x, y pixels of the screen; outside of it they are moved to its edge */
+  moveTo(x: number, y: number): void;
+  /** @param dx, dy right and down, in counts */
+  moveBy(dx: number, dy: number): void;
+  /** @param mask all buttons that are down now, bits of BUTTON */
+  setButtons(mask: number): void;
+  /** @param notches towards the person positive */
+  wheel(notches: number): void;
+  /** Lets go of every key and button this consumer holds. */
+  releaseAll(): void;
+  /** `releaseAll`, and nothing gets through from then on. */
+  close(): void;
+}
+
+export interface Desktop {
+  /** The picture as last taken by any view: RGBA words. Another object after a change of size. */
+  readonly screen: Picture;
+  view(): DesktopView;
+  seat(): DesktopSeat;
+}
