@@ -61,6 +61,8 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
     ['src/display', 'src/storage', 'src/emu/host', 'src/emu/machine', 'src/emu/workers', 'src/emu/devices/input'],
   ],
   ['src/display/ui', ['src/display', 'src/storage', 'src/emu/host', 'src/emu/workers', 'src/emu/devices/input']],
+  // What travels: pure, so that the relay runs it too.
+  ['src/display/stream', ['src/emu/host', 'src/display/raster']],
   // The tables of keys, which touch no device.
   ['src/display/input', ['src/emu/host', 'src/emu/devices/input']],
   ['src/display', ['src/emu/host', 'src/emu/machine', 'src/emu/workers']],
@@ -78,7 +80,10 @@ const PACKAGES: readonly (readonly [folder: string, allowed: readonly string[]])
   ['src/net-relay', []],
   [
     'src/display',
-    ['comlink', 'fast-png', 'idb', 'idb-keyval', 'preact', '@preact', '@xterm', 'valibot', 'simple-peer'],
+    [
+      ...['comlink', 'fast-png', 'fflate', 'idb', 'idb-keyval', 'preact', '@preact', '@xterm'],
+      ...['simple-peer', 'uqr', 'valibot'],
+    ],
   ],
   ['src/app', [ANY]],
   ['server', [ANY]],
@@ -200,7 +205,7 @@ const HOST_CODE: Readonly<Record<string, RegExp>> = {
 };
 
 /** Folders whose code runs on any host: time, chance and sockets are handed in. */
-const CORE = ['src/emu', 'src/net-relay/wire', 'src/net-relay/nat', 'src/net-relay/switch'];
+const CORE = ['src/emu', 'src/display/stream', 'src/net-relay/wire', 'src/net-relay/nat', 'src/net-relay/switch'];
 
 /** Places in the core that use a host's globals; workers may, because they are where core and host meet. */
 export function hostGlobals({ path, text }: Source): string[] {

@@ -1,0 +1,171 @@
+/**
+ * The display stream protocol: every message between a machine's host, the relay and those who watch. One message is
+ * one WebSocket message or one WebRTC data channel message: a byte that names it, then its fields.
+ *
+ * Pictures. Every update carries a number and the number it builds upon (`base`): it brings whoever has at least `base`
+ * to `sequence`; base 0 builds upon nothing. So a late joiner, a slow viewer and everybody else are served by the same
+ * kind of message, made once.
+ *
+ * Input carries the epoch of the lease it was made under; what comes late, from an earlier epoch, is dropped.
+ */
+import {
+  ByteReader,
+  ByteWriter,
+  bytes,
+  choice,
+  type Field,
+  flag,
+  list,
+  type RecordOf,
+  record,
+  refuse,
+  type Shape,
+  s8,
+  s16,
+  text,
+  u8,
+  u16,
+  u32,
+} from './fields.ts';
+
+/** Both ends say it; they go on only when it is the same. */
+export const STREAM_VERSION = 1;
+/** No one: nobody holds the lease. */
+export const NOBODY = 0xffff;
+/** The participant who sits at the machine itself. */
+export const HOST = 0;
+
+/** Bytes of the longest message. */
+export const MAX_MESSAGE_BYTES: number = 17 << 20;
+/** Largest screen: what the display adapter can show, 2560 x 1600 in whatever shape. */
+export const MAX_SCREEN_PIXELS: number = 2560 * 1600;
+export const MAX_SCREEN_SIDE = 8192;
+/** Bytes of the longest message that somebody other than a host may send. */
+export const MAX_VIEWER_MESSAGE_BYTES = 20_000;
+export const MAX_PEOPLE = 256;
+export const MAX_LINKS = 64;
+/** Bytes of UTF-8. */
+export const MAX_NAME_BYTES = 80;
+export const MAX_TYPED_BYTES = 8192;
+export const MAX_SCANCODES = 32;
+
+export const ROLES = ['view', 'control', 'owner'] as const;
+/** view: sees. control: also types and points. owner: also takes the lease from others and chooses the mode. */
+export type Role = (typeof ROLES)[number];
+
+export const INPUT_MODES = ['share', 'lease'] as const;
+/** share: everybody types at once. lease: one person at a time. */
+export type InputMode = (typeof INPUT_MODES)[number];
+
+/**
+ * request: ask for the lease, or take it when it is free. release: give it back. give: hand it to `target`.
+ * take: an owner gives it to `target`, whoever has it. share, lease: an owner chooses the mode.
+ */
+export const LEASE_ACTIONS = ['request', 'release', 'give', 'take', 'share', 'lease'] as const;
+export type LeaseAction = (typeof LEASE_ACTIONS)[number];
+
+const role = choice(ROLES);
+const name = text(MAX_NAME_BYTES);
+/** A participant: 0 is the host. Viewers send 0; the relay puts in who it really was. */
+const participant = u16;
+const token = text(2048);
+const secret = text(128);
+
+const person = record({ id: u16, name, role, link: text(32) });
+export type Person = RecordOf<{
+  id: typeof u16;
+  name: typeof name;
+  role: typeof role;
+  link: typeof secret;
+}>;
+/** expires: seconds since 1970, 0 never. usesLeft: 65535 any number. */
+const link = record({ id: text(32), label: name, token, role, expires: u32, usesLeft: u16, people: u16 });
+export type Link = RecordOf<{
+  id: typeof secret;
+  label: typeof name;
+  token: typeof token;
+  role: typeof role;
+  expires: typeof u32;
+  usesLeft: typeof u16;
+  people: typeof u16;
+}>;
+export const ANY_NUMBER_OF_USES = 0xffff;
+
+const SHAPES = {
+  /** Viewer: let me in. `key` is a former `welcome`'s, to come back as the same person; empty the first time. */
+  join: { version: u16, name, key: secret },
+  /** Host: open a session, or I am back in it (`key`). */
+  host: { version: u16, machine: name, name, key: secret },
+  /** Relay: you are in. */
+  welcome: { version: u16, participant, role, machine: name, key: secret },
+  /** Relay: you are not in, or no longer; the connection ends. */
+  refused: { code: text(32), message: text(512) },
+  /** Relay: who is here, the host first. `link` is told to the host and owners alone. */
+  roster: { people: list(person, MAX_PEOPLE + 1) },
+  /** Host, through the relay to all: who may type. */
+  lease: { mode: choice(INPUT_MODES), holder: participant, epoch: u16, asking: list(u16, MAX_PEOPLE) },
+  leaseAction: { participant, action: choice(LEASE_ACTIONS), target: u16 },
+  /** Set 1 scan codes, as an AT keyboard behind a translating 8042 sends them: whole makes and breaks. */
+  keys: { participant, epoch: u16, scancodes: bytes(MAX_SCANCODES) },
+  /** dx, dy in counts, right and down positive; dz notches towards the person; buttons bit 0 left, 1 right, 2 middle. */
+  mouse: { participant, epoch: u16, dx: s16, dy: s16, dz: s8, buttons: u8 },
+  /** To be typed on the guest's keyboard. */
+  typed: { participant, epoch: u16, text: text(MAX_TYPED_BYTES) },
+  /** Where somebody's pointer is, in guest pixels, for the others to see. */
+  pointer: { participant, x: u16, y: u16, shown: flag },
+  /** Host, through the relay to all: `tiles` is raw DEFLATE (RFC 1951) of `rawBytes` bytes, see tile-codec.ts. */
+  update: {
+    ...{ sequence: u32, base: u32, width: u16, height: u16, fourByThree: flag, rawBytes: u32 },
+    tiles: bytes(MAX_MESSAGE_BYTES - 64),
+  },
+  /** The receiver has everything up to `sequence`. */
+  ack: { sequence: u32 },
+  /** Relay to host: send an update that builds upon `since`. */
+  refresh: { since: u32 },
+  keepAlive: {},
+  /** Host: make a link. lifetime: seconds, 0 until the session ends. uses: 65535 any number. */
+  makeLink: { label: name, role, lifetime: u32, uses: u16 },
+  revokeLink: { id: text(32) },
+  /** Host or owner: send somebody away. */
+  dismiss: { participant },
+  /** Relay to host: all links that can still be used. */
+  links: { links: list(link, MAX_LINKS) },
+  /** Towards the host with who it is from, from the host with who it is for: WebRTC session descriptions and candidates. */
+  signal: { participant, data: text(16_384) },
+} as const satisfies Record<string, Shape>;
+
+type Shapes = typeof SHAPES;
+export type MessageName = keyof Shapes;
+export type Message = { [N in MessageName]: { readonly name: N; readonly body: RecordOf<Shapes[N]> } }[MessageName];
+export type BodyOf<N extends MessageName> = RecordOf<Shapes[N]>;
+
+const NAMES = Object.keys(SHAPES) as MessageName[];
+const FIELDS = NAMES.map((one) => record(SHAPES[one])) as unknown as Field<unknown>[];
+const NUMBERS = new Map(NAMES.map((one, index) => [one, index]));
+
+/**
+ * @returns one message's bytes
+ * @throws CodedError<'bad-stream'> when a field is out of range
+ */
+export function encodeMessage<N extends MessageName>(what: N, body: BodyOf<N>): Uint8Array<ArrayBuffer> {
+  const number = NUMBERS.get(what) as number;
+  const to = new ByteWriter();
+  to.u8(number);
+  FIELDS[number].write(to, body);
+  return to.take();
+}
+
+/**
+ * @param message one whole message; byte fields of the result are views of it
+ * @throws CodedError<'bad-stream'> when it is none, is longer than allowed, or goes on after its end
+ */
+export function decodeMessage(message: Uint8Array, mostBytes: number = MAX_MESSAGE_BYTES): Message {
+  if (message.length > mostBytes) refuse(`a message of ${message.length} bytes is longer than ${mostBytes}`);
+  const from = new ByteReader(message);
+  const number = from.u8();
+  const field = FIELDS[number];
+  if (!field) refuse(`there is no message ${number}: the other end may be a newer version`);
+  const body = field.read(from);
+  if (from.left > 0) refuse(`${from.left} bytes follow the end of the message`, { message: NAMES[number] });
+  return { name: NAMES[number], body } as Message;
+}
