@@ -19,9 +19,10 @@ const config: UserConfig = {
       input: {
         main: at('cli/main.ts'),
         'machine-worker': at('cli/machine-worker.ts'),
-        serve: at('http/serve.ts'),
+        serve: at('cli/serve.ts'),
       },
-      output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+      // All in one folder: files that sources find beside themselves are then found from chunks as well.
+      output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
     },
   },
 };

@@ -17,7 +17,14 @@ const isRoot = process.getuid?.() === 0;
 
 /** Commands the tests need on the host, with the Debian packages that hold them. */
 const HOST_TOOLS = {
-  ...{ chromium: 'chromium', debootstrap: 'debootstrap', mke2fs: 'e2fsprogs', gcc: 'gcc', make: 'make' },
+  ...{
+    chromium: 'chromium',
+    debootstrap: 'debootstrap',
+    mke2fs: 'e2fsprogs',
+    gcc: 'gcc',
+    make: 'make',
+    openssl: 'openssl',
+  },
   gdb: 'gdb',
   // Networks: namespaces with Linux as the guest, and what runs in them.
   ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox' },

@@ -7,5 +7,5 @@ import { ensureBuild, ensureDependencies, ensureNode, ROOT } from './prepare.mjs
 
 ensureNode();
 ensureDependencies();
-ensureBuild(['node']);
+ensureBuild(process.argv[2] === 'serve' ? ['page', 'node'] : ['node']);
 await import(pathToFileURL(join(ROOT, 'dist', 'node', 'main.js')).href);

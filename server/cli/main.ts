@@ -2,10 +2,14 @@
 
 import { STATUS } from './machine-messages.ts';
 import { runCommand } from './run.ts';
+import { serveCommand } from './serve.ts';
+import { tokenCommand } from './token.ts';
 
 const HELP = `usage: tabbox COMMAND [options]
 
   run     runs a machine without a page; see tabbox run --help
+  serve   serves the page and the relay; see tabbox serve --help
+  token   prints a join token for a relay; see tabbox token --help
   help    this text
 `;
 
@@ -16,6 +20,10 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'run':
       return runCommand(args, MACHINE_WORKER);
+    case 'serve':
+      return serveCommand(args);
+    case 'token':
+      return tokenCommand(args);
     case 'help':
     case '--help':
     case '-h':

@@ -1,8 +1,10 @@
 // The web server of `npm start`: the built page and the guest images, cross-origin isolated so that the page gets
 // SharedArrayBuffer. Source: HTML Living Standard, 7.1.3 (cross-origin opener policies) and 7.1.4 (embedder policies).
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
 import { CodedError } from '#base/errors.ts';
 import { serveGuestFile } from './guest-files.ts';
@@ -16,7 +18,30 @@ export interface ServeOptions {
   readonly host: string;
   /** Ports to try in this order, 0 to 65535; 0 takes any free one. */
   readonly ports: readonly number[];
+  /** PEM text; without it the server speaks plain HTTP. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Asked before the files. */
+  readonly extension?: HttpExtension;
 }
+
+/** What else answers at the server, as the relay does. */
+export interface HttpExtension {
+  /** @returns false: the request is not for it */
+  request(request: IncomingMessage, response: ServerResponse): boolean;
+  /** An HTTP upgrade; the socket is the extension's from now on. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  close(): Promise<void>;
+}
+
+/** Bounds for what a client may keep open or send; ranges of images are answers and may take long. */
+const LIMITS: ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 10_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 5000,
+};
+const MOST_SOCKETS = 8192;
 
 export interface RunningServer {
   readonly url: string;
@@ -25,7 +50,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-export type ServeError = 'port-in-use' | 'cannot-listen';
+export type ServeError = 'port-in-use' | 'cannot-listen' | 'bad-certificate';
 
 /** Sent with every answer, errors included: one response without them and the browser blocks it under COEP. */
 const HEADERS = {
@@ -61,6 +86,7 @@ function refuse(response: ServerResponse, status: number, text: string): void {
 export function createHandler(
   pageDirectory: string,
   guestsDirectory: string,
+  extension?: HttpExtension,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const page = sirv(pageDirectory, {
     etag: true,
@@ -72,6 +98,7 @@ export function createHandler(
   });
   return (request, response) => {
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    if (extension?.request(request, response)) return;
     const path = pathOf(request);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
@@ -90,6 +117,22 @@ export function createHandler(
   };
 }
 
+function createFor(options: ServeOptions): Server {
+  const { tls, extension } = options;
+  const handler = createHandler(options.pageDirectory, options.guestsDirectory, extension);
+  try {
+    const server = tls
+      ? createTlsServer({ ...LIMITS, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, handler)
+      : createServer(LIMITS, handler);
+    server.maxConnections = MOST_SOCKETS;
+    if (extension) server.on('upgrade', (request, socket, head) => extension.upgrade(request, socket, head));
+    return server;
+  } catch (cause) {
+    const message = `the certificate or its key cannot be used: ${(cause as Error).message}; both are PEM files`;
+    throw new CodedError<ServeError>('bad-certificate', message, {}, cause);
+  }
+}
+
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -105,13 +148,13 @@ function listen(server: Server, host: string, port: number): Promise<void> {
  * @throws CodedError<ServeError>
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const server = createServer(createHandler(options.pageDirectory, options.guestsDirectory));
+  const server = createFor(options);
   const { host, ports } = options;
   let cause: unknown;
   for (const port of ports) {
     try {
       await listen(server, host, port);
-      return running(server, host);
+      return running(server, options);
     } catch (error) {
       cause = error;
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
@@ -133,17 +176,18 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   );
 }
 
-function running(server: Server, host: string): RunningServer {
+function running(server: Server, { host, tls, extension }: ServeOptions): RunningServer {
   const { port } = server.address() as AddressInfo;
   // A browser cannot open the wildcard address; 127.0.0.1 is one of those it stands for.
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   return {
-    url: `http://${name}:${port}/`,
+    url: `${tls ? 'https' : 'http'}://${name}:${port}/`,
     port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    async close() {
+      const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+      await extension?.close();
+      server.closeAllConnections();
+      await ended;
+    },
   };
 }

@@ -1,0 +1,85 @@
+// What `npm start` and `tabbox serve` run: the page, guest images and the relay on one port.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '#base/errors.ts';
+import { parseServeOptions, type ServeCommandOptions, serveUsage } from '../bin/serve-options.mjs';
+import { type RunningServer, startServer } from '../http/serve.ts';
+import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
+import { Relay } from '../relay/relay.ts';
+import type { RelayService } from '../relay/service.ts';
+import { guestsDirectory } from './guests-directory.ts';
+import { STATUS } from './machine-messages.ts';
+
+export interface ServeDirectories {
+  /** The built page. */
+  readonly pageDirectory: string;
+  readonly guestsDirectory: string;
+}
+
+/** Everything that the relay offers to pages: a new service is one line here. */
+export function relayServices(): RelayService[] {
+  return [];
+}
+
+/** @throws CodedError what is wrong with the options, the state directory or the port */
+export async function startFromOptions(
+  given: ServeCommandOptions,
+  directories: ServeDirectories,
+): Promise<RunningServer> {
+  const { host, ports, tlsCertificate, tlsKey, ownPageTokens } = given;
+  const tokens = new JoinTokens(loadTokenKey(given.state ?? stateDirectory()));
+  const tls = tlsCertificate !== undefined && tlsKey !== undefined && [tlsCertificate, tlsKey].map(readPem);
+  return await startServer({
+    ...{ ...directories, host, ports },
+    ...(tls ? { tls: { certificate: tls[0], key: tls[1] } } : {}),
+    extension: new Relay({ tokens, services: relayServices(), ownPageTokens }),
+  });
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new CodedError('bad-certificate', `${path} cannot be read; give a PEM file`, { path }, cause);
+  }
+}
+
+/** Serves until the process is told to end. @returns its exit status @throws CodedError */
+export async function serveUntilSignal(given: ServeCommandOptions, directories: ServeDirectories): Promise<number> {
+  const server = await startFromOptions(given, directories);
+  process.stdout.write(`TabBox is at ${server.url} (Ctrl-C ends it)\n`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  await server.close();
+  return STATUS.ok;
+}
+
+const USAGE = serveUsage('tabbox serve');
+/** This file is built to dist/node. */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** @param args behind `tabbox serve` */
+export async function serveCommand(args: readonly string[]): Promise<number> {
+  let given: ServeCommandOptions;
+  try {
+    given = parseServeOptions(args);
+  } catch (error) {
+    process.stderr.write(`tabbox serve: ${(error as Error).message}\n${USAGE}`);
+    return STATUS.usage;
+  }
+  if (given.help) {
+    process.stdout.write(USAGE);
+    return STATUS.ok;
+  }
+  try {
+    const pageDirectory = join(ROOT, 'dist', 'page');
+    return await serveUntilSignal(given, { pageDirectory, guestsDirectory: guestsDirectory() });
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    process.stderr.write(`tabbox serve: ${error.message}\n`);
+    return STATUS.usage;
+  }
+}
