@@ -1,12 +1,16 @@
 # build_disk ARCH KERNEL MEGABYTES: a Debian 12 system on the raw disk debian-ARCH.img: debootstrap's minimal set, systemd,
-# a kernel and GRUB. No loop device, no mount: mke2fs fills the file system from a directory, and GRUB's images are
-# written where grub-bios-setup would. Sourced by targets/disk.sh and targets/disk64.sh.
+# a kernel and GRUB; for amd64 GRUB for UEFI, too. No loop device, no mount: mke2fs fills the file system from a directory,
+# and GRUB's images are written where grub-bios-setup would. Sourced by targets/disk.sh and targets/disk64.sh.
+. "$HERE/disk/efi.sh"
+EFI_MB=16
+
+le32() { printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 & 255)) $((($1 >> 8) & 255)) $((($1 >> 16) & 255)) $((($1 >> 24) & 255)); }
 logged() { "$@" >>"$log" 2>&1 || { tail -n 20 "$log" >&2; die "debootstrap failed, see $log"; }; }
 
 build_disk() {
-  local arch=$1 kernel=$2 disk_mb=$3 tree=$WORK/tree mirror image sectors log release
+  local arch=$1 kernel=$2 disk_mb=$3 tree=$WORK/tree mirror image sectors log release efi_entry=
   need_root 'debootstrap unpacks files of many owners and runs their scripts in a chroot'
-  need_tools debootstrap=debootstrap mke2fs=e2fsprogs
+  need_tools debootstrap=debootstrap mke2fs=e2fsprogs mformat=mtools
   [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages debian-archive-keyring
   apt_update
   prepare_foreign "$arch"
@@ -43,21 +47,27 @@ build_disk() {
   cp "$tree"/usr/lib/grub/i386-pc/*.{mod,lst} "$tree/boot/grub/i386-pc/"
   foreign chroot "$tree" grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o /core.img biosdisk part_msdos ext2 normal linux configfile
   mv "$tree/core.img" "$WORK/core.img"
+  [ "$arch" != amd64 ] || make_efi_grub "$tree"
   cp "$tree/usr/lib/grub/i386-pc/boot.img" "$WORK/boot.img"
   rm -rf "$tree"/var/cache/apt/*.bin "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/* "$tree"/usr/share/doc/* \
     "$tree"/usr/share/man/* "$tree"/usr/share/locale/* "$tree"/usr/lib/grub "$tree"/var/log/bootstrap.log "$tree"/etc/resolv.conf
 
   # MBR: GRUB's boot.img loads sector 1, where core.img begins; core.img loads the sectors behind itself. One bootable Linux
-  # partition at sector 2048: status 80, CHS unused (FE FF FF), type 83, first sector and count little-endian.
+  # partition at sector 2048: status 80, CHS unused (FE FF FF), type 83, first sector and count little-endian. For amd64 an
+  # EFI system partition (type EF) follows it.
   image=$WORK/disk.img
   sectors=$((disk_mb * 2048 - 2048))
   truncate -s "${disk_mb}M" "$image"
+  if [ "$arch" = amd64 ]; then
+    sectors=$((sectors - EFI_MB * 2048))
+    fill_efi_partition "$image" $((2048 + sectors)) $((EFI_MB * 2048))
+    efi_entry="\0\xfe\xff\xff\xef\xfe\xff\xff$(le32 $((2048 + sectors)))$(le32 $((EFI_MB * 2048)))"
+  fi
   mke2fs -q -F -t ext4 -m 0 -L debian -O ^metadata_csum,^64bit -d "$tree" -E offset=1048576 "$image" $((sectors / 2))k
   [ "$(stat -c %s "$WORK/core.img")" -lt $((2047 * 512)) ] || die 'core.img does not fit before the first partition'
   dd if="$WORK/boot.img" of="$image" bs=440 count=1 conv=notrunc status=none
   dd if="$WORK/core.img" of="$image" bs=512 seek=1 conv=notrunc status=none
-  le32() { printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 & 255)) $((($1 >> 8) & 255)) $((($1 >> 16) & 255)) $((($1 >> 24) & 255)); }
-  printf "TbDk\0\0\x80\xfe\xff\xff\x83\xfe\xff\xff$(le32 2048)$(le32 $sectors)" | dd of="$image" bs=1 seek=440 conv=notrunc status=none
+  printf "TbDk\0\0\x80\xfe\xff\xff\x83\xfe\xff\xff$(le32 2048)$(le32 $sectors)$efi_entry" | dd of="$image" bs=1 seek=440 conv=notrunc status=none
   printf '\x55\xaa' | dd of="$image" bs=1 seek=510 conv=notrunc status=none
   output "$image" "debian-$arch.img"
 }

@@ -212,6 +212,7 @@ export class Board {
     this.ide = new PiixIde({
       memory,
       channels: this.drives.channels,
+      decodesAtReset: variables !== undefined,
       onBusMasterMoved: (base) => busMasterMoved(base),
     });
     busMasterMoved = windows.io(16, this.ide.busMasterBlock);

@@ -70,6 +70,14 @@ describe('UEFI firmware', () => {
     expect([tables.readUInt32LE(fadt + 56), tables.readUInt32LE(fadt + 76)]).toEqual([0xb000, 0xb008]);
   });
 
+  it('finds the drives without switching on their decoding, as it does not', () => {
+    const open = (b: ReturnType<typeof bench>): boolean => {
+      b.pc.board.ide.writeConfig(4, 2, 1);
+      return b.pc.board.ports.read(0x1f7, 1) !== 0xff;
+    };
+    expect([open(start().b), open(bench({}))]).toEqual([true, false]);
+  });
+
   it('is refused without its code', () => {
     expect(() => bench({ firmware: { system: null, video: null, variables: new Uint8Array(4096) } })).toThrow(
       expect.objectContaining({ code: 'bad-config' }),

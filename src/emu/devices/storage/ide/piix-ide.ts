@@ -39,6 +39,8 @@ export interface PiixIdeParts {
   /** Primary and secondary. */
   readonly channels: readonly [IdeChannel, IdeChannel];
   readonly model?: PiixModel;
+  /** IDETIM's decode bits are set after a reset: OVMF, written for QEMU where they have no effect, does not set them. */
+  readonly decodesAtReset?: boolean;
   /** BAR 4 (16 ports of `busMasterBlock`) moved; undefined when it is not decoded. */
   readonly onBusMasterMoved: (base: number | undefined) => void;
 }
@@ -69,7 +71,7 @@ export class PiixIde implements PciFunction, Saveable<PiixIdeState> {
       identity: { vendorId: 0x8086, deviceId: DEVICE_IDS[model], classCode: 0x010180 },
       bars: [{ index: 4, space: 'io', byteCount: 16, onMoved: parts.onBusMasterMoved }],
     });
-    this.#defineRegisters(model);
+    this.#defineRegisters(model, parts.decodesAtReset ?? false);
     const enabled = (): boolean => this.#config.busMaster;
     this.#busMasters = [
       new BusMaster({ memory: parts.memory, channel: parts.channels[0], enabled }),
@@ -134,12 +136,13 @@ export class PiixIde implements PciFunction, Saveable<PiixIdeState> {
     });
   }
 
-  #defineRegisters(model: PiixModel): void {
+  #defineRegisters(model: PiixModel, decodesAtReset: boolean): void {
     const config = this.#config;
     config.define(PCI_CONFIG.command, 2, 0, PCI_COMMAND.ioSpace | PCI_COMMAND.busMaster);
     config.define(PCI_CONFIG.cacheLineSize, 1, 0);
     config.define(PCI_CONFIG.status, 2, 0x0280, 0, 0x3800);
-    config.define(REGISTER.idetim, 4, 0, 0xffff_ffff);
+    const timing = decodesAtReset ? IDETIM_DECODE : 0;
+    config.define(REGISTER.idetim, 4, timing | (timing << 16), 0xffff_ffff);
     config.define(REGISTER.sidetim, 1, 0, 0xff);
     if (model === 'piix3') return;
     config.define(REGISTER.udmactl, 1, 0, 0x0f);
