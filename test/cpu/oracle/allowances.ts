@@ -89,6 +89,12 @@ export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): bo
   const { row } = c;
   // The virtual CPU checks the target first, so that a fault leaves the stack as it was.
   if (c.codeSize === 64 && row.mnemonic === 'call' && host === EXCEPTION.pf) return virtual === EXCEPTION.gp;
+  // One operand of CMPS is not canonical, the other not present: the manual does not say which comes first.
+  if (c.codeSize === 64 && row.mnemonic.startsWith('cmps')) {
+    return (host === EXCEPTION.gp && virtual === EXCEPTION.pf) || (host === EXCEPTION.pf && virtual === EXCEPTION.gp);
+  }
+  // An image through RBP or RSP that is neither aligned nor at a canonical address.
+  if (c.codeSize === 64 && /(^|,)Mn512/.test(row.operands) && host === EXCEPTION.ss) return virtual === EXCEPTION.gp;
   if (c.flat || (virtual !== EXCEPTION.ss && virtual !== EXCEPTION.gp)) return false;
   if (host === EXCEPTION.mf) return isFloat(c) || /(^|,)[PQN]/.test(row.operands);
   const twoPlaces = /^[XY]|,[XY]|Mt|Ma/.test(row.operands) || /^(call|push|pop)$/.test(row.mnemonic);
@@ -143,12 +149,26 @@ export const mayHalfWork = (c: Case): Record<'gpr' | 'x87' | 'flags' | 'memory',
 export const mayFaultInside = (c: Case, cr2: number): boolean =>
   /(^|,)Mn/.test(c.row.operands) && c.memory !== undefined && cr2 >= c.memory.at && cr2 < c.memory.at + c.memory.bytes;
 
-/** CMPS with two operands that fault: the manual does not say which comes first. */
-export const mayFaultAtOther = (c: Case, cr2: number, esi: number, edi: number): boolean =>
-  c.row.mnemonic.startsWith('cmps') &&
-  (c.codeSize === 64 ? [esi, edi, esi >>> 0, edi >>> 0] : [esi, edi, esi & 0xffff, edi & 0xffff]).some((at) =>
-    [at, at + WINDOW.data].some((linear) => cr2 >= linear && cr2 < linear + c.size / 8),
+/**
+ * CMPS with two operands that fault: the manual does not say which comes first.
+ * @param cr2 the virtual CPU's
+ */
+export function mayFaultAtOther(c: Case, cr2: number, esi: bigint, edi: bigint): boolean {
+  if (!c.row.mnemonic.startsWith('cmps')) return false;
+  const { buffer, byteOffset } = c.given;
+  const view = new DataView(buffer, byteOffset);
+  const long = c.codeSize === 64;
+  const bases = long
+    ? [0n, view.getBigInt64(LONG_GIVEN.fsBase, true), view.getBigInt64(LONG_GIVEN.gsBase, true)]
+    : [0n, BigInt(WINDOW.data)];
+  const narrow = long ? 32 : 16;
+  return [esi, edi, BigInt.asUintN(narrow, esi), BigInt.asUintN(narrow, edi)].some((offset) =>
+    bases.some((base) => {
+      const at = Number(BigInt.asIntN(64, offset + base));
+      return cr2 >= at && cr2 < at + c.size / 8;
+    }),
   );
+}
 
 const CONDITIONS = { c0: 0x100, c1: 0x200, c2: 0x400, c3: 0x4000 } as const;
 const C023 = CONDITIONS.c0 | CONDITIONS.c2 | CONDITIONS.c3;

@@ -64,7 +64,7 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
   if (!completed) {
     const cr2 = addressAt(shape, h, at.cr2);
     const virtualCr2 = addressAt(shape, v, at.cr2);
-    const index = (n: number): number => addressAt(shape, h, at.gpr + n * (shape.wide ? 8 : 4));
+    const index = (n: number): bigint => BigInt(registerAt(shape, h, at.gpr, n));
     const elsewhere =
       trap === PAGE_FAULT &&
       ((mayFaultInside(c, cr2) && mayFaultInside(c, virtualCr2)) ||
