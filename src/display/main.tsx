@@ -8,18 +8,30 @@ import { MachineLibrary } from './session/machine-library.ts';
 import { explain } from './session/problems.ts';
 import { App } from './ui/app.tsx';
 import { installDebugHandle } from './ui/debug-handle.ts';
+import { invitationOf } from './ui/invitation.ts';
 import { ProblemPage } from './ui/problem-panel.tsx';
 import { Shell } from './ui/shell.ts';
+import { ViewerPage } from './ui/viewer-page.tsx';
 import './ui/style.css';
 import './ui/run.css';
+import './ui/share.css';
 
 const newMachineWorker = (): Worker =>
   new Worker(new URL('../emu/workers/machine-worker.ts', import.meta.url), { type: 'module', name: 'machine' });
+
+const newShareWorker = (): Worker =>
+  new Worker(new URL('./sharing/share-worker.ts', import.meta.url), { type: 'module', name: 'share' });
 
 const newStorageWorker = (): Worker =>
   new Worker(new URL('../storage/worker/storage-worker.ts', import.meta.url), { type: 'module', name: 'storage' });
 
 async function start(root: HTMLElement): Promise<void> {
+  const invitation = invitationOf(location.hash);
+  // Watching needs no machine here, so it works where machines do not.
+  if (invitation !== undefined) {
+    render(<ViewerPage token={invitation} base={document.baseURI} />, root);
+    return;
+  }
   const missing = missingFrom(thisEnvironment());
   if (missing) {
     render(<ProblemPage problem={missing} onRemedy={() => location.reload()} />, root);
@@ -27,12 +39,16 @@ async function start(root: HTMLElement): Promise<void> {
   }
   carryCodedErrors();
   const storage = Comlink.wrap<StorageService>(newStorageWorker());
-  const library = new MachineLibrary({ storage, newMachineWorker, base: document.baseURI });
+  const library = new MachineLibrary({ storage, newMachineWorker, newShareWorker, base: document.baseURI });
   const shell = new Shell(library);
   installDebugHandle(shell);
   render(<App shell={shell} />, root);
   await shell.open(new URL(location.href));
 }
+
+addEventListener('hashchange', () => {
+  if (invitationOf(location.hash) !== undefined) location.reload();
+});
 
 const root = document.getElementById('app');
 if (root) {

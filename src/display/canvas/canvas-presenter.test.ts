@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MODE_03, MODE_13, type VgaRig, vgaRig } from '#emu/devices/video/vga-modes.suite.ts';
+import { Rasteriser } from '../raster/rasteriser.ts';
 import { CanvasPresenter } from './canvas-presenter.ts';
 import { fitScreen } from './fit-screen.ts';
 
@@ -65,8 +66,7 @@ class FakePage {
     return new CanvasPresenter({
       canvas: this.canvas as unknown as HTMLCanvasElement,
       container: this.container as unknown as HTMLElement,
-      vram: rig.vram,
-      frame: rig.frame,
+      source: new Rasteriser(rig.vram, rig.frame),
       onScreenSize: (width, height) => sizes.push([width, height]),
     });
   }

@@ -1,16 +1,25 @@
 /** Shows a machine's screen on a page's canvas. Input is captured elsewhere. */
-import type { SharedFrame } from '#emu/host/frame.ts';
-import { Rasteriser } from '../raster/rasteriser.ts';
+import type { Rect } from '../raster/rects.ts';
 import { type Picture, scaleDown, thumbnailSize } from '../raster/thumbnail.ts';
 import { type FitOptions, fitScreen } from './fit-screen.ts';
+
+/** A picture that changes: a `Rasteriser`, or one that comes over a wire. */
+export interface PictureSource extends Picture {
+  readonly pixels: Uint32Array<ArrayBuffer>;
+  /** The same pixels as bytes. Another array after a change of size. */
+  readonly bytes: Uint8ClampedArray<ArrayBuffer>;
+  readonly fourByThree: boolean;
+  /** Brings the picture up to date and returns what changed. */
+  render(): readonly Rect[];
+  /** Makes the next `render` report everything. */
+  invalidate(): void;
+}
 
 export interface CanvasPresenterParts {
   readonly canvas: HTMLCanvasElement;
   /** The box the canvas is fitted into; its size is observed. */
   readonly container: HTMLElement;
-  /** Video memory and frame of the machine, shared with its worker. */
-  readonly vram: Uint8Array;
-  readonly frame: SharedFrame;
+  readonly source: PictureSource;
   readonly options?: Partial<FitOptions>;
   /** The guest's screen has another size, in guest pixels. */
   readonly onScreenSize?: (width: number, height: number) => void;
@@ -19,10 +28,10 @@ export interface CanvasPresenterParts {
 const DEFAULTS: FitOptions = { aspectCorrection: true, integerScaling: false };
 
 /**
- * Draws on animation frames, and only when the machine has published something, only what changed.
+ * Draws on animation frames, and only when there is something new, only what changed.
  *
  * @example
- *   const presenter = new CanvasPresenter({ canvas, container, vram, frame });
+ *   const presenter = new CanvasPresenter({ canvas, container, source: new Rasteriser(vram, frame) });
  *   presenter.start();
  *   // ...
  *   presenter.stop();
@@ -31,7 +40,7 @@ export class CanvasPresenter {
   readonly #canvas: HTMLCanvasElement;
   readonly #container: HTMLElement;
   readonly #context: CanvasRenderingContext2D | null;
-  readonly #rasteriser: Rasteriser;
+  readonly #source: PictureSource;
   readonly #onScreenSize: ((width: number, height: number) => void) | undefined;
   readonly #resizeObserver: ResizeObserver;
   #options: FitOptions;
@@ -47,7 +56,7 @@ export class CanvasPresenter {
     this.#options = { ...DEFAULTS, ...parts.options };
     // Opaque: the compositor need not blend. Null when the page has taken another context; then nothing is drawn.
     this.#context = parts.canvas.getContext('2d', { alpha: false });
-    this.#rasteriser = new Rasteriser(parts.vram, parts.frame);
+    this.#source = parts.source;
     this.#resizeObserver = new ResizeObserver(() => this.#fit());
   }
 
@@ -55,7 +64,7 @@ export class CanvasPresenter {
   start(): void {
     if (this.#request !== undefined) return;
     this.#resizeObserver.observe(this.#container);
-    this.#rasteriser.invalidate();
+    this.#source.invalidate();
     const tick = (): void => {
       this.#request = requestAnimationFrame(tick);
       this.draw();
@@ -71,7 +80,7 @@ export class CanvasPresenter {
 
   /** Draws what changed, now. Returns false when there was nothing to draw. */
   draw(): boolean {
-    const rects = this.#rasteriser.render();
+    const rects = this.#source.render();
     if (rects.length === 0) return false;
     const image = this.#currentImage();
     for (const { x, y, width, height } of rects) this.#context?.putImageData(image, 0, 0, x, y, width, height);
@@ -89,34 +98,34 @@ export class CanvasPresenter {
 
   /** Guest pixels. */
   get screenSize(): { readonly width: number; readonly height: number } {
-    return { width: this.#rasteriser.width, height: this.#rasteriser.height };
+    return { width: this.#source.width, height: this.#source.height };
   }
 
   /** Guest pixel under a point of the page, for absolute pointing devices; undefined outside the screen. */
   guestPoint(clientX: number, clientY: number): { x: number; y: number } | undefined {
     const box = this.#canvas.getBoundingClientRect();
-    const x = Math.floor(((clientX - box.left) / box.width) * this.#rasteriser.width);
-    const y = Math.floor(((clientY - box.top) / box.height) * this.#rasteriser.height);
-    const inside = x >= 0 && y >= 0 && x < this.#rasteriser.width && y < this.#rasteriser.height;
+    const x = Math.floor(((clientX - box.left) / box.width) * this.#source.width);
+    const y = Math.floor(((clientY - box.top) / box.height) * this.#source.height);
+    const inside = x >= 0 && y >= 0 && x < this.#source.width && y < this.#source.height;
     return inside ? { x, y } : undefined;
   }
 
   /** The whole screen as it is now, in guest pixels; valid until the next `draw`. */
   picture(): Picture {
     this.draw();
-    return this.#rasteriser;
+    return this.#source;
   }
 
   /** The screen as it is now, at most `widest` pixels wide, with its aspect corrected. */
   toThumbnail(widest = 240): Picture {
     const picture = this.picture();
-    const { width, height } = thumbnailSize(this.#rasteriser, widest);
+    const { width, height } = thumbnailSize(this.#source, widest);
     return scaleDown(picture, width, height);
   }
 
-  /** The image over the rasteriser's pixels; a change of size or shape is followed up first. */
+  /** The image over the source's pixels; a change of size or shape is followed up first. */
   #currentImage(): ImageData {
-    const { width, height, bytes, fourByThree } = this.#rasteriser;
+    const { width, height, bytes, fourByThree } = this.#source;
     if (!this.#image || this.#bytes !== bytes) {
       this.#bytes = bytes;
       this.#image = new ImageData(bytes, width, height);
@@ -138,7 +147,7 @@ export class CanvasPresenter {
   #fit(): void {
     const { clientWidth, clientHeight } = this.#container;
     if (clientWidth === 0 || clientHeight === 0) return;
-    const fitted = fitScreen(this.#rasteriser, clientWidth, clientHeight, globalThis.devicePixelRatio, this.#options);
+    const fitted = fitScreen(this.#source, clientWidth, clientHeight, globalThis.devicePixelRatio, this.#options);
     const { style } = this.#canvas;
     style.width = `${fitted.width}px`;
     style.height = `${fitted.height}px`;

@@ -17,6 +17,7 @@ import { type ReadyMade, readyMade } from './ready-made.ts';
 export interface LibraryParts {
   readonly storage: Comlink.Remote<StorageService>;
   readonly newMachineWorker: () => Worker;
+  readonly newShareWorker: () => Worker;
   /** What relative addresses count from. */
   readonly base: string;
 }
@@ -111,6 +112,7 @@ export class MachineLibrary {
       files: this.#files,
       picked: this.#picked,
       newMachineWorker: this.#parts.newMachineWorker,
+      newShareWorker: this.#parts.newShareWorker,
       base: this.#parts.base,
       onKept: (diskId) => void this.#markKept(settings.id, diskId),
     });

@@ -23,6 +23,8 @@ import type { StorageService } from '#storage/worker/storage-service.ts';
 import { SpeakerPlayer } from '../audio/speaker-player.ts';
 import { SerialTerminal } from '../console/serial-terminal.ts';
 import { screenText } from '../raster/screen-text.ts';
+import { MachineSharing } from '../sharing/machine-sharing.ts';
+import type { SharedScreen } from '../sharing/share-worker.ts';
 import { ALWAYS_THERE, diskSpecOf, slotOf } from './drives.ts';
 import { explain, type Problem, problem } from './problems.ts';
 
@@ -35,6 +37,7 @@ export interface SessionParts {
   /** Images picked in this session, by disk id. */
   readonly picked: ReadonlyMap<string, File>;
   readonly newMachineWorker: () => Worker;
+  readonly newShareWorker: () => Worker;
   /** What relative addresses count from: the page's own. */
   readonly base: string;
   /** The first changes of a disk are safely in the browser. */
@@ -45,6 +48,8 @@ export interface SessionParts {
 export interface Outputs {
   readonly vram: Uint8Array;
   readonly frame: SharedFrame;
+  /** The memory of both, for other threads. */
+  readonly shared: SharedScreen;
   readonly serial: SerialTerminal;
   readonly speaker: SpeakerPlayer;
 }
@@ -69,6 +74,8 @@ export class MachineSession {
   readonly problem: Signal<Problem | undefined> = signal(undefined);
   /** What happened when the guest broke the last time. */
   readonly crash: Signal<string | undefined> = signal(undefined);
+  /** The machine is shown to others. */
+  readonly sharing: Signal<MachineSharing | undefined> = signal(undefined);
   /** What is in the drives, by slot. */
   readonly media: Signal<ReadonlyMap<DriveSlot, string>> = signal(new Map());
   readonly #state: Signal<SessionState> = signal('starting');
@@ -97,17 +104,25 @@ export class MachineSession {
     return this.#troubledDisk;
   }
 
-  /** Where keys go; lost while the machine is off. */
-  readonly keyboard: KeyboardInput = {
+  readonly #ownKeyboard: KeyboardInput = {
     putScancodes: (set1) => {
       this.#run((service) => service.putScancodes(set1));
     },
   };
 
-  readonly mouse: MouseInput = {
+  readonly #ownMouse: MouseInput = {
     move: (dx, dy, dz, buttons) => {
       this.#run((service) => service.moveMouse(dx, dy, dz, buttons));
     },
+  };
+
+  /** Where keys of the person at the machine go; lost while it is off. Shared, they wait for the lease like everybody's. */
+  readonly keyboard: KeyboardInput = {
+    putScancodes: (set1) => (this.sharing.peek()?.keyboard ?? this.#ownKeyboard).putScancodes(set1),
+  };
+
+  readonly mouse: MouseInput = {
+    move: (...report) => (this.sharing.peek()?.mouse ?? this.#ownMouse).move(...report),
   };
 
   /**
@@ -244,6 +259,28 @@ export class MachineSession {
     await this.#replaceMedium(slot, undefined);
   }
 
+  /** Opens a session that others can be invited to. @param name the person's, as others see it */
+  share(name: string): void {
+    const outputs = this.outputs.value;
+    if (!outputs || this.sharing.value) return;
+    this.sharing.value = new MachineSharing({
+      ...{ screen: outputs.shared, base: this.#parts.base, machine: this.settings.name, name },
+      ...{ keyboard: this.#ownKeyboard, mouse: this.#ownMouse, newShareWorker: this.#parts.newShareWorker },
+      typeText: (text) => {
+        this.typeText(text).catch((error: unknown) => {
+          this.problem.value = explain(error);
+        });
+      },
+    });
+  }
+
+  /** Ends the session; everybody who watches is sent away. */
+  async stopSharing(): Promise<void> {
+    const sharing = this.sharing.value;
+    this.sharing.value = undefined;
+    await sharing?.stop();
+  }
+
   /** Lines of a text screen; none in graphics modes. */
   screenText(): string[] {
     const outputs = this.outputs.value;
@@ -351,6 +388,7 @@ export class MachineSession {
     const rings = { fromGuest: links.serialFromGuest, toGuest: links.serialToGuest, doorbell: this.#doorbell };
     this.outputs.value = {
       ...{ vram: links.vram, frame },
+      shared: { vram: links.vram, frameBuffer: links.frameBuffer, frameOffset: links.frameOffset },
       serial: new SerialTerminal(rings),
       speaker: new SpeakerPlayer(new ByteRingReader(links.tones)),
     };
@@ -382,6 +420,7 @@ export class MachineSession {
     this.#worker = undefined;
     this.#service?.[Comlink.releaseProxy]();
     this.#service = undefined;
+    void this.stopSharing();
     this.outputs.value?.speaker.stop();
     this.outputs.value?.serial.stop();
     this.outputs.value = undefined;

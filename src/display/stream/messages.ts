@@ -98,8 +98,6 @@ const SHAPES = {
   host: { version: u16, machine: name, name, key: secret },
   /** Relay: you are in. */
   welcome: { version: u16, participant, role, machine: name, key: secret },
-  /** Relay: you are not in, or no longer; the connection ends. */
-  refused: { code: text(32), message: text(512) },
   /** Relay: who is here, the host first. `link` is told to the host and owners alone. */
   roster: { people: list(person, MAX_PEOPLE + 1) },
   /** Host, through the relay to all: who may type. */
@@ -132,6 +130,8 @@ const SHAPES = {
   links: { links: list(link, MAX_LINKS) },
   /** Towards the host with who it is from, from the host with who it is for: WebRTC session descriptions and candidates. */
   signal: { participant, data: text(16_384) },
+  /** Host: the session is over. */
+  end: {},
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

@@ -5,11 +5,13 @@ import { Home } from './home.tsx';
 import { MachineDialog } from './machine-dialog.tsx';
 import { ProblemPanel } from './problem-panel.tsx';
 import { RunView } from './run-view.tsx';
+import { ShareDialog } from './share-dialog.tsx';
 import type { Shell } from './shell.ts';
 
 export function App({ shell }: { readonly shell: Shell }): JSX.Element {
   const settings = shell.settings.value;
   const dialog = shell.dialog.value;
+  const session = shell.session.value;
   const problem = shell.problem.value ?? shell.library.problem.value;
   const dropping = useDrop((files) => {
     shell.dialog.value = { kind: 'new', files };
@@ -29,7 +31,8 @@ export function App({ shell }: { readonly shell: Shell }): JSX.Element {
         </div>
       )}
       {settings ? <RunView key={settings.id} shell={shell} settings={settings} /> : <Home shell={shell} />}
-      {dialog && <MachineDialog key={dialog.kind} shell={shell} dialog={dialog} />}
+      {dialog?.kind === 'share' && session && <ShareDialog shell={shell} session={session} />}
+      {dialog && dialog.kind !== 'share' && <MachineDialog key={dialog.kind} shell={shell} dialog={dialog} />}
       {dropping && (
         <div class="drop-hint" aria-hidden="true">
           Drop disk images, CDs, floppies or a kernel to make a machine

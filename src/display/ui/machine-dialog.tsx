@@ -1,16 +1,17 @@
 /** New machine, and the settings of one: memory, boot order, kernel command line, media. */
-import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import { DEFAULT_SETTINGS, type EditableSettings, type MachineSettings } from '#storage/settings/machine-settings.ts';
 import { bootOrderFor, nameFor, type PickedFile, type PlacedFile, placeFiles } from '../session/image-files.ts';
 import type { Keeping } from '../session/machine-library.ts';
 import { explain } from '../session/problems.ts';
+import { DialogFrame } from './dialog-frame.tsx';
 import { FileList } from './file-list.tsx';
 import type { Dialog, Shell } from './shell.ts';
 
 interface MachineDialogProps {
   readonly shell: Shell;
-  readonly dialog: Dialog;
+  readonly dialog: Exclude<Dialog, { readonly kind: 'share' }>;
 }
 
 type BootOrder = EditableSettings['bootOrder'];
@@ -36,27 +37,6 @@ export function MachineDialog({ shell, dialog }: MachineDialogProps): JSX.Elemen
     return machine ? <SettingsDialog shell={shell} machine={machine} onClose={close} /> : null;
   }
   return <NewMachineDialog shell={shell} dropped={dialog.files} onClose={close} />;
-}
-
-function Frame({
-  title,
-  onClose,
-  children,
-}: {
-  readonly title: string;
-  readonly onClose: () => void;
-  readonly children: ComponentChildren;
-}): JSX.Element {
-  const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (element.current && !element.current.open) element.current.showModal();
-  }, []);
-  return (
-    <dialog ref={element} onClose={onClose} aria-labelledby="dialog-title" data-testid="dialog">
-      <h2 id="dialog-title">{title}</h2>
-      {children}
-    </dialog>
-  );
 }
 
 interface FieldsProps {
@@ -172,13 +152,13 @@ function SettingsDialog({
     }
   };
   return (
-    <Frame title={`Settings of ${machine.name}`} onClose={onClose}>
+    <DialogFrame title={`Settings of ${machine.name}`} onClose={onClose}>
       <form onSubmit={(event) => void save(event)}>
         <Fields value={value} onChange={(changes) => setValue({ ...value, ...changes })} />
         <Errors text={error} />
         <Buttons label="Save" busy="" onClose={onClose} />
       </form>
-    </Frame>
+    </DialogFrame>
   );
 }
 
@@ -248,7 +228,7 @@ function NewMachineDialog({
   const usable =
     placed.some(({ role }) => role.kind === 'drive' || role.kind === 'kernel') || url.trim() !== '' || emptyDiskMb > 0;
   return (
-    <Frame title="New machine" onClose={onClose}>
+    <DialogFrame title="New machine" onClose={onClose}>
       <form onSubmit={(event) => void create(event)}>
         <label class="chooser">
           Disk images, CDs, floppies, or a kernel with its RAM disk
@@ -297,7 +277,7 @@ function NewMachineDialog({
         <Errors text={error} />
         <Buttons label="Make and run" busy={busy} onClose={onClose} disabled={!usable} />
       </form>
-    </Frame>
+    </DialogFrame>
   );
 }
 

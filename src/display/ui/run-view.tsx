@@ -5,7 +5,11 @@ import { useRef } from 'preact/hooks';
 import type { DriveSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { MachineSession } from '../session/machine-session.ts';
 import type { Remedy } from '../session/problems.ts';
+import type { MachineSharing } from '../sharing/machine-sharing.ts';
+import { HOST } from '../stream/messages.ts';
+import { LeaseButtons, WatchersChip } from './company.tsx';
 import { ConsolePanel } from './console-panel.tsx';
+import { toggleFullscreen } from './fullscreen.ts';
 import { stateText } from './machine-card.tsx';
 import { ProblemPanel } from './problem-panel.tsx';
 import { Screen } from './screen.tsx';
@@ -16,13 +20,6 @@ import { Toolbar, type View } from './toolbar.tsx';
 export interface RunViewProps {
   readonly shell: Shell;
   readonly settings: MachineSettings;
-}
-
-/** What a browser keeps for itself unless a page in full screen asks for it. */
-const LOCKED_KEYS = ['Escape', 'AltLeft', 'AltRight', 'MetaLeft', 'MetaRight', 'Tab', 'F11'];
-
-interface KeyboardLock {
-  lock(codes: readonly string[]): Promise<void>;
 }
 
 export function RunView({ shell, settings }: RunViewProps): JSX.Element {
@@ -55,6 +52,7 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
           ← Machines
         </button>
         <h1>{settings.name}</h1>
+        {session?.sharing.value && <Watched shell={shell} sharing={session.sharing.value} />}
         {session && (
           <Toolbar
             {...{ shell, session, onPaste: paste, onFullscreen: fullscreen, onDone: focusScreen }}
@@ -79,6 +77,25 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
       {session?.crash.value && <CrashReport session={session} />}
       {session && <StatusStrip session={session} library={shell.library} />}
     </div>
+  );
+}
+
+/** No silent watching: whoever looks is named beside the screen. */
+function Watched({ shell, sharing }: { readonly shell: Shell; readonly sharing: MachineSharing }): JSX.Element {
+  const { people, lease } = sharing.state.value;
+  return (
+    <>
+      <WatchersChip
+        {...{ people, me: HOST }}
+        onClick={() => {
+          shell.dialog.value = { kind: 'share' };
+        }}
+      />
+      <LeaseButtons
+        {...{ people, lease, me: HOST, role: 'owner' }}
+        act={(action, target) => sharing.act(action, target)}
+      />
+    </>
   );
 }
 
@@ -151,15 +168,4 @@ function SessionProblem({ shell, session, settings }: SessionProblemProps): JSX.
       />
     </>
   );
-}
-
-async function toggleFullscreen(element: HTMLElement | null, then: () => void): Promise<void> {
-  if (document.fullscreenElement) await document.exitFullscreen();
-  else {
-    await element?.requestFullscreen();
-    // Chromium only: keys such as Esc and Alt-Tab then reach the guest.
-    const { keyboard } = navigator as { readonly keyboard?: KeyboardLock };
-    await keyboard?.lock(LOCKED_KEYS).catch(() => {});
-  }
-  then();
 }

@@ -7,7 +7,8 @@ import { explain, type Problem, type Remedy } from '../session/problems.ts';
 
 export type Dialog =
   | { readonly kind: 'new'; readonly files: readonly File[] }
-  | { readonly kind: 'settings'; readonly id: string };
+  | { readonly kind: 'settings'; readonly id: string }
+  | { readonly kind: 'share' };
 
 export class Shell {
   readonly library: MachineLibrary;

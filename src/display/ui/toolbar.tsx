@@ -83,6 +83,18 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
       <fieldset aria-label="Media" disabled={!isOn}>
         <MediaMenu shell={shell} session={session} />
       </fieldset>
+      <fieldset aria-label="Share" disabled={!isOn}>
+        <button
+          type="button"
+          data-testid="share"
+          aria-pressed={session.sharing.value !== undefined}
+          onClick={() => {
+            shell.dialog.value = { kind: 'share' };
+          }}
+        >
+          Share
+        </button>
+      </fieldset>
       <fieldset aria-label="View">
         <button
           type="button"

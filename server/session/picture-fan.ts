@@ -1,0 +1,174 @@
+// From one stream of updates to any number of viewers, each at the pace of its own connection.
+//
+// What a viewer can take is known from its acknowledgements. Whoever lags gets nothing until there is room again, and
+// then one update, made by the host, for all that it missed; so nobody waits for anybody. A newcomer is served at once
+// from the last complete picture and what came after it, as long as that is kept.
+
+export interface FanParts {
+  /** Asks the host for an update that builds upon `since`; 0: upon nothing. */
+  readonly refresh: (since: number) => void;
+}
+
+export interface UpdateHead {
+  readonly sequence: number;
+  readonly base: number;
+}
+
+/** Updates that a viewer may have on their way to it. */
+const MOST_IN_FLIGHT = 4;
+/** Bytes that a viewer may have on their way, unless a single update is larger. */
+const MOST_BYTES_IN_FLIGHT = 512 << 10;
+/** What is kept for newcomers. */
+const MOST_KEPT_BYTES = 4 << 20;
+const MOST_KEPT = 200;
+
+interface Kept extends UpdateHead {
+  readonly message: Uint8Array;
+}
+
+export class PictureFan {
+  readonly #parts: FanParts;
+  readonly #feeds = new Set<PictureFeed>();
+  /** A complete picture and every update after it; empty when too much came after it. */
+  #kept: Kept[] = [];
+  #keptBytes = 0;
+  #latest = 0;
+  /** What the host was asked for and has not sent yet. */
+  #asked: number | undefined;
+  #sentUpdates = 0;
+  #skippedUpdates = 0;
+
+  constructor(parts: FanParts) {
+    this.#parts = parts;
+  }
+
+  /** Updates given to viewers, and those that viewers were too slow for. */
+  get counts(): { readonly sent: number; readonly skipped: number } {
+    return { sent: this.#sentUpdates, skipped: this.#skippedUpdates };
+  }
+
+  open(send: (message: Uint8Array) => void): PictureFeed {
+    const feed = new PictureFeed(send, () => this.#catchUp());
+    this.#feeds.add(feed);
+    for (const { message, sequence } of this.#kept) {
+      this.#sentUpdates++;
+      feed.send(message, sequence);
+    }
+    // Even with a picture the host may have news: it does not draw while nobody watches.
+    this.#ask(feed.got);
+    return feed;
+  }
+
+  close(feed: PictureFeed): void {
+    this.#feeds.delete(feed);
+  }
+
+  /** A viewer could not draw what it got and needs a whole picture. */
+  restart(feed: PictureFeed): void {
+    feed.forget();
+    this.#catchUp();
+  }
+
+  /** The host came back, or another page of it: what was asked for may be lost. */
+  hostIsNew(): void {
+    this.#asked = undefined;
+    if (this.#feeds.size > 0) this.#ask(this.#neediest() ?? this.#latest);
+  }
+
+  /** The host sent an update. @param message it, to be passed on as it is */
+  update(message: Uint8Array, { sequence, base }: UpdateHead): void {
+    const isRestart = sequence < this.#latest;
+    if (this.#asked !== undefined && base <= this.#asked) this.#asked = undefined;
+    this.#keep({ message, sequence, base });
+    this.#latest = sequence;
+    for (const feed of this.#feeds) {
+      if (isRestart) feed.forget();
+      if (feed.got < base || sequence <= feed.got) continue;
+      if (feed.hasRoom) {
+        this.#sentUpdates++;
+        feed.send(message, sequence);
+      } else this.#skippedUpdates++;
+    }
+    this.#catchUp();
+  }
+
+  #keep(one: Kept): void {
+    if (one.base === 0) {
+      this.#kept = [one];
+      this.#keptBytes = one.message.length;
+      return;
+    }
+    const last = this.#kept.at(-1);
+    if (!last || one.sequence <= last.sequence) return;
+    this.#kept.push(one);
+    this.#keptBytes += one.message.length;
+    const hasGap = last.sequence < one.base;
+    if (hasGap || this.#kept.length > MOST_KEPT || this.#keptBytes > MOST_KEPT_BYTES) this.#kept = [];
+  }
+
+  #neediest(): number | undefined {
+    let least: number | undefined;
+    for (const { got, hasRoom } of this.#feeds) {
+      if (hasRoom && got < this.#latest && got < (least ?? Number.POSITIVE_INFINITY)) least = got;
+    }
+    return least;
+  }
+
+  /** Asks for what those have missed who have room again: once for all of them. */
+  #catchUp(): void {
+    const since = this.#neediest();
+    if (since !== undefined) this.#ask(since);
+  }
+
+  #ask(since: number): void {
+    if (this.#asked !== undefined && this.#asked <= since) return;
+    this.#asked = since;
+    this.#parts.refresh(since);
+  }
+}
+
+/** The pictures of one viewer. */
+export class PictureFeed {
+  readonly #send: (message: Uint8Array) => void;
+  readonly #onRoom: () => void;
+  #inFlight: { readonly sequence: number; readonly bytes: number }[] = [];
+  #bytes = 0;
+  #got = 0;
+
+  constructor(send: (message: Uint8Array) => void, onRoom: () => void) {
+    this.#send = send;
+    this.#onRoom = onRoom;
+  }
+
+  /** Number of the last update sent. */
+  get got(): number {
+    return this.#got;
+  }
+
+  get hasRoom(): boolean {
+    return this.#inFlight.length < MOST_IN_FLIGHT && this.#bytes < MOST_BYTES_IN_FLIGHT;
+  }
+
+  send(message: Uint8Array, sequence: number): void {
+    this.#got = sequence;
+    this.#bytes += message.length;
+    this.#inFlight.push({ sequence, bytes: message.length });
+    this.#send(message);
+  }
+
+  /** Updates up to `sequence` have been drawn. */
+  ack(sequence: number): void {
+    const had = this.hasRoom;
+    while (this.#inFlight.length > 0 && this.#inFlight[0].sequence <= sequence) {
+      this.#bytes -= this.#inFlight.shift()?.bytes ?? 0;
+    }
+    if (!had && this.hasRoom) this.#onRoom();
+  }
+
+  /** The viewer could not draw what came, or the numbers start again. */
+  forget(): void {
+    this.#got = 0;
+    this.#inFlight = [];
+    this.#bytes = 0;
+  }
+}

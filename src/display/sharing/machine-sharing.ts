@@ -1,0 +1,107 @@
+/** A machine that is shared, as the page knows it. */
+import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
+import * as Comlink from 'comlink';
+import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import type { BodyOf, LeaseAction } from '../stream/messages.ts';
+import type { ShareState } from './share-host.ts';
+import type { ShareListener, ShareOrder, ShareService } from './share-worker.ts';
+
+export interface MachineSharingParts extends ShareOrder {
+  readonly newShareWorker: () => Worker;
+  readonly keyboard: KeyboardInput;
+  readonly mouse: MouseInput;
+  readonly typeText: (text: string) => void;
+}
+
+/** Where somebody's pointer is, in guest pixels. */
+export interface PointerAt {
+  readonly x: number;
+  readonly y: number;
+}
+
+export type Pointers = ReadonlyMap<number, PointerAt>;
+
+/** @returns `before` with one pointer elsewhere or gone */
+export function movePointer(before: Pointers, { participant, x, y, shown }: BodyOf<'pointer'>): Pointers {
+  const after = new Map(before);
+  if (shown) after.set(participant, { x, y });
+  else after.delete(participant);
+  return after;
+}
+
+const NOBODY_YET: ShareState = {
+  ...{ connection: 'connecting', why: '', people: [], links: [] },
+  lease: { mode: 'share', holder: 0xffff, epoch: 0, asking: [] },
+};
+
+export class MachineSharing {
+  readonly #worker: Worker;
+  readonly #service: Comlink.Remote<ShareService>;
+  readonly #state: Signal<ShareState> = signal(NOBODY_YET);
+  readonly #pointers: Signal<Pointers> = signal(new Map());
+
+  constructor({ newShareWorker, keyboard, mouse, typeText, ...order }: MachineSharingParts) {
+    this.#worker = newShareWorker();
+    this.#service = Comlink.wrap<ShareService>(this.#worker);
+    this.#worker.addEventListener('error', ({ message }) => {
+      this.#state.value = {
+        ...this.#state.value,
+        connection: 'closed',
+        why: message || 'sharing could not be started',
+      };
+    });
+    const listener: ShareListener = {
+      putScancodes: (set1) => keyboard.putScancodes(set1),
+      moveMouse: (dx, dy, dz, buttons) => mouse.move(dx, dy, dz, buttons),
+      typeText,
+      onState: (state) => {
+        this.#state.value = state;
+      },
+      onPointer: (pointer) => {
+        this.#pointers.value = movePointer(this.#pointers.value, pointer);
+      },
+    };
+    void this.#service.start(order, Comlink.proxy(listener));
+  }
+
+  get state(): ReadonlySignal<ShareState> {
+    return this.#state;
+  }
+
+  get pointers(): ReadonlySignal<Pointers> {
+    return this.#pointers;
+  }
+
+  /** The host's own keys, which wait for the lease like everybody's. */
+  readonly keyboard: KeyboardInput = { putScancodes: (set1) => void this.#service.putScancodes(set1) };
+
+  readonly mouse: MouseInput = {
+    move: (dx, dy, dz, buttons) => void this.#service.moveMouse(dx, dy, dz, buttons),
+  };
+
+  point(x: number, y: number, shown: boolean): void {
+    void this.#service.point({ x, y, shown });
+  }
+
+  makeLink(link: BodyOf<'makeLink'>): void {
+    void this.#service.makeLink(link);
+  }
+
+  revokeLink(id: string): void {
+    void this.#service.revokeLink(id);
+  }
+
+  dismiss(participant: number): void {
+    void this.#service.dismiss(participant);
+  }
+
+  act(action: LeaseAction, target = 0): void {
+    void this.#service.act(action, target);
+  }
+
+  /** Ends the session for everybody. */
+  async stop(): Promise<void> {
+    await this.#service.stop();
+    this.#worker.terminate();
+  }
+}

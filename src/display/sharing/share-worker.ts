@@ -1,0 +1,103 @@
+/** A worker's entry point: shares one machine. Off the page's thread, whose timers sleep while its tab is hidden. */
+import * as Comlink from 'comlink';
+import { CodedError } from '#base/errors.ts';
+import { FRAME, FRAME_WORDS, SharedFrame } from '#emu/host/frame.ts';
+import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
+import { MachineDesktop } from '../desktop/machine-desktop.ts';
+import type { BodyOf } from '../stream/messages.ts';
+import { ShareHost, type ShareState } from './share-host.ts';
+
+/** A machine's memory, as its worker shares it. */
+export interface SharedScreen {
+  readonly vram: Uint8Array;
+  readonly frameBuffer: SharedArrayBuffer;
+  readonly frameOffset: number;
+}
+
+export interface ShareOrder {
+  readonly screen: SharedScreen;
+  /** Address of the page, from which the relay's is made. */
+  readonly base: string;
+  readonly machine: string;
+  readonly name: string;
+}
+
+/** What comes back to the page; calls cross threads and give no answer. */
+export interface ShareListener {
+  putScancodes(set1: readonly number[]): void;
+  moveMouse(dx: number, dy: number, dz: number, buttons: number): void;
+  typeText(text: string): void;
+  onState(state: ShareState): void;
+  onPointer(pointer: BodyOf<'pointer'>): void;
+}
+
+/** The calls of the page. */
+export class ShareService {
+  #host: ShareHost | undefined;
+
+  start({ screen, base, machine, name }: ShareOrder, listener: ShareListener): void {
+    const frame = new SharedFrame(screen.frameBuffer, screen.frameOffset, screen.vram.length);
+    const record = new Uint32Array(FRAME_WORDS);
+    const keyboard = { putScancodes: (set1: readonly number[]): void => listener.putScancodes(set1) };
+    const mouse = {
+      move: (dx: number, dy: number, dz: number, buttons: number): void => listener.moveMouse(dx, dy, dz, buttons),
+    };
+    this.#host = new ShareHost({
+      ...{ machine, name, keyboard, mouse },
+      url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
+      token: () => hostToken(base, machine),
+      desktop: new MachineDesktop({ vram: screen.vram, frame, keyboard, mouse }),
+      fourByThree: () => {
+        frame.read(record);
+        return record[FRAME.fourByThree] !== 0;
+      },
+      typeText: (text) => listener.typeText(text),
+      onState: (state) => listener.onState(state),
+      onPointer: (pointer) => listener.onPointer(pointer),
+    });
+  }
+
+  putScancodes(set1: readonly number[]): void {
+    this.#host?.keyboard.putScancodes(set1);
+  }
+
+  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
+    this.#host?.mouse.move(dx, dy, dz, buttons);
+  }
+
+  point(pointer: Omit<BodyOf<'pointer'>, 'participant'>): void {
+    this.#host?.point(pointer);
+  }
+
+  makeLink(link: BodyOf<'makeLink'>): void {
+    this.#host?.makeLink(link);
+  }
+
+  revokeLink(id: string): void {
+    this.#host?.revokeLink(id);
+  }
+
+  dismiss(participant: number): void {
+    this.#host?.dismiss(participant);
+  }
+
+  act(action: BodyOf<'leaseAction'>['action'], target: number): void {
+    this.#host?.act(action, target);
+  }
+
+  stop(): void {
+    this.#host?.stop();
+  }
+}
+
+/** A page of this server in a browser on the same computer gets a token without anybody's doing. @throws CodedError */
+async function hostToken(base: string, subject: string): Promise<string> {
+  const body = JSON.stringify({ subject: subject.slice(0, 100) || 'machine' });
+  const response = await fetch(new URL('relay/token', base), { method: 'POST', body });
+  if (response.ok) return ((await response.json()) as { readonly token: string }).token;
+  const said = (await response.json().catch(() => undefined)) as { readonly message?: string } | undefined;
+  throw new CodedError('no-relay', said?.message ?? 'this page’s server has no relay: start it with npm start');
+}
+
+carryCodedErrors();
+Comlink.expose(new ShareService());

@@ -1,0 +1,204 @@
+/** The end of somebody who watches a shared machine by a link. */
+import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
+import { CodedError } from '#base/errors.ts';
+import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import type { PictureSource } from '../canvas/canvas-presenter.ts';
+import type { Rect } from '../raster/rects.ts';
+import {
+  type BodyOf,
+  encodeMessage,
+  HOST,
+  type LeaseAction,
+  MAX_SCANCODES,
+  type Message,
+  NOBODY,
+  type Person,
+  type Role,
+  STREAM_VERSION,
+} from '../stream/messages.ts';
+import { ScreenDecoder } from '../stream/screen-decoder.ts';
+import { movePointer, type Pointers } from './machine-sharing.ts';
+import { type LinkState, RelayLink } from './relay-link.ts';
+
+export interface ViewerParts {
+  /** Address of the page, from which the relay's is made. */
+  readonly base: string;
+  /** The link's. */
+  readonly token: string;
+  readonly name: string;
+  /** Of an earlier visit, to be the same person again. */
+  readonly key: string;
+  readonly onKey: (key: string) => void;
+}
+
+export interface ViewerState {
+  readonly connection: LinkState;
+  readonly why: string;
+  readonly id: number;
+  readonly role: Role;
+  readonly machine: string;
+  readonly people: readonly Person[];
+  readonly lease: BodyOf<'lease'>;
+  /** There is a picture. */
+  readonly isShown: boolean;
+}
+
+const BEFORE: ViewerState = {
+  ...{ connection: 'connecting', why: '', id: NOBODY, role: 'view', machine: '', people: [], isShown: false },
+  lease: { mode: 'share', holder: NOBODY, epoch: 0, asking: [] },
+};
+const NOTHING: readonly Rect[] = [];
+const MOST_PARAGRAPH = 2000;
+
+export class Viewer implements PictureSource {
+  readonly #link: RelayLink;
+  readonly #decoder = new ScreenDecoder();
+  readonly #state: Signal<ViewerState> = signal(BEFORE);
+  readonly #pointers: Signal<Pointers> = signal(new Map());
+  readonly #onKey: (key: string) => void;
+  #key: string;
+  #changed: Rect[] = [];
+
+  constructor({ base, token, name, key, onKey }: ViewerParts) {
+    this.#key = key;
+    this.#onKey = onKey;
+    this.#link = new RelayLink({
+      url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
+      token: () => Promise.resolve(token),
+      onOpen: () => this.#link.send(encodeMessage('join', { version: STREAM_VERSION, name, key: this.#key })),
+      onMessage: (message) => this.#take(message),
+      onState: (connection, why) => this.#tell({ connection, why }),
+    });
+  }
+
+  get state(): ReadonlySignal<ViewerState> {
+    return this.#state;
+  }
+
+  get pointers(): ReadonlySignal<Pointers> {
+    return this.#pointers;
+  }
+
+  get receivedBytes(): number {
+    return this.#link.receivedBytes;
+  }
+
+  /** Whether what is typed here reaches the guest now. */
+  get mayType(): boolean {
+    const { role, lease, id } = this.#state.value;
+    return role !== 'view' && (lease.mode === 'share' || lease.holder === id);
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+
+  // The picture.
+
+  get width(): number {
+    return Math.max(1, this.#decoder.width);
+  }
+
+  get height(): number {
+    return Math.max(1, this.#decoder.height);
+  }
+
+  get fourByThree(): boolean {
+    return this.#decoder.fourByThree;
+  }
+
+  get pixels(): Uint32Array<ArrayBuffer> {
+    return this.#decoder.pixels;
+  }
+
+  get bytes(): Uint8ClampedArray<ArrayBuffer> {
+    return this.#decoder.bytes;
+  }
+
+  render(): readonly Rect[] {
+    if (this.#changed.length === 0) return NOTHING;
+    const rects = this.#changed;
+    this.#changed = [];
+    return rects;
+  }
+
+  invalidate(): void {
+    const { width, height } = this.#decoder;
+    if (width > 0) this.#changed = [{ x: 0, y: 0, width, height }];
+  }
+
+  // Input.
+
+  readonly keyboard: KeyboardInput = {
+    putScancodes: (set1) => {
+      if (!this.mayType || set1.length > MAX_SCANCODES) return;
+      this.#link.send(encodeMessage('keys', { ...this.#mine, scancodes: Uint8Array.from(set1) }));
+    },
+  };
+
+  readonly mouse: MouseInput = {
+    move: (dx, dy, dz, buttons) => {
+      if (this.mayType) this.#link.send(encodeMessage('mouse', { ...this.#mine, dx, dy, dz, buttons }));
+    },
+  };
+
+  /** Types text on the guest's keyboard. */
+  typeText(text: string): void {
+    if (!this.mayType) return;
+    for (let at = 0; at < text.length; at += MOST_PARAGRAPH) {
+      this.#link.send(encodeMessage('typed', { ...this.#mine, text: text.slice(at, at + MOST_PARAGRAPH) }));
+    }
+  }
+
+  point(x: number, y: number, shown: boolean): void {
+    this.#link.send(encodeMessage('pointer', { participant: HOST, x, y, shown }));
+  }
+
+  act(action: LeaseAction, target = 0): void {
+    this.#link.send(encodeMessage('leaseAction', { participant: HOST, action, target }));
+  }
+
+  get #mine(): { readonly participant: number; readonly epoch: number } {
+    return { participant: HOST, epoch: this.#state.value.lease.epoch };
+  }
+
+  #take(message: Message): void {
+    switch (message.name) {
+      case 'welcome': {
+        const { participant: id, role, machine, key } = message.body;
+        this.#key = key;
+        this.#onKey(key);
+        this.#tell({ id, role, machine });
+        return;
+      }
+      case 'roster':
+        this.#tell({ people: message.body.people });
+        return;
+      case 'lease':
+        this.#tell({ lease: message.body });
+        return;
+      case 'pointer':
+        this.#pointers.value = movePointer(this.#pointers.value, message.body);
+        return;
+      case 'update':
+        this.#draw(message.body);
+        return;
+    }
+  }
+
+  #draw(update: BodyOf<'update'>): void {
+    try {
+      this.#changed.push(...this.#decoder.apply(update));
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      this.#link.send(encodeMessage('refresh', { since: 0 }));
+      return;
+    }
+    this.#link.send(encodeMessage('ack', { sequence: update.sequence }));
+    if (!this.#state.value.isShown) this.#tell({ isShown: true });
+  }
+
+  #tell(changes: Partial<ViewerState>): void {
+    this.#state.value = { ...this.#state.value, ...changes };
+  }
+}
