@@ -9,6 +9,7 @@ import { type RunningServer, startServer } from '../http/serve.ts';
 import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayService } from '../relay/service.ts';
+import { SessionService } from '../session/session-service.ts';
 import { guestsDirectory } from './guests-directory.ts';
 import { STATUS } from './machine-messages.ts';
 
@@ -19,8 +20,8 @@ export interface ServeDirectories {
 }
 
 /** Everything that the relay offers to pages: a new service is one line here. */
-export function relayServices(): RelayService[] {
-  return [];
+export function relayServices(tokens: JoinTokens): RelayService[] {
+  return [new SessionService(tokens)];
 }
 
 /** @throws CodedError what is wrong with the options, the state directory or the port */
@@ -34,7 +35,7 @@ export async function startFromOptions(
   return await startServer({
     ...{ ...directories, host, ports },
     ...(tls ? { tls: { certificate: tls[0], key: tls[1] } } : {}),
-    extension: new Relay({ tokens, services: relayServices(), ownPageTokens }),
+    extension: new Relay({ tokens, services: relayServices(tokens), ownPageTokens }),
   });
 }
 

@@ -2,13 +2,17 @@
  * The built page on a real server in a real browser: what every test of this folder starts from.
  * Needs `npm run build` and the guests; `npm test` makes both.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BrowserContext, chromium, type Page } from 'playwright';
+import { relayServices } from '../../../server/cli/serve.ts';
 import { type RunningServer, startServer } from '../../../server/http/serve.ts';
+import { JoinTokens } from '../../../server/relay/join-tokens.ts';
+import { Relay } from '../../../server/relay/relay.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const PAGE_DIRECTORY: string = join(ROOT, 'dist', 'page');
@@ -38,7 +42,9 @@ export interface Lab {
 /** @param guests default: the real ones */
 export async function openLab(guests: string = GUESTS_DIRECTORY): Promise<Lab> {
   if (!existsSync(join(PAGE_DIRECTORY, 'index.html'))) throw new Error('dist/page is missing: npm run build');
+  const tokens = new JoinTokens(randomBytes(32));
   const server = await startServer({
+    extension: new Relay({ tokens, services: relayServices(tokens), ownPageTokens: true }),
     pageDirectory: PAGE_DIRECTORY,
     guestsDirectory: guests,
     host: '127.0.0.1',
