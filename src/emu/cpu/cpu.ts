@@ -149,7 +149,8 @@ export class Cpu {
       },
     });
     this.history = this.system.history;
-    this.decoder = new Decoder(instructionTable);
+    const { features } = this.system;
+    this.decoder = new Decoder(instructionTable, (feature) => features.has(feature));
     this.#linear = linear;
     this.#legacy = this.#createTier0(false);
     const { writer } = this.#legacy;

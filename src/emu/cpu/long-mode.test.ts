@@ -139,6 +139,17 @@ describe('instructions that 64-bit mode has of its own', () => {
     expect([8, GPR.edx, GPR.ebx].map((n) => bench.register(n))).toEqual([0xd700, HIGH + 0x77, 0x123_4567]);
   });
 
+  it('CMPXCHG16B', () => {
+    // mov %rsp,%rdi; and $-16,%rdi; sub $32,%rdi; movq $1,(%rdi); movq $2,8(%rdi); mov $1,%eax; mov $2,%edx; mov $7,%ebx;
+    // mov $8,%ecx; lock cmpxchg16b (%rdi); mov (%rdi),%r8; mov 8(%rdi),%rdx; int $0x30
+    expect(
+      user(
+        '4889E74883E7F04883EF2048C7070100000048C7470802000000B801000000BA02000000BB07000000B908000000F0480FC70F4C8B07488B5708CD30',
+      ),
+    ).toBe(0x30);
+    expect([8, GPR.edx].map((n) => bench.register(n))).toEqual([7, 8]);
+  });
+
   it('RDFSBASE is #UD until CR4.FSGSBASE', () => {
     expect(user('F3480FAEC0')).toBe(6);
   });

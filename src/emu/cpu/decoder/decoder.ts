@@ -5,7 +5,9 @@
  */
 import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
+import { featuresOf, formFeaturesOf } from '../isa/row-features.ts';
 import { GPR, SEG } from '../state/layout.ts';
+import type { Feature } from '../system/cpu-features.ts';
 import { DECODE, type Decoded, type DecodeStatus } from './decoded.ts';
 import { BY_MODRM, MAP, NO_ROW, OpcodeMap, PREFIX, parseOpcode, vexMap } from './opcode-map.ts';
 import { IMMEDIATE, immediateLayout, operandSizes, parseOperands } from './operands.ts';
@@ -39,14 +41,22 @@ const HAS = {
   vvvv: 1 << 14,
   /** The index of the memory operand is a vector. */
   vsib: 1 << 15,
+  /** The form with 64-bit operands is not announced. */
+  notWide: 1 << 24,
+  /** The form whose ModRM names a register is not announced. */
+  notRegister: 1 << 25,
 } as const;
 /** Bits 16-22: the only operand size, 0 = by the prefixes. */
 const SIZE_SHIFT = 16;
+const SIZE_MASK = 127;
 
-const describe = (row: Row, long: boolean): number => {
+type Announced = (feature: Feature) => boolean;
+
+const describe = (row: Row, long: boolean, announced: Announced): number => {
   const sizes = operandSizes(row, long);
   const operands = parseOperands(row);
   const spec = parseOpcode(row);
+  const forms = formFeaturesOf(row);
   return (
     immediateLayout(row) |
     (spec.modrm ? HAS.modrm : 0) |
@@ -61,6 +71,8 @@ const describe = (row: Row, long: boolean): number => {
     (sizes.includes(64) ? 0 : HAS.no64) |
     (operands.some((o) => o.kind === 'H' || o.kind === 'B') ? HAS.vvvv : 0) |
     (row.options.vsib ? HAS.vsib : 0) |
+    (forms.wide.every(announced) ? 0 : HAS.notWide) |
+    (forms.register.every(announced) ? 0 : HAS.notRegister) |
     (sizes.length === 1 ? sizes[0] << SIZE_SHIFT : 0)
   );
 };
@@ -120,9 +132,9 @@ interface Tables {
   readonly row: Int32Array;
 }
 
-const tablesOf = (rows: readonly Row[], long: boolean): Tables => ({
-  ...new OpcodeMap(rows, long),
-  row: Int32Array.from(rows, (row) => describe(row, long)),
+const tablesOf = (rows: readonly Row[], long: boolean, announced: Announced): Tables => ({
+  ...new OpcodeMap(rows, long, (row) => featuresOf(row, long).every(announced)),
+  row: Int32Array.from(rows, (row) => describe(row, long, announced)),
 });
 
 export class Decoder {
@@ -132,11 +144,14 @@ export class Decoder {
   /** By one-byte opcode: the row that is meant with REX.B, or NO_ROW. */
   readonly #withRexB = new Int16Array(256).fill(NO_ROW);
 
-  /** @throws Error when a row is written wrongly, or when two rows claim one encoding */
-  constructor(rows: readonly Row[]) {
+  /**
+   * @param announced the features that CPUID announces: the rows of others do not exist; without it all do
+   * @throws Error when a row is written wrongly, or when two rows claim one encoding
+   */
+  constructor(rows: readonly Row[], announced: (feature: Feature) => boolean = () => true) {
     this.rows = rows;
-    this.#legacy = tablesOf(rows, false);
-    this.#long = tablesOf(rows, true);
+    this.#legacy = tablesOf(rows, false, announced);
+    this.#long = tablesOf(rows, true, announced);
     rows.forEach((row, index) => {
       if (row.options.rexB) this.#withRexB[parseOpcode(row).opcode] = index;
     });
@@ -257,7 +272,7 @@ export class Decoder {
       out.length = p - at;
       return DECODE.undefined;
     }
-    const size = (row >>> SIZE_SHIFT || sizeBy(row, codeSize, operandPrefix, (rex & 8) !== 0)) as Width;
+    const size = ((row >>> SIZE_SHIFT) & SIZE_MASK || sizeBy(row, codeSize, operandPrefix, (rex & 8) !== 0)) as Width;
     const addressSize = !addressPrefix ? codeSize : codeSize === 32 ? 16 : 32;
     const rexB = (rex & 1) << 3;
     let defaultSegment: number = SEG.ds;
@@ -348,6 +363,10 @@ export class Decoder {
       const { index, reg } = out;
       if (index < 0 || addressSize === 16 || index === reg || index === out.vvvv || reg === out.vvvv)
         return DECODE.undefined;
+    }
+    if ((row & (HAS.notWide | HAS.notRegister)) !== 0) {
+      if ((row & HAS.notWide) !== 0 && size === 64) return DECODE.undefined;
+      if ((row & HAS.notRegister) !== 0 && !out.memory) return DECODE.undefined;
     }
     if (lock && !((row & HAS.lock) !== 0 && out.memory)) return DECODE.undefined;
     out.lock = lock;

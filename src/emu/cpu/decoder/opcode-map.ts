@@ -127,12 +127,13 @@ export class OpcodeMap {
 
   /**
    * @param long of 64-bit code, else of the other modes
+   * @param known rows that this processor knows; the others mean what the rest says of their encoding
    * @throws Error when rows are written wrongly, or when two claim the same encoding
    */
-  constructor(rows: readonly Row[], long: boolean) {
+  constructor(rows: readonly Row[], long: boolean, known: (row: Row) => boolean) {
     const buckets = new Map<number, Entry[]>();
     rows.forEach((row, index) => {
-      if (long ? row.options.not64 : row.options.only64) return;
+      if ((long ? row.options.not64 : row.options.only64) || !known(row)) return;
       const spec = parseOpcode(row);
       for (let i = 0; i < (spec.register ? 8 : 1); i++) {
         for (const map of mapsOf(spec)) {
@@ -146,7 +147,7 @@ export class OpcodeMap {
     this.opcodes = new Int32Array(MAPS * PREFIX_NAMES.length * OPCODES).fill(NO_ROW);
     const tables: Int16Array[] = [];
     /** Most opcodes have the same rows with every prefix. */
-    const known = new Map<string, number>();
+    const made = new Map<string, number>();
     for (const [key, bucket] of buckets) {
       for (let prefix = 0; prefix < PREFIX_NAMES.length; prefix++) {
         const fitting = bucket.filter(({ spec }) => spec.prefix === undefined || spec.prefix === prefix);
@@ -159,10 +160,10 @@ export class OpcodeMap {
         const odd = bucket.find(({ spec }) => !spec.modrm);
         if (odd) fail(rows[odd.index], 'has no ModRM byte, other rows of its opcode do');
         const same = fitting.map(({ index }) => index).join();
-        let offset = known.get(same);
+        let offset = made.get(same);
         if (offset === undefined) {
           offset = tables.push(tableOf(rows, fitting)) * 256 - 256;
-          known.set(same, offset);
+          made.set(same, offset);
         }
         this.opcodes[at] = BY_MODRM + offset;
       }

@@ -3,7 +3,7 @@
  * What the instructions compute is compared with the host's processor in test/cpu.
  */
 import { describe, expect, it } from 'vitest';
-import { CpuFeatures } from '../system/cpu-features.ts';
+import { CpuFeatures, DEFAULT_CPU, REGISTER } from '../system/cpu-features.ts';
 import { cpuid } from '../system/cpuid.ts';
 import { IntegerBench } from './integer-bench.suite.ts';
 
@@ -21,6 +21,7 @@ const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>> = {
     1: [`${SSE_ON} B803000000 660F6EC0 660F3A44C000 660F7EC0`, 5],
     9: [`${SSE_ON} B8FFFFFFFF 660F6EC0 660F381EC0 660F7EC0`, 1],
     12: [`${AVX_ON} B800004040 C5F96EC0 C4E279A9C0 C5F97EC0`, 0x4140_0000],
+    13: 'cpu/long-mode.test.ts: CMPXCHG16B',
     17: 'system/long-mode.test.ts: process-context identifiers',
     19: [`${SSE_ON} B880000000 660F6EC0 660F3821C0 660F7EC0`, 0xffff_ff80],
     20: ['B800000000 B901000000 F20F38F1C1', 0xdd45_aab8],
@@ -101,6 +102,20 @@ describe('CPUID', () => {
       it(`${place} bit ${bit} works`, () => {
         const { eax, fault } = bench.run(sample[0]);
         expect({ eax, fault }).toEqual({ eax: sample[1], fault: undefined });
+      });
+      it(`${place} bit ${bit} hidden takes its instructions along`, () => {
+        const [where, register] = place.split('.');
+        const [leaf, subleaf = 0] = where.split('/').map((text) => Number.parseInt(text, 16));
+        const words = cpuid(new CpuFeatures(), leaf, subleaf, false);
+        words[REGISTER[register as 'eax']] &= ~(1 << Number(bit));
+        const [eax, ebx, ecx, edx] = words;
+        const features = new CpuFeatures({ ...DEFAULT_CPU, cpuidSet: [{ leaf, subleaf, eax, ebx, ecx, edx }] });
+        const without = new IntegerBench({ features, random: (into) => into.fill(0x5a) });
+        const outcome = without.run(sample[0]);
+        // Where an operating system has to switch it on, that is what faults.
+        const expected = /0F22E0/.test(sample[0]) ? [6, 13] : [6];
+        if (sample[0].startsWith('B801000000 F30FBD')) expect(outcome.eax, 'LZCNT is BSR').toBe(0);
+        else expect(expected).toContain(outcome.fault);
       });
     }
   }

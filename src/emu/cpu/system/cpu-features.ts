@@ -35,6 +35,7 @@ const LEAF1_ECX = {
   pclmulqdq: 1,
   ssse3: 9,
   fma: 12,
+  cx16: 13,
   pcid: 17,
   sse41: 19,
   sse42: 20,
@@ -169,7 +170,7 @@ export interface CpuConfig {
 export const DEFAULT_CPU: CpuConfig = { profile: 'host', longMode: true, pae: true, cpuidSet: [] };
 
 /** What is only useful, or only works, in 64-bit mode. */
-const LONG_MODE: readonly string[] = ['lm', 'syscall', 'pdpe1gb', 'lahf64', 'pcid', 'fsgsbase'];
+const LONG_MODE: readonly string[] = ['lm', 'cx16', 'syscall', 'pdpe1gb', 'lahf64', 'pcid', 'fsgsbase'];
 const PAE: readonly string[] = ['pae', 'nx'];
 
 /** EAX, EBX, ECX, EDX; 32-bit patterns. */
