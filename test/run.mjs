@@ -29,6 +29,8 @@ const HOST_TOOLS = {
   // Networks: namespaces with Linux as the guest, and what runs in them.
   ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox' },
   ...{ 'qemu-system-i386': 'qemu-system-x86', vde_switch: 'vde2' },
+  // Remote display: clients people have, an X server for them to show their windows on, and hands and eyes.
+  ...{ xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop', Xvfb: 'xvfb', xdotool: 'xdotool', import: 'imagemagick' },
 };
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 

@@ -1,0 +1,121 @@
+/** A client's input events, done with the hands of its seat. */
+
+import { CodedError } from '#base/errors.ts';
+import { BUTTON, type DesktopSeat } from '#display/desktop/desktop.ts';
+import { textScancodes } from '#emu/devices/input/keystrokes.ts';
+import { type InputEvent, POINTER, wheelRotation } from './pdu/input.ts';
+
+const PREFIX_E0 = 0xe0;
+const BREAK_BIT = 0x80;
+const CONTROL_CODE = 0x1d;
+const NUM_LOCK_CODE = 0x45;
+const PAUSE = [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5] as const;
+/** Ctrl-Pause, as a keyboard sends it. */
+const BREAK = [0xe0, 0x46, 0xe0, 0xc6] as const;
+const ROTATION_A_NOTCH = 120;
+/** Bits of POINTER to bits of BUTTON. */
+const BUTTONS = [
+  [POINTER.button1, BUTTON.left],
+  [POINTER.button2, BUTTON.right],
+  [POINTER.button3, BUTTON.middle],
+] as const;
+/** [MS-RDPBCGR] 2.2.8.1.1.3.1.1.4 */
+const X_BUTTONS = [
+  [1, BUTTON.fourth],
+  [2, BUTTON.fifth],
+] as const;
+
+export class ClientInput {
+  readonly #seat: DesktopSeat;
+  #buttons = 0;
+  #rotation = 0;
+  /** The first half of Pause has come. */
+  #isPausing = false;
+
+  constructor(seat: DesktopSeat) {
+    this.#seat = seat;
+  }
+
+  take(event: InputEvent): void {
+    switch (event.kind) {
+      case 'key':
+        this.#key(event);
+        return;
+      case 'unicode':
+        if (event.down) this.#character(String.fromCharCode(event.unit));
+        return;
+      case 'mouse':
+        this.#mouse(event);
+        return;
+      case 'relative':
+        if (event.dx !== 0 || event.dy !== 0) this.#seat.moveBy(event.dx, event.dy);
+        this.#press(event.flags, BUTTONS);
+        return;
+      case 'synchronize':
+        // The client has lost sight of its keyboard: whatever it holds, it will say again.
+        this.#buttons = 0;
+        this.#isPausing = false;
+        this.#seat.releaseAll();
+    }
+  }
+
+  /** Pause comes as E1-1D and 45, down and up; nothing but the whole of it makes sense to a guest. */
+  #key({ code, extended, extended1, down }: Extract<InputEvent, { kind: 'key' }>): void {
+    if (extended1) {
+      if (code === CONTROL_CODE) this.#isPausing = true;
+      return;
+    }
+    if (this.#isPausing && code === NUM_LOCK_CODE && !extended) {
+      if (down) this.#seat.putScancodes(PAUSE);
+      else this.#isPausing = false;
+      return;
+    }
+    this.#isPausing = false;
+    if (extended && code === BREAK[1]) {
+      if (down) this.#seat.putScancodes(BREAK);
+      return;
+    }
+    const byte = down ? code : code | BREAK_BIT;
+    this.#seat.putScancodes(extended ? [PREFIX_E0, byte] : [byte]);
+  }
+
+  #character(text: string): void {
+    try {
+      for (const codes of textScancodes(text)) this.#seat.putScancodes(codes);
+    } catch (cause) {
+      // A character that no key of the guest's keyboard makes is dropped, as a key that is not there would be.
+      if (!(cause instanceof CodedError)) throw cause;
+    }
+  }
+
+  #mouse({ flags, x, y, isX }: Extract<InputEvent, { kind: 'mouse' }>): void {
+    if (isX) {
+      this.#seat.moveTo(x, y);
+      this.#press(flags, X_BUTTONS);
+      return;
+    }
+    if (flags & (POINTER.verticalWheel | POINTER.horizontalWheel)) {
+      if (flags & POINTER.verticalWheel) this.#turn(wheelRotation(flags));
+      return;
+    }
+    this.#seat.moveTo(x, y);
+    this.#press(flags, BUTTONS);
+  }
+
+  #press(flags: number, buttons: readonly (readonly [number, number])[]): void {
+    for (const [bit, button] of buttons) {
+      if ((flags & bit) === 0) continue;
+      if (flags & POINTER.down) this.#buttons |= button;
+      else this.#buttons &= ~button;
+    }
+    this.#seat.setButtons(this.#buttons);
+  }
+
+  /** Fine wheels send parts of a notch. */
+  #turn(rotation: number): void {
+    this.#rotation += rotation;
+    const notches = Math.trunc(this.#rotation / ROTATION_A_NOTCH);
+    this.#rotation -= notches * ROTATION_A_NOTCH;
+    if (notches !== 0) this.#seat.wheel(-notches);
+  }
+}

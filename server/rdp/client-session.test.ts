@@ -1,0 +1,251 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
+import { ClientSession, type ClientSessionParts } from './client-session.ts';
+import { ENCRYPTION_METHOD } from './pdu/gcc.ts';
+import { PROTOCOL } from './pdu/x224.ts';
+import { standardKey } from './security/proprietary-certificate.ts';
+import type { SecurityPolicy } from './sequence/phase.ts';
+import { WireClient, type WireOptions } from './wire-client.suite.ts';
+
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const KEY = standardKey(createPrivateKey(privateKey.export({ type: 'pkcs1', format: 'pem' })));
+const POLICY: SecurityPolicy = { method: 'negotiate', credSsp: undefined, credSspOnly: false };
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}) {
+  const desktop = new PaintedDesktop(200, 100);
+  const ends: string[] = [];
+  let tls = 0;
+  const client: WireClient = new WireClient(options, (bytes) => session.receive(bytes));
+  const session: ClientSession = new ClientSession({
+    desktop,
+    policy: POLICY,
+    disabled: { display: false, input: false },
+    standardKey: () => KEY,
+    send: (bytes) => {
+      client.take(bytes);
+      return true;
+    },
+    startTls: () => tls++,
+    random: (count) => new Uint8Array(count).fill(9),
+    authenticate: async () => undefined,
+    slowDown: async () => {},
+    onActive: () => {},
+    onEnd: (why) => ends.push(why),
+    ...parts,
+  });
+  return { desktop, client, session, ends, tlsStarts: () => tls };
+}
+
+async function connect(client: WireClient): Promise<void> {
+  for (const step of client.steps()) {
+    step();
+    await turn();
+  }
+}
+
+/** Bitmap updates in what the client has received. */
+const isFastBitmap = ({ kind, packet }: { kind: string; packet: Uint8Array }): boolean =>
+  kind === 'fast-path' && packet.length > 3;
+
+describe('a session', () => {
+  it.each([
+    ['without negotiation, 128 bits', {}],
+    ['128 bits, salted', { protocols: 0, salted: true }],
+    ['56 bits', { protocols: 0, encryptionMethods: ENCRYPTION_METHOD.bits56 }],
+    ['40 bits', { protocols: 0, encryptionMethods: ENCRYPTION_METHOD.bits40 }],
+  ])('is reached by a client with standard security, %s', async (_, options) => {
+    const { desktop, client, session, ends } = pair(options);
+    await connect(client);
+    expect(session.connection.isActive).toBe(true);
+    expect(client.received.some(isFastBitmap)).toBe(true);
+    while (client.received.length > 0) client.readFastPath();
+    client.sendFastKey(0x1e, true);
+    expect(desktop.scancodes).toEqual([0x1e]);
+    expect(ends).toEqual([]);
+  });
+
+  it('keeps step through more than two renewals of the keys, both ways', async () => {
+    const { desktop, client, session } = pair({ protocols: 0, salted: true });
+    await connect(client);
+    const packets = 10_000;
+    let seen = 0;
+    for (let i = 0; i < packets; i++) {
+      client.sendFastKey(0x1e, i % 2 === 0);
+      desktop.paint(i % 200, 0, 1, 1, i);
+      await undefined;
+      if (i % 50 === 0) await turn();
+      while (client.received.length > 0) {
+        client.readFastPath();
+        seen++;
+      }
+    }
+    expect(desktop.scancodes).toHaveLength(packets);
+    expect(seen).toBeGreaterThan(5000);
+    expect(session.connection.isActive).toBe(true);
+  });
+
+  it('ends when a packet is not what its MAC says', async () => {
+    const { client, session, ends } = pair({ protocols: 0 });
+    await connect(client);
+    const events = Uint8Array.of(0, 0x1e);
+    session.receive(Uint8Array.of((1 << 2) | (2 << 6), 12, 1, 2, 3, 4, 5, 6, 7, 8, ...events));
+    expect(ends).toEqual(['a packet has a wrong MAC']);
+  });
+
+  it('does not take plain input from a client that has keys', async () => {
+    const { desktop, client, session, ends } = pair({ protocols: 0 });
+    await connect(client);
+    session.receive(Uint8Array.of(1 << 2, 4, 0, 0x1e));
+    expect(desktop.scancodes).toEqual([]);
+    expect(ends).toHaveLength(1);
+  });
+
+  it('begins TLS where that was chosen, and needs no keys then', async () => {
+    const { desktop, client, session, tlsStarts } = pair({ protocols: PROTOCOL.ssl });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    expect(tlsStarts()).toBe(1);
+    expect(session.connection.isActive).toBe(true);
+    client.sendFastKey(0x1e, true);
+    expect(desktop.scancodes).toEqual([0x1e]);
+  });
+
+  it('ends when somebody has changed the negotiation on its way', async () => {
+    const { client, ends } = pair({ protocols: PROTOCOL.ssl | PROTOCOL.hybrid });
+    client.selectedProtocol = PROTOCOL.hybrid;
+    client.sendConnectionRequest();
+    client.sendConnectInitial();
+    expect(ends).toEqual(['client and server understood different security protocols']);
+  });
+
+  it('shows nothing and takes nothing before the logon is accepted', async () => {
+    const { desktop, client, session, ends } = pair(
+      { protocols: 0 },
+      { authenticate: async () => ({ errorInfo: 9, why: 'no' }) },
+    );
+    for (const step of client.steps().slice(0, -2)) {
+      step();
+      await turn();
+    }
+    expect(ends).toEqual(['no']);
+    client.sendFastKey(0x1e, true);
+    expect(desktop.viewCount).toBe(0);
+    expect(desktop.scancodes).toEqual([]);
+    expect(session.connection.isActive).toBe(false);
+  });
+
+  it('sends nothing while the screen is still, while output is suppressed, or when the client has no room', async () => {
+    let room = true;
+    const made: ReturnType<typeof pair> = pair(
+      { protocols: PROTOCOL.ssl },
+      {
+        send: (bytes) => {
+          made.client.take(bytes);
+          return room;
+        },
+      },
+    );
+    const { desktop, client, session } = made;
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    client.received.length = 0;
+    for (let i = 0; i < 10; i++) await turn();
+    expect(client.received).toEqual([]);
+    client.sendShareData(0x23, Uint8Array.of(0, 0, 0, 0));
+    desktop.paint(0, 0, 10, 10, 0xffffff);
+    await turn();
+    expect(client.received).toEqual([]);
+    client.sendShareData(0x23, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, 200, 0, 100, 0));
+    await turn();
+    expect(client.received).toHaveLength(1);
+    room = false;
+    desktop.paint(0, 0, 10, 10, 0xff0000);
+    await turn();
+    desktop.paint(0, 0, 10, 10, 0x00ff00);
+    await turn();
+    desktop.paint(0, 0, 10, 10, 0x0000ff);
+    await turn();
+    expect(client.received).toHaveLength(2);
+    session.onDrain();
+    await turn();
+    expect(client.received).toHaveLength(3);
+  });
+
+  it('activates anew when the size of the screen changes', async () => {
+    const { desktop, client, session } = pair({ protocols: PROTOCOL.ssl });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    client.received.length = 0;
+    desktop.resize(320, 200);
+    await turn();
+    const deactivate = client.readData();
+    deactivate.skip(2);
+    expect(deactivate.u16() & 15).toBe(6);
+    client.received.unshift({ kind: 'tpkt', packet: new Uint8Array(20) });
+    client.confirmActive();
+    client.finalize();
+    await turn();
+    expect(session.connection.isActive).toBe(true);
+    expect(client.received.some(isFastBitmap)).toBe(true);
+  });
+
+  it('lets go of all keys when the client is gone', async () => {
+    const { desktop, client, session } = pair({ protocols: PROTOCOL.ssl });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    client.sendFastKey(0x1d, true);
+    session.lost();
+    expect(desktop.scancodes).toEqual([0x1d, 0x9d]);
+    expect(desktop.viewCount).toBe(0);
+  });
+});
+
+describe('hostile clients', () => {
+  const seeded = (seed: number) => {
+    let state = seed;
+    return (limit: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * limit);
+    };
+  };
+  const STEPS = new WireClient({ channels: ['cliprdr'] }, () => {}).steps().length;
+
+  it.each([
+    ['standard security', 0],
+    ['TLS', PROTOCOL.ssl],
+  ])('end their own connection at worst, at every stage, with %s', async (_, protocols) => {
+    const random = seeded(protocols + 1);
+    for (let round = 0; round < 200; round++) {
+      const stage = random(STEPS + 1);
+      const { client, session, ends, desktop } = pair({ protocols, channels: ['cliprdr'] });
+      client.selectedProtocol = protocols;
+      for (const step of client.steps().slice(0, stage)) {
+        step();
+        await turn();
+      }
+      const held: Uint8Array[] = [];
+      const capture: WireClient = new WireClient(client.options, (bytes) => held.push(bytes));
+      Object.assign(capture, { userId: client.userId, shareId: client.shareId, security: client.security });
+      capture.sendShareData(
+        random(64),
+        Uint8Array.from({ length: random(40) }, () => random(256)),
+      );
+      capture.sendInfo();
+      capture.sendFastKey(random(256), true);
+      capture.sendConnectInitial();
+      const packet = held[random(held.length)].slice();
+      const damage = random(4);
+      for (let i = 0; i < damage; i++) packet[random(packet.length)] = random(256);
+      const cut = random(3) === 0 ? packet.subarray(0, random(packet.length)) : packet;
+      const junk = Uint8Array.from({ length: random(200) }, () => random(256));
+      session.receive(random(5) === 0 ? junk : cut);
+      session.receive(junk);
+      await turn();
+      session.lost();
+      expect(ends.length).toBe(1);
+      expect(desktop.viewCount).toBe(0);
+    }
+  });
+});

@@ -1,0 +1,143 @@
+/** One client and the desktop it uses: connection, picture and input, without a socket. */
+import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
+import { ClientInput } from './client-input.ts';
+import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
+import type { ColorDepth } from './graphics/pixels.ts';
+import type { StandardKey } from './security/proprietary-certificate.ts';
+import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
+import { ServerConnection } from './sequence/server-connection.ts';
+
+/** What of a session a person has switched off: Client/Disable* of VirtualBox. */
+export interface DisabledFeatures {
+  readonly display: boolean;
+  readonly input: boolean;
+}
+
+export interface ClientSessionParts {
+  readonly desktop: Desktop;
+  readonly policy: SecurityPolicy;
+  readonly disabled: DisabledFeatures;
+  readonly standardKey: () => StandardKey;
+  /** @returns false when no more should be sent until `onDrain` */
+  readonly send: (bytes: Uint8Array) => boolean;
+  readonly startTls: () => void;
+  readonly random: (count: number) => Uint8Array;
+  readonly authenticate: (who: Credentials) => Promise<Refusal | undefined>;
+  readonly slowDown: (userName: string) => Promise<void>;
+  readonly onActive: () => void;
+  readonly onEnd: (why: string) => void;
+}
+
+export class ClientSession {
+  readonly #parts: ClientSessionParts;
+  readonly #connection: ServerConnection;
+  #view: DesktopView | undefined;
+  #seat: DesktopSeat | undefined;
+  #input: ClientInput | undefined;
+  #output: ScreenOutput | undefined;
+  #shownWidth = 0;
+  #shownHeight = 0;
+  #hasRoom = true;
+  #isSuppressed = false;
+  /** The view is asked, or something keeps it from being asked. */
+  #isAsking = false;
+
+  constructor(parts: ClientSessionParts) {
+    this.#parts = parts;
+    const { desktop, policy, standardKey, startTls, random, authenticate, slowDown } = parts;
+    this.#connection = new ServerConnection(
+      {
+        ...{ policy, standardKey, startTls, random, authenticate, slowDown },
+        send: (bytes) => {
+          if (!parts.send(bytes)) this.#hasRoom = false;
+        },
+        screen: () => {
+          const { width, height } = desktop.screen;
+          this.#shownWidth = width;
+          this.#shownHeight = height;
+          return { width, height };
+        },
+        onActive: () => this.#begin(),
+        onEnd: (why) => {
+          this.#release();
+          parts.onEnd(why);
+        },
+      },
+      {
+        onInput: (event) => this.#input?.take(event),
+        onChannelData: () => {},
+        onRefresh: () => this.#view?.invalidate(),
+        onSuppress: (suppressed) => {
+          this.#isSuppressed = suppressed;
+          if (!suppressed) this.#ask();
+        },
+        onFrameAcknowledged: () => {},
+      },
+    );
+  }
+
+  get connection(): ServerConnection {
+    return this.#connection;
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.#connection.receive(bytes);
+  }
+
+  /** What was sent is out. */
+  onDrain(): void {
+    this.#hasRoom = true;
+    this.#ask();
+  }
+
+  /** The peer is gone without a word. */
+  lost(): void {
+    this.#connection.disconnect(0, 'the connection was lost');
+    this.#release();
+  }
+
+  #begin(): void {
+    const { desktop, disabled } = this.#parts;
+    const { link, capabilities, bitsPerPixel } = this.#connection.state;
+    if (!capabilities) return;
+    const isFirst = this.#seat === undefined;
+    this.#output = new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
+    this.#output.begin();
+    if (isFirst) {
+      this.#seat = desktop.seat();
+      if (!disabled.input) this.#input = new ClientInput(this.#seat);
+      if (!disabled.display) this.#view = desktop.view();
+      this.#parts.onActive();
+    } else this.#view?.invalidate();
+    this.#ask();
+  }
+
+  #ask(): void {
+    if (this.#isAsking || !this.#view || !this.#hasRoom || this.#isSuppressed) return;
+    this.#isAsking = true;
+    this.#view.request(() => {
+      this.#isAsking = false;
+      this.#show();
+    });
+  }
+
+  #show(): void {
+    if (!this.#view || !this.#connection.isActive || this.#isSuppressed) return;
+    const { rects } = this.#view.take();
+    const { screen } = this.#parts.desktop;
+    if (screen.width !== this.#shownWidth || screen.height !== this.#shownHeight) {
+      this.#connection.reactivate();
+      return;
+    }
+    this.#output?.show(screen, rects);
+    this.#ask();
+  }
+
+  #release(): void {
+    this.#view?.close();
+    this.#seat?.close();
+    this.#view = undefined;
+    this.#seat = undefined;
+    this.#input = undefined;
+  }
+}

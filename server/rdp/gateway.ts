@@ -1,0 +1,224 @@
+/** The RDP server of one machine: listens, lets clients in, and gives each a session on the machine's desktop. */
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
+import { CodedError } from '#base/errors.ts';
+import type { Desktop } from '#display/desktop/desktop.ts';
+import { ClientSession, type DisabledFeatures } from './client-session.ts';
+import { ERROR_INFO } from './pdu/share.ts';
+import type { TlsIdentity } from './security/certificate.ts';
+import { LoginThrottle } from './security/login-throttle.ts';
+import { generateStandardKey, type StandardKey } from './security/proprietary-certificate.ts';
+import type { PasswordCheck } from './security/users.ts';
+import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
+
+export interface GatewaySettings {
+  readonly address: string;
+  /** Tried in turn; 0: any that is free. */
+  readonly ports: readonly number[];
+  readonly policy: SecurityPolicy;
+  readonly identity: TlsIdentity;
+  readonly check: PasswordCheck;
+  /** Several clients at once. */
+  readonly multiple: boolean;
+  /** A second client takes over from the first instead of being refused. */
+  readonly reuse: boolean;
+  readonly disabled: DisabledFeatures;
+  /** Something an operator may want to know; never a secret. */
+  readonly log: (text: string) => void;
+}
+
+/** Clients that have not logged on yet. */
+const MAX_STRANGERS = 32;
+const LOGON_TIMEOUT_MS = 30_000;
+/** What a password check may take. */
+const CHECK_TIMEOUT_MS = 20_000;
+/** Time for the last bytes to leave before the socket is closed. */
+const LINGER_MS = 1000;
+/** Bytes under way to a client before it has to catch up. */
+const HIGH_WATER_BYTES = 512 * 1024;
+
+interface Client {
+  readonly session: ClientSession;
+  readonly address: string;
+  isActive: boolean;
+}
+
+export class RdpGateway {
+  readonly #desktop: Desktop;
+  readonly #settings: GatewaySettings;
+  readonly #standardKey: StandardKey;
+  readonly #throttle = new LoginThrottle(() => performance.now());
+  readonly #clients = new Set<Client>();
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #isClosed = false;
+
+  private constructor(desktop: Desktop, settings: GatewaySettings, standardKey: StandardKey) {
+    this.#desktop = desktop;
+    this.#settings = settings;
+    this.#standardKey = standardKey;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Listens on the first port that is free. @throws CodedError<'no-port'> */
+  static async open(desktop: Desktop, settings: GatewaySettings): Promise<RdpGateway> {
+    const gateway = new RdpGateway(desktop, settings, await generateStandardKey());
+    const { address, ports } = settings;
+    let why = '';
+    for (const port of ports) {
+      const failure = await gateway.#listen(port);
+      if (!failure) return gateway;
+      why = failure.message;
+    }
+    throw new CodedError('no-port', `no port of ${ports.join(', ')} can be had at ${address}: ${why}; name others`);
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address ? address.port : 0;
+  }
+
+  /** As it is typed into a client. */
+  get address(): string {
+    const { address } = this.#settings;
+    return address.includes(':') ? `[${address}]:${this.port}` : `${address}:${this.port}`;
+  }
+
+  /** Clients that see the screen. */
+  get activeCount(): number {
+    return [...this.#clients].filter(({ isActive }) => isActive).length;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const { session } of this.#clients) {
+      session.connection.disconnect(ERROR_INFO.rpcInitiatedDisconnect, 'the machine has ended');
+    }
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroySoon();
+  }
+
+  #listen(port: number): Promise<Error | undefined> {
+    return new Promise((resolve) => {
+      const server = this.#server;
+      const done = (error?: Error): void => {
+        server.off('error', done);
+        server.off('listening', ready);
+        resolve(error);
+      };
+      const ready = (): void => done();
+      server.once('error', done);
+      server.once('listening', ready);
+      server.listen(port, this.#settings.address);
+    });
+  }
+
+  #accept(raw: Socket): void {
+    if (this.#isClosed || this.#clients.size - this.activeCount >= MAX_STRANGERS) {
+      raw.destroy();
+      return;
+    }
+    this.#sockets.add(raw);
+    raw.once('close', () => this.#sockets.delete(raw));
+    const address = raw.remoteAddress ?? '';
+    const { policy, disabled, log } = this.#settings;
+    let socket: Socket = raw;
+    let isEnding = false;
+    const attach = (to: Socket): void => {
+      socket = to;
+      to.on('data', (bytes: Uint8Array) => session.receive(bytes));
+      to.on('drain', () => session.onDrain());
+      to.on('error', () => session.lost());
+      to.on('close', () => session.lost());
+    };
+    const session = new ClientSession({
+      desktop: this.#desktop,
+      ...{ policy, disabled },
+      standardKey: () => this.#standardKey,
+      send: (bytes) => {
+        if (!socket.destroyed && !isEnding) socket.write(bytes);
+        return socket.writableLength < HIGH_WATER_BYTES;
+      },
+      startTls: () => {
+        raw.removeAllListeners('data');
+        raw.removeAllListeners('drain');
+        attach(this.#secured(raw));
+      },
+      random: (count) => randomBytes(count),
+      authenticate: (who) => this.#authenticate(who, client),
+      slowDown: (userName) => this.#slowDown(address, userName),
+      onActive: () => {
+        client.isActive = true;
+        clearTimeout(deadline);
+        log(`RDP: ${address} is connected`);
+      },
+      onEnd: (why) => {
+        clearTimeout(deadline);
+        isEnding = true;
+        this.#clients.delete(client);
+        log(`RDP: ${address} is gone: ${why}`);
+        socket.end();
+        setTimeout(() => raw.destroy(), LINGER_MS).unref();
+      },
+    });
+    const client: Client = { session, address, isActive: false };
+    this.#clients.add(client);
+    const deadline = setTimeout(() => session.connection.disconnect(0, 'it took too long to log on'), LOGON_TIMEOUT_MS);
+    attach(raw);
+  }
+
+  #secured(raw: Socket): TLSSocket {
+    const { certificate, privateKey, authority } = this.#settings.identity;
+    const chain = authority === undefined ? certificate : `${certificate}\n${authority}`;
+    const secureContext = createSecureContext({ cert: chain, key: privateKey, minVersion: 'TLSv1.2' });
+    return new TLSSocket(raw, { isServer: true, secureContext });
+  }
+
+  async #slowDown(address: string, userName: string): Promise<void> {
+    const keys = userName === '' ? [address] : [address, userName.toLowerCase()];
+    const waitMs = Math.max(...keys.map((key) => this.#throttle.waitMs(key)));
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+
+  async #authenticate(who: Credentials, client: Client): Promise<Refusal | undefined> {
+    const { check, log } = this.#settings;
+    const keys = [client.address, who.userName.toLowerCase()];
+    await this.#slowDown(client.address, who.userName);
+    const isRight = await inTime(check(who), CHECK_TIMEOUT_MS);
+    if (!isRight) {
+      for (const key of keys) this.#throttle.failed(key);
+      log(`RDP: ${client.address} gave a wrong name or password`);
+      return { errorInfo: ERROR_INFO.serverInsufficientPrivileges, why: 'wrong user name or password' };
+    }
+    for (const key of keys) this.#throttle.succeeded(key);
+    return this.#makeRoom(client);
+  }
+
+  /** One client at a time, unless several are allowed. */
+  #makeRoom(client: Client): Refusal | undefined {
+    const { multiple, reuse } = this.#settings;
+    const others = [...this.#clients].filter((one) => one !== client && one.isActive);
+    if (multiple || others.length === 0) return undefined;
+    if (!reuse) {
+      return { errorInfo: ERROR_INFO.serverDeniedConnection, why: 'somebody else is connected' };
+    }
+    for (const { session } of others) {
+      session.connection.disconnect(ERROR_INFO.disconnectedByOtherConnection, 'another client took over');
+    }
+    return undefined;
+  }
+}
+
+/** No answer is a no. */
+function inTime(answer: Promise<boolean>, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => resolve(false), ms);
+    answer
+      .catch(() => false)
+      .then((value) => {
+        clearTimeout(late);
+        resolve(value);
+      });
+  });
+}

@@ -1,0 +1,72 @@
+/** Shows a screen to a client by bitmap updates, on the fast path where it has one. */
+import type { Rect } from '#display/raster/rects.ts';
+import type { Picture } from '#display/raster/thumbnail.ts';
+import {
+  type BitmapData,
+  bitmapDataBytes,
+  encodeBitmapUpdate,
+  encodePaletteUpdate,
+  encodeSynchronizeUpdate,
+} from '../pdu/bitmap-update.ts';
+import type { ClientCapabilities } from '../pdu/capabilities.ts';
+import { FAST_UPDATE } from '../pdu/fast-path.ts';
+import { SHARE_DATA } from '../pdu/share.ts';
+import type { Link } from '../sequence/link.ts';
+import { BitmapEncoder } from './bitmap-encoder.ts';
+import { type ColorDepth, PALETTE_332 } from './pixels.ts';
+
+/** Bytes of one update, so that it fits a packet with whatever headers it gets. */
+const MAX_UPDATE = 15_000;
+
+/** A way to show changed rectangles to one client. */
+export interface ScreenOutput {
+  /** The client has just become active, and shows nothing. */
+  begin(): void;
+  show(screen: Picture, rects: readonly Rect[]): void;
+}
+
+export class BitmapOutput implements ScreenOutput {
+  readonly #link: Link;
+  readonly #capabilities: ClientCapabilities;
+  readonly #depth: ColorDepth;
+  readonly #encoder: BitmapEncoder;
+
+  constructor(link: Link, capabilities: ClientCapabilities, depth: ColorDepth) {
+    this.#link = link;
+    this.#capabilities = capabilities;
+    this.#depth = depth;
+    this.#encoder = new BitmapEncoder(depth, !capabilities.skipAlpha);
+  }
+
+  begin(): void {
+    if (this.#depth === 8) this.#send(FAST_UPDATE.palette, encodePaletteUpdate(PALETTE_332));
+    else if (!this.#capabilities.fastPathOutput) this.#send(FAST_UPDATE.synchronize, encodeSynchronizeUpdate());
+  }
+
+  show(screen: Picture, rects: readonly Rect[]): void {
+    let waiting: BitmapData[] = [];
+    let bytes = 0;
+    for (const rect of rects) {
+      for (const bitmap of this.#encoder.encode(screen, rect)) {
+        const more = bitmapDataBytes(bitmap);
+        if (waiting.length > 0 && bytes + more > MAX_UPDATE) {
+          this.#flush(waiting);
+          waiting = [];
+          bytes = 0;
+        }
+        waiting.push(bitmap);
+        bytes += more;
+      }
+    }
+    if (waiting.length > 0) this.#flush(waiting);
+  }
+
+  #flush(bitmaps: readonly BitmapData[]): void {
+    this.#send(FAST_UPDATE.bitmap, encodeBitmapUpdate(bitmaps, !this.#capabilities.noBitmapCompressionHeader));
+  }
+
+  #send(code: number, body: Uint8Array): void {
+    if (this.#capabilities.fastPathOutput) this.#link.sendFastPath(code, body);
+    else this.#link.sendShareData(SHARE_DATA.update, body);
+  }
+}

@@ -1,0 +1,146 @@
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { keptSelfSigned, tlsIdentity } from './certificate.ts';
+import { LoginThrottle } from './login-throttle.ts';
+import { md4 } from './md4.ts';
+import { NtlmSession, ntHash } from './ntlm.ts';
+import { standardKey } from './proprietary-certificate.ts';
+import { rc4 } from './rc4.ts';
+import { checkKnownUsers, usersFromExtraData } from './users.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
+
+describe('ciphers that OpenSSL has given up', () => {
+  it('RC4: vectors of RFC 6229', () => {
+    expect(hex(rc4(Buffer.from('0102030405', 'hex'), new Uint8Array(16)))).toBe('b2396305f03dc027ccc3524a0a1118a8');
+    const key = Buffer.from('0102030405060708090a0b0c0d0e0f10', 'hex');
+    expect(hex(rc4(key, new Uint8Array(16)))).toBe('9ac7cc9a609d1ef7b2932899cde41b97');
+  });
+
+  it.each([
+    ['', '31d6cfe0d16ae931b73c59d7e0c089c0'],
+    ['abc', 'a448017aaf21d8525fc10ae87aa6729d'],
+    ['abcdefghijklmnopqrstuvwxyz', 'd79e1c308aa5bbcdeea8ed63df412da9'],
+    ['1234567890'.repeat(8), 'e33b4ddc9c38f2199c3e7b164fcc0536'],
+  ])('MD4: RFC 1320, %j', (text, digest) => {
+    expect(hex(md4(ascii(text)))).toBe(digest);
+  });
+
+  it('NT hash: [MS-NLMP] 4.2.2.1.2', () => {
+    expect(hex(ntHash('Password'))).toBe('a4f49c406510bdcab6824ee7c30fd852');
+  });
+});
+
+describe('NTLM session security', () => {
+  it('seals as [MS-NLMP] 4.2.4.4 shows it', () => {
+    // Random session key of 16 times 55h; the message is "Plaintext" in UTF-16.
+    const session = new NtlmSession(new Uint8Array(16).fill(0x55), 'client');
+    const sealed = session.seal(Buffer.from('Plaintext', 'utf16le'));
+    expect(hex(sealed.subarray(16))).toBe('54e50165bf1936dc996020c1811b0f06fb5f');
+    expect(hex(sealed.subarray(0, 16))).toBe('010000007fb38ec5c55d497600000000');
+  });
+
+  it('takes what the other side seals, and nothing else', () => {
+    const key = new Uint8Array(16).fill(7);
+    const [client, server] = [new NtlmSession(key, 'client'), new NtlmSession(key)];
+    expect(Buffer.from(server.unseal(client.seal(ascii('one')))).toString()).toBe('one');
+    const sealed = client.seal(ascii('two'));
+    sealed[17] ^= 1;
+    expect(() => server.unseal(sealed)).toThrow('wrong signature');
+  });
+});
+
+describe('the proprietary certificate', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { certificate } = standardKey(createPrivateKey(privateKey.export({ type: 'pkcs1', format: 'pem' })));
+
+  it('is signed with the Terminal Services key ([MS-RDPBCGR] 5.3.3.1)', () => {
+    const keyBlobBytes = certificate[14] | (certificate[15] << 8);
+    const signedBytes = 16 + keyBlobBytes;
+    const little = (bytes: Uint8Array): bigint => BigInt(`0x${hex(Uint8Array.from(bytes).reverse())}`);
+    const modulus = Buffer.from(
+      '3d3a5ebd72433ec94dbbc11e4aba5fcb3e882087eff5c1e2d7b76b9af2524595ce63656b583afeef7ce7bffe3df65c7d6c5e06091af561bb2093095f056dea87',
+      'hex',
+    );
+    let signature = little(certificate.subarray(signedBytes + 4, signedBytes + 4 + 64));
+    let opened = 1n;
+    for (let e = 0xc0887b5b; e > 0; e = Math.floor(e / 2), signature = (signature * signature) % little(modulus)) {
+      if (e % 2 === 1) opened = (opened * signature) % little(modulus);
+    }
+    const bytes = Buffer.from(opened.toString(16).padStart(128, '0'), 'hex').reverse();
+    const digest = createHash('md5').update(certificate.subarray(0, signedBytes)).digest();
+    expect(hex(bytes.subarray(0, 16))).toBe(hex(digest));
+    expect(hex(bytes.subarray(16))).toBe(`00${'ff'.repeat(45)}0100`);
+  });
+});
+
+describe('certificates', () => {
+  it('are made once, kept for their owner alone, and used again', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tabbox-certificate-'));
+    const path = join(folder, 'sub', 'rdp.pem');
+    const made = await keptSelfSigned(path);
+    expect(statSync(path).mode & 0o077).toBe(0);
+    expect((await keptSelfSigned(path)).certificate.trim()).toBe(made.certificate.trim());
+    const x509 = new X509Certificate(made.certificate);
+    expect(x509.verify(x509.publicKey)).toBe(true);
+    const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+    });
+    expect(() => tlsIdentity(made.certificate, other.toString())).toThrow('does not belong');
+    expect(() => tlsIdentity('nonsense', other.toString())).toThrow('PEM');
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe('users', () => {
+  const users = usersFromExtraData(
+    new Map([
+      ['VBoxAuthSimple/users/alice', createHash('sha256').update('wonder').digest('hex')],
+      ['VBoxAuthSimple/users/anyone', '[NULL]'],
+      ['TabBox/nt-hashes/bob', hex(ntHash('build'))],
+    ]),
+  );
+  const check = checkKnownUsers(users);
+
+  it.each([
+    ['alice', 'wonder', false, true],
+    ['ALICE', 'wonder', false, true],
+    ['alice', 'wrong', false, false],
+    ['alice', '', false, false],
+    ['anyone', 'whatever', false, true],
+    ['nobody', 'wonder', false, false],
+    ['bob', 'build', false, false],
+    ['bob', '', true, true],
+    ['alice', '', true, false],
+  ])('%s with %j, proven: %s -> %s', async (userName, password, isProven, answer) => {
+    expect(await check({ domain: '', userName, password, isProven })).toBe(answer);
+  });
+
+  it('have hashes, or a message says what is wrong', () => {
+    expect(() => usersFromExtraData(new Map([['VBoxAuthSimple/users/x', 'abc']]))).toThrow('no hash');
+  });
+});
+
+describe('wrong passwords', () => {
+  it('cost more and more time, until they are forgotten', () => {
+    let now = 0;
+    const throttle = new LoginThrottle(() => now);
+    const waits = Array.from({ length: 9 }, () => {
+      throttle.failed('a');
+      return throttle.waitMs('a');
+    });
+    expect(waits.slice(0, 4)).toEqual([500, 1000, 2000, 4000]);
+    expect(waits.at(-1)).toBe(30_000);
+    expect(throttle.waitMs('b')).toBe(0);
+    now += 11 * 60_000;
+    throttle.failed('a');
+    expect(throttle.waitMs('a')).toBe(500);
+    throttle.succeeded('a');
+    expect(throttle.waitMs('a')).toBe(0);
+  });
+});

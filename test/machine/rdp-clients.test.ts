@@ -1,0 +1,117 @@
+/** Clients that people have, against the gateway: what they show and what they send. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Display, eventually, RdpClient, type Shot } from './support/rdp-clients.ts';
+import { openGateway, paintTestCard, type TestGateway, testCard } from './support/rdp-gateways.ts';
+
+let display: Display;
+const closers: (() => void | Promise<void>)[] = [];
+
+beforeAll(async () => {
+  display = await Display.open();
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+afterAll(async () => {
+  await display.close();
+});
+
+async function gatewayWith(settings: Parameters<typeof openGateway>[0] = {}): Promise<TestGateway> {
+  const made = await openGateway(settings);
+  closers.push(() => made.gateway.close());
+  paintTestCard(made.desktop);
+  return made;
+}
+
+function client(kind: 'freerdp' | 'rdesktop', port: number, ...args: string[]): RdpClient {
+  const made = RdpClient[kind](display, { port, args });
+  closers.push(() => made.close());
+  return made;
+}
+
+/** Pixels that differ from the test card by more than the colour depth makes them. */
+function wrongPixels(shot: Shot, tolerance: readonly [number, number, number], seed = 1): number {
+  let wrong = 0;
+  for (let y = 0; y < 480; y++) {
+    for (let x = 0; x < 640; x++) {
+      const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
+      const off = [16, 8, 0].some(
+        (shift, i) => Math.abs(((is >> shift) & 255) - ((should >> shift) & 255)) > tolerance[i],
+      );
+      if (off) wrong++;
+    }
+  }
+  return wrong;
+}
+
+const EXACT = [0, 0, 0] as const;
+const BITS_565 = [8, 4, 8] as const;
+const BITS_555 = [8, 8, 8] as const;
+const BITS_332 = [37, 37, 86] as const;
+
+describe('the picture', () => {
+  it.each([
+    ['freerdp', ['/sec:tls', '/bpp:32'], EXACT],
+    ['freerdp', ['/sec:tls', '/bpp:24'], EXACT],
+    ['freerdp', ['/sec:tls', '/bpp:16'], BITS_555],
+    ['freerdp', ['/sec:tls', '/bpp:15'], BITS_555],
+    ['freerdp', ['/sec:tls', '/bpp:8'], BITS_332],
+    ['freerdp', ['/sec:rdp', '/bpp:32'], EXACT],
+    ['freerdp', ['/sec:tls', '/bpp:32', '-fast-path'], EXACT],
+    ['rdesktop', ['-g', '640x480', '-a', '32'], EXACT],
+    ['rdesktop', ['-g', '640x480', '-a', '24'], EXACT],
+    ['rdesktop', ['-g', '640x480', '-a', '16'], BITS_565],
+    ['rdesktop', ['-g', '640x480', '-a', '15'], BITS_555],
+    ['rdesktop', ['-g', '640x480', '-a', '8'], BITS_332],
+    ['rdesktop', ['-g', '640x480', '-4'], BITS_332],
+  ] as const)('is right in %s %j', async (kind, args, tolerance) => {
+    const { gateway, desktop, log } = await gatewayWith();
+    const one = client(kind, gateway.port, ...args);
+    let wrong = -1;
+    const isRight = (seed: number) => (shot: Shot) => {
+      wrong = shot.width === 640 && shot.height === 480 ? wrongPixels(shot, tolerance, seed) : -1;
+      return wrong === 0;
+    };
+    const because = (): never => {
+      throw new Error(`${wrong} wrong pixels\n${log.join('\n')}\n${one.log.slice(-3000)}`);
+    };
+    await one.shows('test card', isRight(1)).catch(because);
+    paintTestCard(desktop, 2);
+    await one.shows('second test card', isRight(2)).catch(because);
+  });
+});
+
+describe('input', () => {
+  it.each([
+    ['freerdp', ['/sec:tls']],
+    ['freerdp', ['/sec:rdp']],
+    ['freerdp', ['/sec:tls', '-fast-path']],
+    ['rdesktop', ['-g', '640x480', '-a', '24']],
+  ] as const)('of %s %j reaches the machine', async (kind, args) => {
+    const { gateway, desktop } = await gatewayWith();
+    const one = client(kind, gateway.port, ...args);
+    await one.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+    await one.key('a', 'Up', 'Pause');
+    const wanted = '1e,9e,e0,48,e0,c8,e1,1d,45,e1,9d,c5';
+    const typed = (): string => desktop.scancodes.map((code) => code.toString(16)).join();
+    await eventually('keys', () => (typed().includes(wanted) ? true : undefined), 5000).catch(() => {
+      expect(typed()).toBe(wanted);
+    });
+    await one.point(100, 100);
+    await one.point(130, 90);
+    await eventually('movement', () =>
+      desktop.mouse.some(({ dx, dy }) => dx === 30 && dy === -10) ? true : undefined,
+    ).catch(() => expect(desktop.mouse).toBe('a movement by 30, -10'));
+    for (const [button, mask] of [
+      [1, 1],
+      [3, 2],
+      [2, 4],
+    ]) {
+      await one.click(button);
+      await eventually(`button ${button}`, () => desktop.mouse.some((event) => event.buttons === mask) || undefined);
+      await eventually('release', () => desktop.mouse.at(-1)?.buttons === 0 || undefined);
+    }
+    await one.click(5);
+    await eventually('wheel', () => desktop.mouse.some(({ dz }) => dz === 1) || undefined);
+  });
+});

@@ -1,0 +1,49 @@
+/** Gateways for tests, on a desktop that is painted by hand. */
+
+import { type GatewaySettings, RdpGateway } from '../../../server/rdp/gateway.ts';
+import { makeSelfSigned, type TlsIdentity } from '../../../server/rdp/security/certificate.ts';
+import { PaintedDesktop } from '../../../src/display/desktop/painted-desktop.suite.ts';
+
+let kept: Promise<TlsIdentity> | undefined;
+export const identity = (): Promise<TlsIdentity> => (kept ??= makeSelfSigned('gateway.test'));
+
+export interface TestGateway {
+  readonly desktop: PaintedDesktop;
+  readonly gateway: RdpGateway;
+  readonly log: string[];
+}
+
+/** On a free port of the loopback interface; everybody may come in unless `settings` say otherwise. */
+export async function openGateway(
+  settings: Partial<GatewaySettings> = {},
+  width = 640,
+  height = 480,
+): Promise<TestGateway> {
+  const desktop = new PaintedDesktop(width, height);
+  const log: string[] = [];
+  const gateway = await RdpGateway.open(desktop, {
+    ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
+    policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
+    disabled: { display: false, input: false },
+    identity: await identity(),
+    log: (text) => log.push(text),
+    ...settings,
+  });
+  return { desktop, gateway, log };
+}
+
+/** A picture with edges, gradients and noise, different at every pixel. */
+export function paintTestCard(desktop: PaintedDesktop, seed = 1): void {
+  const { width, height } = desktop.screen;
+  desktop.paint(0, 0, width, height, (x, y) => testCard(x, y, seed));
+}
+
+/** Colour of the test card as 0xrrggbb: stripes, a gradient, a solid part, noise. */
+export function testCard(x: number, y: number, seed = 1): number {
+  if (y < 100) return ((x >> 4) + seed) & 1 ? 0xff0000 : 0x0000ff;
+  if (y < 200) return ((x & 0xff) << 16) | ((y & 0xff) << 8) | ((x + y) & 0xff);
+  if (y < 300) return 0x00c040;
+  let hash = Math.imul(x + 1, 0x9e3779b1) ^ Math.imul(y + 1, 0x85ebca6b) ^ Math.imul(seed, 0xc2b2ae35);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash >>> 4) & 0xffffff;
+}
