@@ -306,6 +306,7 @@ class TestOps implements Ops {
     this.f.store128(at as I32, value);
   }
   probe(): void {}
+  checkSegment(): void {}
   vectorIndex(): never {
     throw new Error('not in these rows');
   }

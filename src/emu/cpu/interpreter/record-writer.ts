@@ -196,7 +196,8 @@ export class RecordWriter {
     }
     if (flat && d.segment < SEG.fs) return checked;
     const use = this.#use[op];
-    if (shape.memory && d.memory && access !== 'none' && (access || use?.reads || use?.writes)) {
+    const here = access !== 'none' && access !== 'masked';
+    if (shape.memory && d.memory && here && (access || use?.reads || use?.writes)) {
       const write = access === 'write' || (access === undefined && use?.writes === true);
       this.#clear(MICRO.check, offset, d.length);
       const at = this.at;

@@ -272,6 +272,20 @@ export class Tier0Ops implements Ops {
     this.f.if(status, () => this.#exits.fault(status));
   }
 
+  checkSegment(offset: Address, bytes: number, access: 'read' | 'write'): void {
+    if (this.long) return;
+    const { f } = this;
+    const at = f.let(offset as I32);
+    const segment = f.let(i32.load16U(this.#record, RECORD.segment));
+    const limit = f.let(i32.load(segment, SEGMENT.limit));
+    const allowed = i32.load(segment, access === 'write' ? SEGMENT.writable : SEGMENT.readable);
+    const inside = i32.and(i32.leU(at, limit), i32.geU(i32.sub(limit, at), k32(bytes - 1)));
+    f.if(i32.eqz(i32.and(allowed, inside)), () => {
+      const number = i32.divU(i32.sub(segment, k32(this.#state + STATE.segments)), k32(SEGMENT.bytes));
+      this.query('checkSegment', number, at, k32(bytes), k32(access === 'write' ? 1 : 0));
+    });
+  }
+
   /** Linear-memory address of the byte at `at` when its page may be read without help, else 0. */
   readable(at: Address): I32 {
     this.use.reads = true;

@@ -1,7 +1,7 @@
 /**
- * Masked loads and stores, and gathers: memory is touched only where a mask element's sign is set.
+ * Masked loads and stores, and gathers: memory is touched only where a mask element's sign is set, and only there the
+ * segment and the page are checked.
  * Source: SDM Vol. 2, VMASKMOV, VPMASKMOV, VGATHER, VPGATHER; Vol. 1, 14.6.4 (VSIB).
- * Not modelled: segment limits of elements other than the first.
  */
 import { SCRATCH } from '../float/kernel-set.ts';
 import { type I32, type I64, i32, i64, k32, k64, type V128, v128, type Word, word } from '../wasm/expr.ts';
@@ -35,6 +35,7 @@ const maskedLoad = (size: Size, wide: boolean) => {
     beginVex(e);
     const { f } = e;
     const at = f.let(e.linear(2));
+    const offset = f.let(e.offsetOf(2));
     const mask = f.let(e.slot(1));
     const buffer = f.let(e.addressOf(SCRATCH.operand));
     times(e, ((wide ? 256 : 128) / size) | 0, (n) => {
@@ -42,6 +43,7 @@ const maskedLoad = (size: Size, wide: boolean) => {
       if (size === 32) f.store32(to, k32(0));
       else f.store64(to, k64(0));
       f.if(chosen(mask, n.get, size), () => {
+        e.checkSegment(elementAddress(offset, n.get, size), size / 8, 'read');
         const from = f.let(elementAddress(at, n.get, size));
         if (size === 32) f.store32(to, e.load(32, from));
         else f.store64(to, e.load64(from));
@@ -58,6 +60,7 @@ const maskedStore = (size: Size, wide: boolean) => {
     beginVex(e);
     const { f } = e;
     const at = f.let(e.linear(0));
+    const offset = f.let(e.offsetOf(0));
     const mask = f.let(e.slot(1));
     const from = f.let(e.slot(2));
     const bytes = wide ? 32 : 16;
@@ -65,10 +68,14 @@ const maskedStore = (size: Size, wide: boolean) => {
       times(e, (bytes * 8) / size, (n) => {
         f.if(chosen(mask, n.get, size), () => body(f.let(elementAddress(at, n.get, size)), n.get));
       });
-    // Nothing is stored when any of it cannot be; inside a page the first store tells.
-    f.if(i32.gtU(i32.and(word.low(at), k32(PAGE - 1)), k32(PAGE - bytes)), () =>
-      each((to) => e.probe(to, k32(size / 8))),
-    );
+    // Nothing is stored when any of it cannot be; of one page and no segment the first store tells.
+    const crosses = f.let(i32.gtU(i32.and(word.low(at), k32(PAGE - 1)), k32(PAGE - bytes)));
+    if (e.long) f.if(crosses, () => each((to) => e.probe(to, k32(size / 8))));
+    else
+      each((to, n) => {
+        e.checkSegment(elementAddress(offset, n, size), size / 8, 'write');
+        f.if(i32.or(crosses, i32.eqz(e.writable(to))), () => e.probe(to, k32(size / 8)));
+      });
     each((to, n) => {
       const element = elementOf(from, n, size);
       if (size === 32) e.store(32, to, f.let(i32.load(element)));
@@ -90,8 +97,8 @@ const maskedRows: readonly Row[] = (
     const opcode = (n: string): string => `VEX.${length}.66.0F38.${w} ${n} m`;
     const wide = length === '256';
     return [
-      row(opcode(load), name, `V${type},H${type},M${type}`, maskedLoad(size, wide), { access: 'read' }),
-      row(opcode(store), name, `M${type},H${type},V${type}`, maskedStore(size, wide), { access: 'write' }),
+      row(opcode(load), name, `V${type},H${type},M${type}`, maskedLoad(size, wide), { access: 'masked' }),
+      row(opcode(store), name, `M${type},H${type},V${type}`, maskedStore(size, wide), { access: 'masked' }),
     ];
   }),
 );
@@ -115,7 +122,8 @@ const gather = (indexSize: Size, size: Size, count: number) => {
         const value: Word = indexSize === 32 ? i32.load(at) : i64.load(at);
         const scaled = word.shl(word.toS(start.type, value), word.toU(start.type, index.shift));
         const sum = word.add(start, scaled);
-        const offset = e.long && e.addressSize === 32 ? i64.and(sum as I64, k64(0xffff_ffffn)) : sum;
+        const offset = f.let(e.long && e.addressSize === 32 ? i64.and(sum as I64, k64(0xffff_ffffn)) : sum);
+        e.checkSegment(offset, size / 8, 'read');
         const from = f.let(word.add(base, offset));
         const place = f.let(elementOf(to, n.get, size));
         if (size === 32) f.store32(place, e.load(32, from));
@@ -149,7 +157,7 @@ const gatherRows: readonly Row[] = (
     const register = (elementSize: number): 'x' | 'qq' => (elementSize * count > 128 ? 'qq' : 'x');
     const data = register(size);
     const operands = `V${data},M${size === 32 ? 'd' : 'q'},H${data}`;
-    const options = { vsib: register(indexSize), address: true, access: 'none' } as const;
+    const options = { vsib: register(indexSize), address: true, access: 'masked' } as const;
     return [
       row(
         `VEX.${length}.66.0F38.${w} ${integerOpcode} m`,

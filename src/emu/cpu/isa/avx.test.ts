@@ -57,6 +57,62 @@ describe('AVX', () => {
   });
 });
 
+describe('masked accesses', () => {
+  const TABLE = 0x8900;
+  const SMALL = 0x9000;
+  // LGDT [8900h]; FS has 16 bytes from 9000h.
+  const FS = `0F011500890000 B818000000 8EE0`;
+  const SIGN = 0x8000_0000;
+  /** Vectors that are loaded into XMM0 to XMM2. */
+  const given = (...vectors: number[][]): string => {
+    vectors.forEach((v, n) => {
+      bench.put32(0x8800 + n * 16, ...v);
+    });
+    // VMOVDQU XMMn, [8800h + 16n].
+    return vectors.map((_, n) => `C5FA6F${(n * 8 + 5).toString(16).padStart(2, '0')}${n}0880000`).join(' ');
+  };
+  const setUp = (...vectors: number[][]): string => {
+    bench.put32(TABLE, 0x1f | ((TABLE + 8) << 16), 0);
+    bench.put32(TABLE + 8, 0, 0, 0xffff, 0x00cf_9a00, 0xffff, 0x00cf_9200, (SMALL << 16) | 15, 0x0040_9200);
+    bench.put32(SMALL, 1, 2, 3, 4, 5, 6, 7, 8);
+    return `${ON} ${given(...vectors)} ${FS}`;
+  };
+  const memory = (): number[] => [0, 4, 8, 12, 16, 20].map((at) => bench.get32(SMALL + at));
+  const at = (ebx: number): { ebx: number } => ({ ebx });
+
+  it('check the segment where the mask is set', () => {
+    // VMASKMOVPS xmm0, xmm1, fs:[ebx], and back.
+    const load = '64 C4E2712C03';
+    const store = '64 C4E2712E03';
+    const half = setUp([9, 10, 11, 12], [SIGN, SIGN, 0, 0]);
+    expect(bench.run(`${half} ${load}`, at(8)).fault).toBeUndefined();
+    expect(ymm(0)).toEqual([0x4_0000_0003n, 0n, 0n, 0n]);
+    expect(bench.run(`${half} ${load}`, at(12)).fault).toBe(GP);
+    expect(bench.run(`${half} ${store}`, at(12)).fault).toBe(GP);
+    expect(memory()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(bench.run(`${half} ${store}`, at(8)).fault).toBeUndefined();
+    expect(memory()).toEqual([1, 2, 9, 10, 5, 6]);
+    const none = setUp([9, 10, 11, 12], [1, 2, 3, 4]);
+    for (const code of [load, store]) expect(bench.run(`${none} ${code}`, at(0x100)).fault).toBeUndefined();
+  });
+
+  it('check the segment for each element of a gather, and keep those before', () => {
+    // VGATHERDPS xmm0, fs:[ebx+xmm2], xmm1.
+    const gather = '64 C4E271920413';
+    const all = [SIGN, SIGN, SIGN, SIGN];
+    const inside = setUp([9, 10, 11, 12], all, [12, 8, 4, 0]);
+    expect(bench.run(`${inside} ${gather}`).fault).toBeUndefined();
+    expect(ymm(0)).toEqual([0x3_0000_0004n, 0x1_0000_0002n, 0n, 0n]);
+    const beyond = setUp([9, 10, 11, 12], all, [12, 8, 13, 0]);
+    expect(bench.run(`${beyond} ${gather}`).fault).toBe(GP);
+    expect(ymm(0).slice(0, 2)).toEqual([0x3_0000_0004n, 0xc_0000_000bn]);
+    expect(ymm(1).slice(0, 2)).toEqual([0n, 0x8000_0000_8000_0000n]);
+    const skipped = setUp([9, 10, 11, 12], [SIGN, SIGN, 0, SIGN], [12, 8, 13, 0]);
+    expect(bench.run(`${skipped} ${gather}`).fault).toBeUndefined();
+    expect(ymm(0).slice(0, 2)).toEqual([0x3_0000_0004n, 0x1_0000_000bn]);
+  });
+});
+
 describe('XCR0', () => {
   it('is written with what can be', () => {
     for (const [value, fault] of [

@@ -133,6 +133,11 @@ export interface Ops {
   store128(at: Address, value: V128): void;
   /** Faults now if any byte of [at, at + bytes) cannot be written; 0 < bytes <= 4096. */
   probe(at: Address, bytes: I32): void;
+  /**
+   * Faults now if the memory operand's segment does not let [offset, offset + bytes) be read, or written. For rows whose
+   * `access` is 'masked': others are checked before they run. Nothing in 64-bit code.
+   */
+  checkSegment(offset: Address, bytes: number, access: 'read' | 'write'): void;
   /** Linear-memory address of the byte at linear address `at` if its page is in the TLB for reading, else 0. */
   readable(at: Address): I32;
   /** Likewise for writing. Valid up to the end of the page and until the next access that may fault. */

@@ -142,6 +142,7 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
       else f.store32(host(at), value);
     },
     probe: () => {},
+    checkSegment: () => {},
     get,
     set: (offset, value) => f.store32(field(offset), value),
     addressOf: field,

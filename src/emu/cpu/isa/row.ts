@@ -60,8 +60,11 @@ export interface RowOptions {
   readonly not64?: boolean;
   /** Exists in 64-bit code only. */
   readonly only64?: boolean;
-  /** How the memory operand is used, for segment checks, where it does not follow from the operands' use. */
-  readonly access?: 'read' | 'write' | 'none';
+  /**
+   * How the memory operand is used, for segment checks, where it does not follow from the operands' use. `masked`: only in
+   * part, and the semantics check that (`checkSegment`).
+   */
+  readonly access?: 'read' | 'write' | 'none' | 'masked';
   /** POP to memory: with ESP as the base, the bytes popped (operand size) are added to the displacement (SDM, POP). */
   readonly popAddress?: boolean;
   /** The memory operand's index is a vector register, of this type (VSIB); its address is that without the index. */

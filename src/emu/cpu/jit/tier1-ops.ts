@@ -334,6 +334,10 @@ export class Tier1Ops implements Ops {
   probe(at: Word, bytes: I32): void {
     this.#memory.probe(at as I32, bytes);
   }
+  /** Rows with masked memory operands are left to tier 0. */
+  checkSegment(): void {
+    this.#unsupported();
+  }
   readable(at: Word): I32 {
     return this.#memory.peek(this.#evaluated(at), false);
   }
