@@ -101,15 +101,32 @@ export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): bo
   // POPA and PUSHA are a series of POPs and PUSHes: on processors a page may fault before a later one passes the limit.
   const series = /^(popa|pusha)/.test(row.mnemonic);
   if (host === EXCEPTION.pf) return twoPlaces || series || /(^|,)Mn/.test(row.operands);
-  return (
-    (host === EXCEPTION.gp || host === EXCEPTION.ss) &&
-    (twoPlaces || isPrivileged(row) || /(^|,)([WM]x|Mn512)/.test(row.operands))
-  );
+  return (host === EXCEPTION.gp || host === EXCEPTION.ss) && (twoPlaces || isPrivileged(row) || isUnaligned(c));
+}
+
+/** A memory operand that may have to be aligned (SDM Vol. 1, 14.9; Vol. 2, FXSAVE and XSAVE), and is not. */
+function isUnaligned(c: Case): boolean {
+  const [, , type] = /(^|,)[WM](x|qq|n512|n832)(,|$)/.exec(c.row.operands) ?? [];
+  const alignment = { x: 16, qq: 32, n512: 16, n832: 64 }[type ?? ''];
+  return alignment !== undefined && c.memory !== undefined && c.memory.at % alignment !== 0;
 }
 
 /** AMD's processors take SHA's operands in memory wherever they lie; Intel's ask for alignment (SDM Vol. 2, 2.4.4). */
 export const mayBeUnaligned = (c: Case, virtual: number): boolean =>
   c.row.mnemonic.startsWith('sha') && virtual === EXCEPTION.gp && c.memory !== undefined && (c.memory.at & 15) !== 0;
+
+/**
+ * VPEXTRQ and VPINSRQ exist in 64-bit code only. In other code AMD's processors do not know VEX.W = 1 (#UD), Intel's ignore
+ * it: VPEXTRD and VPINSRD (SDM Vol. 2, the notes there), which is what the virtual CPU does.
+ */
+export const mayRefuseWide = (c: Case, host: number): boolean =>
+  host === EXCEPTION.ud && c.codeSize !== 64 && /^VEX\.128\.66\.0F3A\.WIG (16|22)$/.test(c.row.opcode) && isVexW(c);
+
+/** After an address-size prefix, the third byte of the prefix C4 has W. */
+const isVexW = ({ code }: Case): boolean => {
+  const at = code[0] === 0x67 ? 1 : 0;
+  return code[at] === 0xc4 && (code[at + 2] & 0x80) !== 0;
+};
 
 /**
  * Control and debug registers that do not exist are undefined even without the privilege for those that do; and a

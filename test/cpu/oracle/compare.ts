@@ -15,6 +15,7 @@ import {
   mayFaultOrNot,
   mayHalfWork,
   mayJumpBeyondLimit,
+  mayRefuseWide,
   undefinedFlags,
   undefinedStatus,
 } from './allowances.ts';
@@ -53,7 +54,8 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
   const eip = addressAt(shape, h, at.eip);
   const virtualEip = addressAt(shape, v, at.eip);
   if (trap !== virtualTrap) {
-    if (mayBeUnaligned(c, virtualTrap) || mayBeUndefined(c, trap, virtualTrap)) return undefined;
+    if (mayBeUnaligned(c, virtualTrap) || mayBeUndefined(c, trap, virtualTrap) || mayRefuseWide(c, trap))
+      return undefined;
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
     if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, virtualEip)) return undefined;

@@ -100,10 +100,11 @@ export class Generator {
     this.#gpr[GPR.esp] = this.#stackPointer(row);
 
     this.#vector = undefined;
-    const operandPrefix = spec.prefix === undefined && r.oneIn(4);
-    const addressPrefix =
-      !this.#long && r.oneIn(row.options.address || row.options.rep || row.mnemonic === 'lea' ? 6 : 24);
+    const operandPrefix = spec.prefix === undefined && spec.vex === undefined && r.oneIn(4);
     const code32 = this.#cs.wide;
+    const usesAddress = row.options.address || row.options.rep || row.mnemonic === 'lea';
+    // 16-bit addresses have no SIB byte, so no vector index.
+    const addressPrefix = row.options.vsib ? !code32 : !this.#long && r.oneIn(usesAddress ? 6 : 24);
     const address16 = addressPrefix === code32;
     const sizes = operandSizes(row, false);
     const size = (sizes.length === 1 ? sizes[0] : operandPrefix === code32 ? 16 : 32) as 8 | 16 | 32;
@@ -119,7 +120,9 @@ export class Generator {
     if (r.oneIn(2)) prefixes.reverse();
 
     const register = r.below(8);
-    const head = spec.vex ? vexPrefix(r, row, spec, operands, this.#long) : [...prefixes, ...MAP_BYTES[spec.map]];
+    const head = spec.vex
+      ? [...(addressPrefix ? [0x67] : []), ...vexPrefix(r, row, spec, operands, this.#long)]
+      : [...prefixes, ...MAP_BYTES[spec.map]];
     const code: number[] = [...head, spec.opcode + (spec.register ? register : 0)];
     const memoryOperand = operands.find((o) => 'EMWQ'.includes(o.kind));
     const bytes = memoryOperand ? operandBytes(memoryOperand, size) : 0;
@@ -251,7 +254,7 @@ export class Generator {
     const gpr = this.#gpr;
     const accessed = row.options.access !== 'none' && row.mnemonic !== 'lea';
     if (row.options.vsib) {
-      this.#vector = vectorForm(r, code, reg, row, gpr);
+      this.#vector = vectorForm(r, code, reg, row, gpr, this.#ds);
       this.#memory = operand(this.#vector.at, bytes);
       return true;
     }

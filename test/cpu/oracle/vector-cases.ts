@@ -2,7 +2,7 @@
 import type { OpcodeSpec } from '#emu/cpu/decoder/opcode-map.ts';
 import type { OperandSpec } from '#emu/cpu/decoder/operands.ts';
 import type { Row } from '#emu/cpu/isa/row.ts';
-import { FX, type Shape, WINDOW } from './layout.ts';
+import { FX, SEGMENTS, type Segment, type Shape, WINDOW } from './layout.ts';
 import type { Random } from './random.ts';
 
 /**
@@ -36,14 +36,22 @@ export interface VectorAddress {
 }
 
 /** ModRM, SIB and displacement; sets the base register. */
-export function vectorForm(r: Random, code: number[], reg: number, row: Row, gpr: Uint32Array): VectorAddress {
+export function vectorForm(
+  r: Random,
+  code: number[],
+  reg: number,
+  row: Row,
+  gpr: Uint32Array,
+  segment: Segment,
+): VectorAddress {
   const index = r.below(8);
   const base = r.pick([0, 1, 2, 3, 6, 7]);
   const mod = r.below(3);
-  const near = r.oneIn(12) ? r.pick([0, WINDOW.dataBytes]) : r.between(0x400, WINDOW.readOnlyFrom - 0x400);
+  const edge = segment === SEGMENTS.flatData ? WINDOW.dataBytes : segment.limit + 1;
+  const near = r.oneIn(12) ? r.pick([0, WINDOW.dataBytes, edge]) : r.between(0x400, WINDOW.readOnlyFrom - 0x400);
   const at = WINDOW.data + near;
   const disp = mod === 0 ? 0 : mod === 1 ? r.between(-128, 127) : r.between(-0x8000, 0x8000);
-  gpr[base] = at - disp;
+  gpr[base] = at - segment.base - disp;
   code.push((mod << 6) | (reg << 3) | 4, (r.below(4) << 6) | (index << 3) | base);
   for (let i = 0; i < [0, 1, 4][mod]; i++) code.push((disp >>> (i * 8)) & 0xff);
   return { index, bytes: /gatherq/.test(row.mnemonic) ? 8 : 4, at };
