@@ -19,6 +19,7 @@ const config: UserConfig = {
       input: {
         main: at('cli/main.ts'),
         'machine-worker': at('cli/machine-worker.ts'),
+        'region-worker': at('cli/region-worker.ts'),
         serve: at('cli/serve.ts'),
       },
       // All in one folder: files that sources find beside themselves are then found from chunks as well.

@@ -12,6 +12,8 @@ export interface MachineWorkerData {
   /** See SHARED. */
   readonly shared: SharedArrayBuffer;
   readonly port: MessagePort;
+  /** To the thread that compiles hot code, if there is one. */
+  readonly regionPort: MessagePort | undefined;
 }
 
 /** 32-bit words in shared memory. */

@@ -7,6 +7,7 @@ import { CodedError, unreachable } from '#base/errors.ts';
 import { toPng } from '#display/png.ts';
 import { Rasteriser } from '#display/raster/rasteriser.ts';
 import { screenText } from '#display/raster/screen-text.ts';
+import { STALL_MS } from '#emu/cpu/jit/tier1.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import { saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
@@ -22,6 +23,7 @@ import {
 } from './machine-messages.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
 import { PacketTraces } from './packet-traces.ts';
+import { RegionPort } from './region-port.ts';
 import type { RunOptions, Sink } from './run-options.ts';
 import { variableStore } from './variable-store.ts';
 
@@ -50,7 +52,8 @@ export class MachineRunner {
     this.#options = data.options;
     this.#port = data.port;
     this.#words = new Int32Array(data.shared);
-    const { pc, restored, notes, cables, pollNetwork } = loadMachine(data.options, this.#host(), Date.now());
+    const regions = data.regionPort && new RegionPort(data.regionPort);
+    const { pc, restored, notes, cables, pollNetwork } = loadMachine(data.options, this.#host(regions), Date.now());
     this.#pollNetwork = pollNetwork;
     if (cables.length > 0) this.#send({ kind: 'cables', cables });
     for (const text of notes) this.#send({ kind: 'note', text });
@@ -96,7 +99,7 @@ export class MachineRunner {
     this.#send({ kind: 'ended', status: this.#status, message: this.#message });
   }
 
-  #host(): PcHost {
+  #host(regionCompiler: RegionPort | undefined): PcHost {
     const serial = this.#options.serial.map((sink) => this.#sink(sink));
     const debug = this.#sink(this.#options.debugcon);
     const firmware = this.#sink(this.#options.firmwareLog);
@@ -105,6 +108,7 @@ export class MachineRunner {
     return {
       nowMs: () => performance.now(),
       tier: this.#options.tier,
+      regionCompiler,
       random: (into) => webcrypto.getRandomValues(into),
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
@@ -321,6 +325,7 @@ export class MachineRunner {
       `guest time: ${seconds.toFixed(3)} s`,
       `busy: ${(this.#busyMs / 1000).toFixed(3)} s`,
       `instructions: ${pc.cpu.retired}`,
+      ...compilationLines(pc),
       ...drive('hda', ide.primaryMaster?.label),
       ...drive('hdb', ide.primarySlave?.label),
       ...drive('cdrom', ide.secondaryMaster?.label),
@@ -332,4 +337,15 @@ export class MachineRunner {
       }),
     ];
   }
+}
+
+function compilationLines({ cpu }: Pc): string[] {
+  const c = cpu.compilation;
+  if (!c) return [];
+  const classes = c.stalls.map((n, i) => `${i < STALL_MS.length ? `<${STALL_MS[i]}` : 'more'}: ${n}`);
+  return [
+    `compiled: ${c.regions} regions, ${c.instructions} instructions, ${c.bytes} bytes in ${c.batches} modules`,
+    `compiled code dropped: ${c.killed}, ${c.evicted} of them for room; ${c.failed} failed`,
+    `stalls by ms: ${classes.join(', ')}; longest ${c.longestStallMs.toFixed(1)}`,
+  ];
 }

@@ -14,12 +14,15 @@ const HELP = `usage: tabbox COMMAND [options]
 `;
 
 /** Built beside this file. */
-const MACHINE_WORKER = new URL('./machine-worker.js', import.meta.url);
+const WORKERS = {
+  machine: new URL('./machine-worker.js', import.meta.url),
+  regions: new URL('./region-worker.js', import.meta.url),
+};
 
 async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'run':
-      return runCommand(args, MACHINE_WORKER);
+      return runCommand(args, WORKERS);
     case 'serve':
       return serveCommand(args);
     case 'token':

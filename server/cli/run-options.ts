@@ -73,7 +73,7 @@ export interface RunOptions {
   /** Guest time is counted, so many nanoseconds an instruction. */
   readonly nsPerInstruction: number | undefined;
   readonly debug: DebugOptions;
-  /** Undefined: tier 0. */
+  /** Undefined: mixed. */
   readonly tier: TierMode | undefined;
 }
 
@@ -114,7 +114,7 @@ ${NETWORK_HELP}  Talking to it
     --no-reboot              a reset ends the run with exit status 3
 ${DEBUG_HELP}  Testing
     --clock-ns NS            count guest time, NS nanoseconds an instruction, instead of taking the host's
-    --tier 0|1|mixed         interpret (default), compile everything at its first run, or compile what is hot
+    --tier 0|1|mixed         interpret, compile everything at its first run, or compile what is hot (default)
 
 Exit status: 0 switched off, saved or quit; 1 something is wrong with the arguments or files; 2 the machine broke;
 3 reset under --no-reboot; with --debug-exit what the guest says.

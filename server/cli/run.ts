@@ -1,7 +1,7 @@
 // `tabbox run` on the main thread: the terminal, the monitor and signals. The machine has a thread of its own, so this one
 // always answers.
 
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
@@ -26,12 +26,18 @@ const say = (text: string): void => {
   process.stderr.write(`tabbox: ${text}\n`);
 };
 
+/** Where the built workers are. */
+export interface RunWorkers {
+  readonly machine: URL;
+  readonly regions: URL;
+}
+
 /**
  * @param args behind `run`
- * @param workerUrl the built machine worker
+ * @param workers the built workers
  * @returns the exit status
  */
-export async function runCommand(args: readonly string[], workerUrl: URL): Promise<number> {
+export async function runCommand(args: readonly string[], workers: RunWorkers): Promise<number> {
   let options: RunOptions;
   try {
     const parsed = parseRunOptions(args);
@@ -45,7 +51,7 @@ export async function runCommand(args: readonly string[], workerUrl: URL): Promi
     say(`${cause.message}\ntry 'tabbox run --help'`);
     return STATUS.usage;
   }
-  const run = new Run(options, workerUrl);
+  const run = new Run(options, workers);
   try {
     return await run.toItsEnd();
   } catch (cause) {
@@ -75,7 +81,7 @@ class Run {
   #gdb: GdbSocket | undefined;
   #over = false;
 
-  constructor(options: RunOptions, workerUrl: URL) {
+  constructor(options: RunOptions, workers: RunWorkers) {
     this.#options = options;
     const shared = new SharedArrayBuffer(SHARED_BYTES);
     this.#words = new Int32Array(shared);
@@ -87,12 +93,25 @@ class Run {
       this.#resolveStarted = resolve;
     });
     const { port1, port2 } = this.#channel;
-    const workerData: MachineWorkerData = { options, shared, port: port2 };
+    const regionPort = options.tier === '0' ? undefined : this.#startRegionWorker(workers.regions);
+    const workerData: MachineWorkerData = { options, shared, port: port2, regionPort };
     port1.on('message', (message: FromMachine) => this.#take(message));
-    this.#worker = new Worker(workerUrl, { workerData, transferList: [port2], name: 'machine' });
+    const transferList = regionPort ? [port2, regionPort] : [port2];
+    this.#worker = new Worker(workers.machine, { workerData, transferList, name: 'machine' });
     this.#worker.on('error', (error) => this.#end(STATUS.broken, `the machine broke: ${error.stack ?? error.message}`));
     // A worker that ended has said why; its message comes first.
     this.#worker.on('exit', () => setImmediate(() => this.#end(STATUS.broken, 'the machine ended without a word')));
+  }
+
+  /** @returns the machine's end of the port to it */
+  #startRegionWorker(url: URL): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    const worker = new Worker(url, { workerData: port1, transferList: [port1], name: 'regions' });
+    // Without it hot code is interpreted; it does not keep the process alive either.
+    worker.on('error', (error) => say(`hot code is not compiled any more: ${error.stack ?? error.message}`));
+    worker.unref();
+    this.#closers.push(() => void worker.terminate());
+    return port2;
   }
 
   async toItsEnd(): Promise<number> {

@@ -19,7 +19,9 @@ import { createTier0, type Tier0 } from './interpreter/tier0.ts';
 import { EXCEPTION } from './isa/ops.ts';
 import { instructionTable } from './isa/table.ts';
 import { SITE } from './jit/exit-sites.ts';
-import { Tier1, type TierMode } from './jit/tier1.ts';
+import { InlineCompiler } from './jit/region-compiler.ts';
+import type { RegionCompilerPort } from './jit/region-order.ts';
+import { Tier1, type TierCounts, type TierMode } from './jit/tier1.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
@@ -27,7 +29,7 @@ import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, MODE, RECORD, SE
 import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
-import { compileModule, createFunctionTable, instantiateModule, type LinearMemory } from './wasm/host.ts';
+import { createFunctionTable, instantiateModule, type LinearMemory } from './wasm/host.ts';
 
 export interface CpuParts {
   readonly linear: LinearMemory;
@@ -48,8 +50,12 @@ export interface CpuParts {
   readonly onShutdown?: () => void;
   /** The guest met its end, or its kernel an instruction that does not exist. Inside `run`. */
   readonly onCrash?: (crash: Crash) => void;
-  /** Which tiers run code; without it tier 0 alone. */
+  /** Which tiers run code; without it both. */
   readonly tier?: TierMode | undefined;
+  /** Where hot code is compiled; without it on the CPU's own thread. */
+  readonly regionCompiler?: RegionCompilerPort | undefined;
+  /** Monotonic, to measure how long compiling holds the CPU up. */
+  readonly nowMs?: (() => number) | undefined;
 }
 
 export interface Crash {
@@ -183,13 +189,19 @@ export class Cpu {
       code: this.#code,
       table: this.#regions,
       memoryPages: parts.linear.pages,
-      compile: (bytes, names, done) => {
+      compiler: parts.regionCompiler ?? new InlineCompiler(),
+      link: (built) => {
         const imports: Record<string, unknown> = { ...slow };
-        for (const name of names) imports[name] = exports[name];
-        done(instantiateModule(compileModule(bytes), parts.linear, imports));
+        for (const name of built.kernels) imports[name] = exports[name];
+        return instantiateModule(built.module, parts.linear, imports);
       },
-      mode: parts.tier ?? '0',
+      mode: parts.tier ?? 'mixed',
+      nowMs: parts.nowMs,
     });
+  }
+
+  get compilation(): TierCounts {
+    return this.#tier1.counts;
   }
 
   /** For measurements and tests. */
@@ -297,7 +309,7 @@ export class Cpu {
     const { state } = this;
     state.set(STATE.budget, instructions);
     this.#sliceBudget = instructions;
-    this.#tier1.flush();
+    this.#tier1.exchange();
     const exit = this.#loop();
     this.#retiredBase += this.#sliceBudget - state.get(STATE.budget);
     state.set(STATE.budget, 0);

@@ -2,7 +2,8 @@
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
-import type { TierMode } from '#emu/cpu/jit/tier1.ts';
+import type { RegionCompilerPort } from '#emu/cpu/jit/region-order.ts';
+import type { TierCounts, TierMode } from '#emu/cpu/jit/tier1.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import type { BootEntry } from '#emu/firmware/boot-entry.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
@@ -25,6 +26,8 @@ export interface CpuPort {
   readonly halted: boolean;
   /** Instructions so far; exact outside `run`. */
   readonly retired: number;
+  /** What compiling hot code has cost. */
+  readonly compilation?: TierCounts;
   /** INTR. */
   setInterruptRequest(asserted: boolean): void;
   raiseNmi(): void;
@@ -60,4 +63,6 @@ export interface CpuParts {
   readonly onFloatError: () => boolean;
   readonly onCrash: (crash: GuestCrash) => void;
   readonly tier?: TierMode | undefined;
+  readonly regionCompiler?: RegionCompilerPort | undefined;
+  readonly nowMs?: (() => number) | undefined;
 }

@@ -5,6 +5,7 @@
 import { TimerQueue } from '#base/clock.ts';
 import { CodedError } from '#base/errors.ts';
 import { MIB } from '#base/units.ts';
+import type { RegionCompilerPort } from '#emu/cpu/jit/region-order.ts';
 import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import { LINEAR } from '#emu/cpu/state/layout.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
@@ -34,6 +35,8 @@ export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** Which tiers run code: for tests and measurements. */
   readonly tier?: TierMode | undefined;
+  /** Where hot code is compiled; without it on this thread, which stalls then. */
+  readonly regionCompiler?: RegionCompilerPort | undefined;
   /** Completes block requests that are done; called before every slice. */
   readonly poll?: () => void;
   /** The guest broke. Inside `advance`. */
@@ -144,6 +147,8 @@ export class Pc {
       tsc: () => this.#timers.now(),
       random: parts.host.random,
       tier: parts.host.tier,
+      regionCompiler: parts.host.regionCompiler,
+      nowMs: parts.host.nowMs,
       onFloatError: () => this.board.floatError.raise(),
       onCrash: (crash) => host.onCrash?.(crash),
     });

@@ -3,6 +3,7 @@
  * here, a few calls a second; pixels, tones, disk blocks and console bytes go through shared memory.
  */
 import { CodedError } from '#base/errors.ts';
+import type { RegionCompilerPort } from '#emu/cpu/jit/region-order.ts';
 import { combinationScancodes, textScancodes } from '#emu/devices/input/keystrokes.ts';
 import { ByteRingReader, ByteRingWriter, createByteRing } from '#emu/host/byte-ring.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
@@ -20,6 +21,8 @@ export interface ThreadParts {
   readonly unixMs: () => number;
   /** Overwrites the bytes, at most 65 536, from a secure source. */
   readonly random?: (into: Uint8Array) => void;
+  /** Where hot code is compiled; without it on this thread. */
+  readonly regionCompiler?: RegionCompilerPort;
   /** Lets messages in and goes on at once. */
   readonly yieldNow: () => Promise<void>;
   /** Sleeps until the word differs from `value`, or so many milliseconds (may be Infinity), or a little longer. */
@@ -227,6 +230,7 @@ export class MachineService {
     const host: PcHost = {
       nowMs: this.#thread.nowMs,
       random: this.#thread.random,
+      regionCompiler: this.#thread.regionCompiler,
       poll: () => {
         if (this.#on) pollMedia(this.#on);
       },

@@ -50,7 +50,7 @@ export interface RegionWatch {
   blockDecoded(page: number, offset: number, mode: number, header: number): void;
   /** Bytes of a region changed: it must not be entered any more. @returns true when it is the one that runs */
   codeChanged(region: number): boolean;
-  /** All blocks are gone. */
+  /** All regions have to go. */
   cleared(): void;
 }
 
@@ -219,9 +219,24 @@ export class CodeCache implements CodeWatch {
 
   /** Forgets everything. Never while a block runs. */
   clear(): void {
-    for (const page of this.#pages.keys()) this.#physical.unmarkCode(page * PAGE_BYTES);
     this.regions?.cleared();
-    this.#pages.clear();
+    this.#clearBlocks();
+  }
+
+  /** Forgets blocks; regions, which are made from the guest's bytes and not from records, stay. */
+  #clearBlocks(): void {
+    for (const [number, page] of this.#pages) {
+      page.blocks.clear();
+      page.stale.clear();
+      page.incoming.clear();
+      if (page.regions.size === 0) {
+        this.#physical.unmarkCode(number * PAGE_BYTES);
+        this.#pages.delete(number);
+        continue;
+      }
+      page.bytes.fill(0);
+      for (const ranges of page.regions.values()) for (const r of ranges) mark(page.bytes, r.from, r.to);
+    }
     this.#next = LINEAR.records + ALONE_BYTES;
     this.#state.set(STATE.linkFrom, 0);
     this.#mmu.flush(false);
@@ -269,7 +284,7 @@ export class CodeCache implements CodeWatch {
   }
 
   #decode(linear: number, page: number, offset: number, key: number): number {
-    if (this.#next + BLOCK_RESERVE > this.#end) this.clear();
+    if (this.#next + BLOCK_RESERVE > this.#end) this.#clearBlocks();
     const bytes = this.#physical.bytes;
     const host = (this.#physical.entry(page * PAGE_BYTES) & ~0xfff) >>> 0;
     const end = host + PAGE_BYTES;

@@ -1,9 +1,10 @@
 /** Builds the module of a batch of regions: a function each, and the slow paths they share. */
 import { STATE, TLB } from '../state/layout.ts';
 import { type I32, i32, k32 } from '../wasm/expr.ts';
-import { type Callee, call } from '../wasm/function.ts';
+import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { emitRegion, type Planned } from './emit.ts';
+import type { ExitSites } from './exit-sites.ts';
 import type { RegionCallees } from './frame.ts';
 
 /** A region to be generated: its function is exported under the number. */
@@ -21,7 +22,7 @@ export function buildRegions(
   kernels: Readonly<Record<string, Callee>>,
   stateAt: number,
   memoryPages: number,
-): Uint8Array<ArrayBuffer> {
+): { bytes: Uint8Array<ArrayBuffer>; sites: ExitSites[] } {
   const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
   const readSlow = module.import('readSlow', ['i32', 'i32'], 'i32');
   const imported = {
@@ -42,17 +43,14 @@ export function buildRegions(
     writeHost: defineLookUp(module, stateAt, TLB.writeTag, undefined),
     kernels: used,
   };
-  for (const job of jobs) {
-    module.define(
-      ['i32', 'i32'],
-      'i32',
-      (f) => {
-        job.planned.sites = emitRegion(f, job.planned, callees, stateAt, job.number, job.descriptor);
-      },
-      String(job.number),
-    );
+  const sites: ExitSites[] = [];
+  for (const { planned, number, descriptor } of jobs) {
+    const emit = (f: FunctionBuilder): void => {
+      sites.push(emitRegion(f, planned, callees, stateAt, number, descriptor));
+    };
+    module.define(['i32', 'i32'], 'i32', emit, String(number));
   }
-  return module.bytes();
+  return { bytes: module.bytes(), sites };
 }
 
 /** Names of the kernels that a batch calls. */

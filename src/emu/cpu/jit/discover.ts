@@ -108,7 +108,14 @@ export class Discovery {
         }
         if (code.size >= this.#limits.instructions) break;
         const page = pageOf(at);
-        const instruction = page && this.#decode(page.host, (linear + at) & 0xfff, at);
+        const instruction =
+          page &&
+          decodeInstruction({
+            ...{ decoder: this.#decoder, effects: this.#effects, scratch: this.#scratch, at },
+            bytes: this.#source.bytes,
+            from: page.host + ((linear + at) & 0xfff),
+            end: page.host + PAGE_BYTES,
+          });
         if (!instruction || instruction.flow === FLOW.leave) break;
         code.set(at, instruction);
         const next: number = at + instruction.d.length;
@@ -131,26 +138,6 @@ export class Discovery {
     }
     if (!code.has(0)) return undefined;
     return this.#assemble(tlbAt, user, code, leaders, entries, [...pages.values()]);
-  }
-
-  #decode(host: number, offset: number, at: number): Instruction | undefined {
-    const d = this.#scratch;
-    const { bytes } = this.#source;
-    if (this.#decoder.decode(bytes, host + offset, host + PAGE_BYTES, 32, d) !== DECODE.ok) return undefined;
-    const row = d.row as Row;
-    const specs = operands(row);
-    const instruction = {
-      at,
-      d: { ...d },
-      row,
-      operands: specs,
-      flow: flowOf(row, d, specs),
-      target: (at + d.length + d.imm) | 0,
-    };
-    if (instruction.flow === FLOW.leave) return instruction;
-    const effects = this.#effects.of(instruction);
-    const leaves = effects.unsupported;
-    return leaves ? { ...instruction, flow: FLOW.leave } : instruction;
   }
 
   #assemble(
@@ -206,6 +193,30 @@ export class Discovery {
       instructionCount: blocks.reduce((n, b) => n + b.instructions.length, 0),
     };
   }
+}
+
+/**
+ * The instruction at `from` of `bytes`, which are good up to `end`; `at` is its offset from the region's base.
+ * @returns undefined when there is none, or not all of it
+ */
+export function decodeInstruction(parts: {
+  decoder: Decoder;
+  effects: EffectsTable;
+  /** Overwritten. */
+  scratch: Decoded;
+  bytes: Uint8Array;
+  from: number;
+  end: number;
+  at: number;
+}): Instruction | undefined {
+  const { scratch: d, at } = parts;
+  if (parts.decoder.decode(parts.bytes, parts.from, parts.end, 32, d) !== DECODE.ok) return undefined;
+  const row = d.row as Row;
+  const specs = operands(row);
+  const target = (at + d.length + d.imm) | 0;
+  const instruction = { at, d: { ...d }, row, operands: specs, flow: flowOf(row, d, specs), target };
+  if (instruction.flow === FLOW.leave) return instruction;
+  return parts.effects.of(instruction).unsupported ? { ...instruction, flow: FLOW.leave } : instruction;
 }
 
 function flowOf(row: Row, d: Decoded, specs: readonly OperandSpec[]): Flow {

@@ -22,7 +22,7 @@ import { Tier1Ops, type Transfers } from './tier1-ops.ts';
 const MOST_RETURN_SITES = 8;
 
 /** The word of STATE.codeEpoch that counts for a region. */
-export const epochOf = (region: Region): number => STATE.codeEpoch + (region.user ? 4 : 0);
+export const epochOf = (region: Pick<Region, 'user'>): number => STATE.codeEpoch + (region.user ? 4 : 0);
 
 /** Words of linear memory that tell for what addresses a region of several pages is good: see `RegionTable`. */
 export const DESCRIPTOR = { bytes: 8, epoch: 0, base: 4 } as const;
@@ -31,8 +31,6 @@ export interface Planned {
   readonly region: Region;
   readonly structure: Structure;
   readonly effects: readonly (readonly Effects[])[];
-  /** Known once it has been generated. */
-  sites: ExitSites | undefined;
 }
 
 /** Works out the shape of the function. */
@@ -47,7 +45,7 @@ export function planRegion(region: Region, effectsOf: (i: Instruction) => Effect
   // Heads of outermost loops are entries: a poll leaves there, and it must be possible to come back.
   const heads = outermostLoops(region, structure);
   if (heads.length > 0) structure = structureOf(successors, [...structure.entries, ...heads]);
-  return { region, structure, effects: region.blocks.map((b) => b.instructions.map(effectsOf)), sites: undefined };
+  return { region, structure, effects: region.blocks.map((b) => b.instructions.map(effectsOf)) };
 }
 
 /** Loops reached from the root without passing another loop's head. */

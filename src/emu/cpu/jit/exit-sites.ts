@@ -31,29 +31,33 @@ export interface Site {
 const KINDS = ['dead', 'words', 'logic', 'add', 'sub', 'inc', 'dec'] as const;
 const WORDS = 2;
 
-/** Two words a site. */
+/** Two words a site, as long as they are collected. */
 export class ExitSites {
   readonly #words: number[] = [];
+
+  get words(): Int32Array {
+    return Int32Array.from(this.#words);
+  }
 
   /** @returns its number */
   add(site: Site): number {
     const packed = site.why | (KINDS.indexOf(site.kind) << 2) | (site.bits << 5) | (site.pending << 12);
     const count = this.#words.length;
-    if (count >= WORDS && this.#words[count - 2] === site.at && this.#words[count - 1] === packed)
+    if (count >= WORDS && this.#words[count - 2] === site.at && this.#words[count - 1] === (packed | 0))
       return count / WORDS - 1;
-    this.#words.push(site.at, packed);
+    this.#words.push(site.at, packed | 0);
     return count / WORDS;
   }
+}
 
-  /** Brings STATE.eip, the budget and the lazy flags in order after EXIT.site. */
-  finish(state: CpuState): SiteKind {
-    const n = state.get(STATE.exitSite) * WORDS;
-    const packed = this.#words[n + 1];
-    state.set(STATE.eip, state.get(STATE.exitBase) + this.#words[n]);
-    state.set(STATE.budget, state.get(STATE.budget) - (packed >>> 12));
-    finishFlags(state, KINDS[(packed >>> 2) & 7], (packed >>> 5) & 127);
-    return (packed & 3) as SiteKind;
-  }
+/** Brings STATE.eip, the budget and the lazy flags in order after EXIT.site. @param words of the region's `ExitSites` */
+export function finishSite(words: Int32Array, state: CpuState): SiteKind {
+  const n = state.get(STATE.exitSite) * WORDS;
+  const packed = words[n + 1];
+  state.set(STATE.eip, state.get(STATE.exitBase) + words[n]);
+  state.set(STATE.budget, state.get(STATE.budget) - (packed >>> 12));
+  finishFlags(state, KINDS[(packed >>> 2) & 7], (packed >>> 5) & 127);
+  return (packed & 3) as SiteKind;
 }
 
 /** STATE.flagResult and flagAux hold `r` and `y`. */

@@ -27,6 +27,21 @@ export interface RegionCallees {
   readonly kernels: Readonly<Record<string, Callee>>;
 }
 
+/** For runs of the generator whose code nobody needs: only types count. */
+export function noCallees(kernels: RegionCallees['kernels']): RegionCallees {
+  const address = (): Callee<'i32'> => ({ index: 0, params: ['i32', 'i32'], result: 'i32' });
+  return {
+    readSlow: address(),
+    writeSlow: address(),
+    modifySlow: address(),
+    commitWrite: { index: 0, params: [], result: 'void' },
+    probeSlow: address(),
+    readHost: address(),
+    writeHost: address(),
+    kernels,
+  };
+}
+
 /** `dead`: nothing will look at them. */
 export type FlagKind = FlagSource['kind'] | 'dead';
 

@@ -15,22 +15,21 @@ import type { CpuState } from '../state/cpu-state.ts';
 import { HEADER, LINEAR, MODE, STATE } from '../state/layout.ts';
 import type { Callee } from '../wasm/function.ts';
 import type { FunctionTable, WasmFunction } from '../wasm/host.ts';
-import { buildRegions, type Job, kernelsOf } from './build-regions.ts';
 import { Discovery } from './discover.ts';
 import { EffectsTable } from './effects.ts';
-import { DESCRIPTOR, epochOf, type Planned, planRegion } from './emit.ts';
-import type { SiteKind } from './exit-sites.ts';
-import type { RegionCallees } from './frame.ts';
-import type { Region } from './instruction.ts';
+import { DESCRIPTOR, epochOf } from './emit.ts';
+import { finishSite, type SiteKind } from './exit-sites.ts';
+import { noCallees } from './frame.ts';
+import type { Region, RegionPage } from './instruction.ts';
+import {
+  type BuiltModule,
+  type BuiltRegion,
+  packRegion,
+  type RegionCompilerPort,
+  type RegionOrder,
+} from './region-order.ts';
 
 export type TierMode = '0' | '1' | 'mixed';
-
-/** Compiles a module and gives its exports; here, or on another thread and then later. */
-export type Compile = (
-  bytes: Uint8Array<ArrayBuffer>,
-  kernels: ReadonlySet<string>,
-  done: (exports: Record<string, WasmFunction>) => void,
-) => void;
 
 export interface Tier1Parts {
   readonly state: CpuState;
@@ -41,35 +40,74 @@ export interface Tier1Parts {
   readonly table: FunctionTable;
   readonly kernels: Readonly<Record<string, Callee>>;
   readonly memoryPages: number;
-  readonly compile: Compile;
+  readonly compiler: RegionCompilerPort;
+  /** The functions of a module, linked with this CPU's. */
+  readonly link: (module: BuiltModule) => Record<string, WasmFunction>;
   readonly mode: TierMode;
+  /** Monotonic; left out: stalls are not measured. */
+  readonly nowMs?: (() => number) | undefined;
 }
 
 /** Entries of a block until it is hot. */
 const THRESHOLD = 8000;
+/** Entries until a place is looked at again that may be in a region soon. */
+const AGAIN = 1000;
 /** Entries below which a place near hot code is left to tier 0. */
 const LEAST = 60;
 const LIMITS = { instructions: 250, pages: 8 } as const;
-/** Instructions that are generated and compiled at once, unless one region has more: what bounds a stall. */
-const BATCH_INSTRUCTIONS = 150;
+/** Instructions that are ordered at once, unless one region has more. */
+const BATCH_INSTRUCTIONS = 600;
+/** Batches that may be on their way: one is compiled, one waits. */
+const MOST_BATCHES = 2;
 /** Instructions in all regions; beyond it the oldest go. */
 const MOST_INSTRUCTIONS = 200_000;
 /** How often a place may become a region again. */
 const MOST_ATTEMPTS = 12;
 
 const FLAT32 = MODE.code32 | MODE.stack32 | MODE.flat;
-const NO_CALLEE = { index: 0, params: [], result: 'i32' } as const;
 const PAGE_BYTES = 4096;
+
+/** Upper bounds of the classes of stalls, in milliseconds; the last class has none. */
+export const STALL_MS = [0.1, 0.3, 1, 3, 10, 30, 100] as const;
+
+export interface TierCounts {
+  regions: number;
+  instructions: number;
+  batches: number;
+  killed: number;
+  evicted: number;
+  validations: number;
+  bytes: number;
+  failed: number;
+  /** How often the CPU stood still for tier 1, by class of STALL_MS. */
+  readonly stalls: number[];
+  longestStallMs: number;
+}
 
 interface Live {
   readonly number: number;
-  readonly region: Region;
-  /** Page number and offset of each entry. */
-  readonly entries: readonly { readonly page: number; readonly offset: number; readonly at: number }[];
+  readonly ticket: number;
+  readonly pages: readonly RegionPage[];
+  readonly instructionCount: number;
+  /** As of `Region`. */
+  readonly tlbAt: number;
+  readonly user: boolean;
+  /** Until it has been compiled the seed alone. */
+  entries: readonly Entry[];
+  sites: Int32Array;
   slot: number;
   dead: boolean;
-  readonly planned: Planned;
 }
+
+interface Entry {
+  /** Guest-physical page number, and the offset in it. */
+  readonly page: number;
+  readonly offset: number;
+  /** Offset from the region's base. */
+  readonly at: number;
+}
+
+const NO_SITES = new Int32Array(0);
 
 export class Tier1 {
   readonly #parts: Tier1Parts;
@@ -84,10 +122,25 @@ export class Tier1 {
   readonly #freeNumbers: number[] = [];
   /** By number, the region that had it last: one that is dropped while it runs still has to be left. */
   readonly #last: (Live | undefined)[] = [];
-  readonly #queue: { job: Job; live: Live }[] = [];
+  readonly #queue: { order: RegionOrder; live: Live }[] = [];
+  /** By ticket: regions that are being compiled. */
+  readonly #ordered = new Map<number, Live>();
+  #ticket = 0;
+  #batches = 0;
   #instructions = 0;
-  /** What has been done, for measurements and tests. */
-  readonly counts = { regions: 0, instructions: 0, batches: 0, killed: 0, evicted: 0, validations: 0, bytes: 0 };
+  /** What has been done, for measurements and tests. `stalls`: see STALL_MS. */
+  readonly counts: TierCounts = {
+    stalls: STALL_MS.map(() => 0).concat(0),
+    longestStallMs: 0,
+    regions: 0,
+    instructions: 0,
+    batches: 0,
+    killed: 0,
+    evicted: 0,
+    validations: 0,
+    bytes: 0,
+    failed: 0,
+  };
   /** Instructions of all regions that may be kept. */
   mostInstructions: number = MOST_INSTRUCTIONS;
 
@@ -95,18 +148,7 @@ export class Tier1 {
     this.#parts = parts;
     this.#words =
       parts.state.i32.buffer instanceof SharedArrayBuffer ? new Int32Array(parts.state.i32.buffer) : parts.state.i32;
-    const nothing = { ...NO_CALLEE } as Callee<'i32'>;
-    const callees: RegionCallees = {
-      readSlow: { ...nothing, params: ['i32', 'i32'] },
-      writeSlow: { ...nothing, params: ['i32', 'i32'] },
-      modifySlow: { ...nothing, params: ['i32', 'i32'] },
-      commitWrite: { index: 0, params: [], result: 'void' },
-      probeSlow: { ...nothing, params: ['i32', 'i32'] },
-      readHost: { ...nothing, params: ['i32', 'i32'] },
-      writeHost: { ...nothing, params: ['i32', 'i32'] },
-      kernels: parts.kernels,
-    };
-    this.#effects = new EffectsTable(callees, parts.state.at);
+    this.#effects = new EffectsTable(noCallees(parts.kernels), parts.state.at);
     const { physical, code, mmu } = parts;
     this.#discovery = new Discovery({
       decoder: parts.decoder,
@@ -122,7 +164,7 @@ export class Tier1 {
           if (!(entry & PAGE.backed)) return undefined;
           return { page: Math.floor(at / PAGE_BYTES), host: (entry & ~0xfff) >>> 0 };
         },
-        compiled: (page, offset) => this.#entries.get(page * PAGE_BYTES + offset)?.live.region.instructionCount ?? 0,
+        compiled: (page, offset) => this.#entries.get(page * PAGE_BYTES + offset)?.live.instructionCount ?? 0,
         least: this.#forced ? 0 : LEAST,
         entered: (page, offset) => {
           if (this.#forced) return 0;
@@ -134,6 +176,8 @@ export class Tier1 {
     });
     for (let n = 1; n < parts.table.size; n++) this.#freeNumbers.push(n);
     code.regions = this;
+    const { kernels, memoryPages } = parts;
+    parts.compiler.setUp({ stateAt: parts.state.at, memoryPages, kernels });
     code.heat = parts.mode === '0' ? 0 : this.#forced ? 1 : THRESHOLD;
   }
 
@@ -143,40 +187,98 @@ export class Tier1 {
 
   /** The block at STATE.eip has become hot. */
   hot(): void {
+    const began = this.#parts.nowMs?.() ?? 0;
+    this.#hot();
+    this.#stalledSince(began);
+  }
+
+  #hot(): void {
     const { state, mmu } = this.#parts;
     if ((state.get(STATE.mode) & (FLAT32 | MODE.step | MODE.long)) !== FLAT32 || this.#parts.code.stopping) return;
     const linear = state.get(STATE.eip);
     const physical = mmu.translateCodeQuietly(linear);
     if (physical < 0 || this.#entries.has(physical)) return;
+    if (this.#isUnderway(physical)) {
+      this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = AGAIN;
+      return;
+    }
     const attempts = (this.#attempts.get(physical) ?? 0) + 1;
     this.#attempts.set(physical, attempts);
     if (attempts > MOST_ATTEMPTS) return;
     const region = this.#discovery.find(linear, state.get(STATE.tlbBase), state.get(STATE.cpl) === 3);
     if (region === undefined) return;
-    this.#queueRegion(region);
-    if (this.#forced) this.flush();
+    this.#queueRegion(region, linear);
+    if (this.#forced) this.exchange();
   }
 
-  /** Compiles a batch of what waits. Called before every slice. */
-  flush(): void {
-    if (this.#queue.length === 0) return;
-    const batch: { job: Job; live: Live }[] = [];
+  /** Is it in a region that is being compiled? */
+  #isUnderway(physical: number): boolean {
+    const page = Math.floor(physical / PAGE_BYTES);
+    const offset = physical % PAGE_BYTES;
+    const covers = (live: Live): boolean =>
+      !live.dead && live.pages.some((p) => p.page === page && p.ranges.some((r) => r.from <= offset && offset < r.to));
+    for (const live of this.#ordered.values()) if (covers(live)) return true;
+    return this.#queue.some(({ live }) => covers(live));
+  }
+
+  /** Takes what has been compiled, and orders what waits. Called before every slice. */
+  exchange(): void {
+    if (this.#batches === 0 && this.#queue.length === 0) return;
+    const began = this.#parts.nowMs?.() ?? 0;
+    this.#exchange();
+    this.#stalledSince(began);
+  }
+
+  #stalledSince(began: number): void {
+    const { nowMs } = this.#parts;
+    if (!nowMs) return;
+    const ms = nowMs() - began;
+    const { counts } = this;
+    const found = STALL_MS.findIndex((bound) => ms < bound);
+    counts.stalls[found < 0 ? STALL_MS.length : found]++;
+    if (ms > counts.longestStallMs) counts.longestStallMs = ms;
+  }
+
+  #exchange(): void {
+    if (this.#batches > 0) this.#takeModules();
+    while (this.#queue.length > 0 && this.#batches < MOST_BATCHES) {
+      this.#order();
+      // What is compiled on this thread is there at once.
+      if (this.#batches > 0) this.#takeModules();
+    }
+  }
+
+  #takeModules(): void {
+    const { compiler, link } = this.#parts;
+    for (let built = compiler.receive(); built; built = compiler.receive()) {
+      this.#batches--;
+      this.counts.bytes += built.byteCount;
+      for (const ticket of built.failure?.tickets ?? []) {
+        this.counts.failed++;
+        const live = this.#ordered.get(ticket);
+        if (live) this.#kill(live);
+        this.#ordered.delete(ticket);
+      }
+      if (built.regions.length === 0) continue;
+      const exports = link(built);
+      for (const region of built.regions) this.#install(region, exports[String(region.number)]);
+    }
+  }
+
+  #order(): void {
+    const orders: RegionOrder[] = [];
     let instructions = 0;
     while (this.#queue.length > 0 && instructions < BATCH_INSTRUCTIONS) {
       const next = this.#queue.shift();
       if (next === undefined || next.live.dead) continue;
-      batch.push(next);
-      instructions += next.live.region.instructionCount;
+      orders.push(next.order);
+      this.#ordered.set(next.live.ticket, next.live);
+      instructions += next.live.instructionCount;
     }
-    if (batch.length === 0) return;
-    const parts = this.#parts;
-    const jobs = batch.map((q) => q.job);
-    const bytes = buildRegions(jobs, parts.kernels, parts.state.at, parts.memoryPages);
+    if (orders.length === 0) return;
+    this.#batches++;
     this.counts.batches++;
-    this.counts.bytes += bytes.length;
-    parts.compile(bytes, kernelsOf(jobs), (exports) => {
-      for (const { live } of batch) this.#install(live, exports[String(live.number)]);
-    });
+    this.#parts.compiler.send(orders);
   }
 
   /**
@@ -186,14 +288,14 @@ export class Tier1 {
   validate(): boolean {
     const { state, mmu } = this.#parts;
     const live = this.#live.get(state.get(STATE.region));
-    if (!live || live.region.tlbAt !== state.get(STATE.tlbBase)) return false;
+    if (!live || live.tlbAt !== state.get(STATE.tlbBase)) return false;
     this.counts.validations++;
     const eip = state.get(STATE.eip);
     const physical = mmu.translateCodeQuietly(eip);
     const entry = this.#entries.get(physical);
     if (entry?.live !== live) return false;
     const base = (eip - live.entries[entry.entry].at) | 0;
-    for (const { delta, page } of live.region.pages) {
+    for (const { delta, page } of live.pages) {
       if (mmu.breaksIn(base + delta)) return false;
       if (Math.floor(mmu.translateCodeQuietly(base + delta) / PAGE_BYTES) !== page) {
         this.#kill(live);
@@ -201,7 +303,7 @@ export class Tier1 {
       }
     }
     const at = descriptorOf(live.number) >> 2;
-    this.#words[at + DESCRIPTOR.epoch / 4] = state.get(epochOf(live.region));
+    this.#words[at + DESCRIPTOR.epoch / 4] = state.get(epochOf(live));
     this.#words[at + DESCRIPTOR.base / 4] = base;
     return true;
   }
@@ -209,8 +311,8 @@ export class Tier1 {
   /** After EXIT.site: brings the state in order. @returns why the region was left */
   finishSite(): SiteKind {
     const { state } = this.#parts;
-    const sites = this.#last[state.get(STATE.region)]?.planned.sites;
-    return sites?.finish(state) ?? unreachable('a region without exits');
+    const live = this.#last[state.get(STATE.region)] ?? unreachable('a region without exits');
+    return finishSite(live.sites, state);
   }
 
   // For the code cache.
@@ -230,7 +332,7 @@ export class Tier1 {
     return this.#parts.state.get(STATE.region) === number;
   }
 
-  /** All blocks are gone. */
+  /** Everything has to go. */
   cleared(): void {
     for (const live of [...this.#live.values()]) this.#kill(live);
     this.#attempts.clear();
@@ -238,35 +340,43 @@ export class Tier1 {
 
   // Inside.
 
-  #queueRegion(region: Region): void {
+  #queueRegion(region: Region, linear: number): void {
     const number = this.#freeNumbers.shift();
     if (number === undefined) {
       this.#evict();
       return;
     }
-    const planned = planRegion(region, (i) => this.#effects.of(i));
-    const entries = planned.structure.entries.map((n) => {
-      const { at } = region.blocks[n];
-      const page = region.pages.find((p) => p.delta <= at && at < p.delta + PAGE_BYTES);
-      return { page: page?.page ?? -1, offset: at - (page?.delta ?? 0), at };
-    });
-    const live: Live = { number, region, entries, slot: 0, dead: false, planned };
-    this.#last[number] = live;
+    const { bytes } = this.#parts.physical;
+    const { pages, instructionCount, tlbAt, user } = region;
+    const ticket = this.#ticket++;
+    const live: Live = {
+      ...{ number, ticket, pages, instructionCount, tlbAt, user },
+      ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false },
+    };
     this.#live.set(number, live);
-    this.#instructions += region.instructionCount;
-    for (const { page, ranges } of region.pages) this.#parts.code.watch(page, ranges, number);
-    const words = descriptorOf(number) >> 2;
-    this.#words[words] = -1;
-    const descriptor = region.pages.length > 1 ? descriptorOf(number) : undefined;
-    this.#queue.push({ job: { number, planned, descriptor }, live });
+    this.#instructions += instructionCount;
+    for (const { page, ranges } of pages) this.#parts.code.watch(page, ranges, number);
+    this.#words[descriptorOf(number) >> 2] = -1;
+    const descriptor = pages.length > 1 ? descriptorOf(number) : undefined;
+    const packed = packRegion(region, bytes, (at) => {
+      const page = pageAt(pages, at) ?? unreachable('code outside its pages');
+      const host = (this.#parts.physical.entry(page.page * PAGE_BYTES) & ~0xfff) >>> 0;
+      return host + ((linear + at) & 0xfff);
+    });
+    this.#queue.push({ order: { ticket, number, descriptor, region: packed }, live });
     this.counts.regions++;
-    this.counts.instructions += region.instructionCount;
+    this.counts.instructions += instructionCount;
     if (this.#instructions > this.mostInstructions) this.#evict();
   }
 
-  #install(live: Live, f: WasmFunction): void {
-    if (live.dead) return;
+  #install(built: BuiltRegion, f: WasmFunction): void {
+    const live = this.#ordered.get(built.ticket);
+    this.#ordered.delete(built.ticket);
+    if (live === undefined || live.dead) return;
     live.slot = live.number;
+    live.sites = built.sites;
+    live.entries = built.entries.map((at) => entryAt(live.pages, at));
+    this.#last[live.number] = live;
     this.#parts.table.set(live.slot, f);
     live.entries.forEach(({ page, offset }, entry) => {
       if (page < 0) return;
@@ -287,12 +397,12 @@ export class Tier1 {
     live.dead = true;
     this.counts.killed++;
     this.#live.delete(live.number);
-    this.#instructions -= live.region.instructionCount;
-    for (const { page } of live.region.pages) this.#parts.code.unwatch(page, live.number);
+    this.#instructions -= live.instructionCount;
+    for (const { page } of live.pages) this.#parts.code.unwatch(page, live.number);
     live.entries.forEach(({ page, offset }) => {
       const key = page * PAGE_BYTES + offset;
-      if (this.#entries.get(key)?.live !== live) return;
-      this.#entries.delete(key);
+      if (this.#entries.get(key)?.live === live) this.#entries.delete(key);
+      else if (live.slot > 0) return;
       const header = this.#parts.code.headerOf(page, offset, FLAT32);
       if (header === 0) return;
       this.#words[(header + HEADER.region) >> 2] = 0;
@@ -314,4 +424,10 @@ export class Tier1 {
   }
 }
 
+const pageAt = (pages: readonly RegionPage[], at: number): RegionPage | undefined =>
+  pages.find((p) => p.delta <= at && at < p.delta + PAGE_BYTES);
+const entryAt = (pages: readonly RegionPage[], at: number): Entry => {
+  const page = pageAt(pages, at);
+  return { page: page?.page ?? -1, offset: at - (page?.delta ?? 0), at };
+};
 const descriptorOf = (number: number): number => LINEAR.regionDescriptors + number * DESCRIPTOR.bytes;
