@@ -391,7 +391,7 @@ export class Cpu {
   /** @returns false when an instruction faulted */
   #runBlocks(): boolean {
     const tier = this.#tier();
-    const header = this.#find();
+    const header = this.#known() || this.#find();
     if (header === 0) {
       this.#deliverFault();
       return false;
@@ -520,6 +520,18 @@ export class Cpu {
     state.set(STATE.faultHasErrorCode, 1);
     state.set(STATE.faultIsSoftware, 0);
     return false;
+  }
+
+  /** The block at EIP if the jump cache has it, and nobody wants to be linked to it; else 0. */
+  #known(): number {
+    const { state } = this;
+    if (state.long || state.get(STATE.linkFrom) !== 0) return 0;
+    const eip = state.get(STATE.eip);
+    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
+    const entry = (state.get(STATE.jumpCacheBase) + number * JUMP_CACHE.entryBytes) >> 2;
+    if (this.#words[entry + JUMP_CACHE.tag / 4] !== eip) return 0;
+    const header = this.#words[entry + JUMP_CACHE.record / 4];
+    return this.#code.isStale(header) ? 0 : header;
   }
 
   /** The block at EIP; remembers it for the next time. 0: a fault was set; -1: only alone. */

@@ -7,7 +7,7 @@
  */
 import { defineFloatKernels } from '../float/kernels.ts';
 import { defineSimdKernels } from '../simd/kernels.ts';
-import { GPR, HEADER, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, RECORD, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, HEADER, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, MODE, RECORD, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
 import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder, type Label, type Var } from '../wasm/function.ts';
@@ -132,9 +132,9 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
 
   // leave: common exit with `status`, the record is kept. near: goes to `target`; `link` is the record to chain or 0.
   // enter: `record` is a header. next: the following record. dispatch: `record` is an instruction.
-  f.block((leave) => {
-    f.loop((outer) => {
-      f.block((near) => {
+  f.loop((outer) => {
+    f.block((near) => {
+      f.block((leave) => {
         f.block((dispatchFirst) => {
           f.brIf(dispatchFirst, i32.eqz(isHeader.get));
           const leave = (): void => setAddress(STATE.eip, getAddress(STATE.blockEip));
@@ -238,27 +238,41 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
           f.br(dispatch);
         });
       });
-      // near
-      setAddress(STATE.blockEip, target.get);
-      f.if(link.get, () => {
-        const known = f.let(i32.load(link.get, RECORD.imm2));
-        f.if(known, () => {
-          f.set(record, known);
-          f.br(outer);
-        });
-      });
-      const { hit, found } = jumpCacheEntry(f, target.get, get(STATE.jumpCacheBase));
-      f.if(i32.and(hit, i32.ne(found, zero)), () => {
-        f.set(record, found);
+      set(STATE.record, record.get);
+      f.if(i32.ne(status.get, k32(EXIT.jumped)), () => f.return(status.get));
+      f.if(i32.eqz(goesOnHere(record.get, get, long)), () => f.return(status.get));
+      f.set(target, getAddress(STATE.eip));
+      f.set(link, zero);
+    });
+    // near
+    setAddress(STATE.blockEip, target.get);
+    f.if(link.get, () => {
+      const known = f.let(i32.load(link.get, RECORD.imm2));
+      f.if(known, () => {
+        f.set(record, known);
         f.br(outer);
       });
-      setAddress(STATE.eip, target.get);
-      set(STATE.linkFrom, link.get);
-      f.return(k32(EXIT.near));
     });
+    const { hit, found } = jumpCacheEntry(f, target.get, get(STATE.jumpCacheBase));
+    f.if(i32.and(hit, i32.ne(found, zero)), () => {
+      f.set(record, found);
+      f.br(outer);
+    });
+    setAddress(STATE.eip, target.get);
+    set(STATE.linkFrom, link.get);
+    f.return(k32(EXIT.near));
   });
-  set(STATE.record, record.get);
-  f.return(status.get);
+  f.unreachable();
+}
+
+/**
+ * After a system call that set EIP, as one of a kernel's entries and returns: may the next block be looked up here? It has
+ * to be for the same module, at full speed, and the instruction the last of its block, which has been counted whole.
+ */
+function goesOnHere(record: I32, get: (field: number) => I32, long: boolean): I32 {
+  const ours = i32.eq(i32.and(get(STATE.mode), k32(MODE.long | MODE.step)), k32(long ? MODE.long : 0));
+  const last = i32.eq(i32.load16U(record, RECORD.bytes + RECORD.op), k32(MICRO.end));
+  return i32.and(i32.and(ours, last), i32.eqz(i32.or(get(STATE.halted), get(STATE.shutdown))));
 }
 
 /** Number of the jump-cache entry of an EIP is made of bits 0-11 xor 12-23. */

@@ -154,6 +154,11 @@ export class CodeCache implements CodeWatch {
     return this.#pages.get(page)?.blocks.get((offset << KEY_BITS) | modeKey(mode))?.header ?? 0;
   }
 
+  /** Was the block dropped? */
+  isStale(header: number): boolean {
+    return this.#halves[(header + RECORD.bytes) >> 1] === MICRO.stale;
+  }
+
   /** Stores to these bytes change region `region`. */
   watch(number: number, ranges: readonly ByteRange[], region: number): void {
     const page = this.#page(number);

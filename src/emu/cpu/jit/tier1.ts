@@ -49,18 +49,20 @@ export interface Tier1Parts {
 }
 
 /** Entries of a block until it is hot. */
-const THRESHOLD = 8000;
+const THRESHOLD = 3000;
 /** Entries until a place is looked at again that may be in a region soon. */
 const AGAIN = 1000;
 /** Entries below which a place near hot code is left to tier 0. */
-const LEAST = 60;
-const LIMITS = { instructions: 250, pages: 8 } as const;
+const LEAST = 30;
+const LIMITS = { instructions: 800, pages: 8 } as const;
 /** Instructions that are ordered at once, unless one region has more. */
 const BATCH_INSTRUCTIONS = 600;
 /** Batches that may be on their way: one is compiled, one waits. */
 const MOST_BATCHES = 2;
 /** Instructions in all regions; beyond it the oldest go. */
 const MOST_INSTRUCTIONS = 200_000;
+/** Entries with other rights than those a region was compiled for, until it is dropped. */
+const MOST_STRANGERS = 16;
 /** How often a place may become a region again. */
 const MOST_ATTEMPTS = 12;
 
@@ -97,6 +99,8 @@ interface Live {
   sites: Int32Array;
   slot: number;
   dead: boolean;
+  /** How often it was entered with other rights than it was compiled for. */
+  strangers: number;
 }
 
 interface Entry {
@@ -288,7 +292,12 @@ export class Tier1 {
   validate(): boolean {
     const { state, mmu } = this.#parts;
     const live = this.#live.get(state.get(STATE.region));
-    if (!live || live.tlbAt !== state.get(STATE.tlbBase)) return false;
+    if (!live) return false;
+    if (live.tlbAt !== state.get(STATE.tlbBase)) {
+      // Compiled for other rights, as a kernel's code before it sets CR4.SMAP: it is compiled again for these.
+      if (++live.strangers >= MOST_STRANGERS) this.#kill(live);
+      return false;
+    }
     this.counts.validations++;
     const eip = state.get(STATE.eip);
     const physical = mmu.translateCodeQuietly(eip);
@@ -351,7 +360,7 @@ export class Tier1 {
     const ticket = this.#ticket++;
     const live: Live = {
       ...{ number, ticket, pages, instructionCount, tlbAt, user },
-      ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false },
+      ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false, strangers: 0 },
     };
     this.#live.set(number, live);
     this.#instructions += instructionCount;
