@@ -105,7 +105,8 @@ export class ProgramRunner {
       const user = at >= PLACE.stack - PLACE.stackBytes ? USER : at === (PLACE.fuel & ~0xfff) ? USER : 0;
       this.#put32(PLACE.table + at / 1024, at | flags | user);
     }
-    this.#put32(PLACE.gdt, 0, 0, 0xffff, 0x00cf_9a00, 0xffff, 0x00cf_9200, 0xffff, 0x00cf_fa00, 0xffff, 0x00cf_f200);
+    // Accessed already: whether an interrupt has come back through them is no difference.
+    this.#put32(PLACE.gdt, 0, 0, 0xffff, 0x00cf_9b00, 0xffff, 0x00cf_9300, 0xffff, 0x00cf_fb00, 0xffff, 0x00cf_f300);
     this.#put32(PLACE.tss + 4, PLACE.kernelStack, 0x10);
     for (let vector = 0; vector < VECTORS; vector++) {
       const handler = PLACE.handlers + vector * HANDLER_BYTES;
