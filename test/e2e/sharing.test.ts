@@ -14,16 +14,17 @@ import {
   untilScreen,
 } from './support/machine-page.ts';
 import { GUESTS_DIRECTORY, type Lab, openLab, type Visit } from './support/page-test.ts';
+import { People } from './support/people.ts';
 
 /** A picture is to be there within a second; a loaded machine may take longer. */
 const FIRST_PICTURE_MS = 20_000;
 
 let lab: Lab;
+let people: People;
 let host: Visit;
 let ann: Page;
 let bob: Page;
 let eve: Page;
-const errors: (readonly string[])[] = [];
 
 const one = (page: Page, id: string) => page.getByTestId(id).first();
 
@@ -45,11 +46,8 @@ async function openShare(page: Page): Promise<void> {
 
 const closeShare = (page: Page): Promise<void> => page.getByTestId('share-close').click();
 
-/** A person with a browser of their own opens a link. @returns how long the first picture took, in ms */
-async function joinBy(address: string, name: string): Promise<{ page: Page; visit: Visit; firstPictureMs: number }> {
-  const visit = await lab.visit('about:blank', name);
-  const { page } = visit;
-  // Kept, so that a test can end them as a lost network does.
+/** Sockets are kept, so that a test can end them as a lost network does. */
+async function keepSockets(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const sockets: WebSocket[] = [];
     Object.assign(window, { sockets });
@@ -60,8 +58,12 @@ async function joinBy(address: string, name: string): Promise<{ page: Page; visi
       }
     };
   });
-  await page.goto(address);
-  errors.push(visit.errors);
+}
+
+/** A person with a browser of their own opens a link. @returns how long the first picture took, in ms */
+async function joinBy(address: string, name: string): Promise<{ page: Page; visit: Visit; firstPictureMs: number }> {
+  const visit = await people.open(address, keepSockets);
+  const { page } = visit;
   await one(page, 'viewer-name').fill(name);
   await page.evaluate(() => {
     const from = performance.now();
@@ -106,7 +108,7 @@ const watchers = async (page: Page): Promise<string> => textOf(one(page, 'watche
 beforeAll(async () => {
   lab = await openLab();
   host = await lab.visit('', 'host');
-  errors.push(host.errors);
+  people = await People.gather();
   await prepare(host.page);
   await makeMachine(host.page, { files: [join(GUESTS_DIRECTORY, 'grub-rescue-floppy.img')], memoryMb: 64 });
   await untilScreen(host.page, /GNU GRUB[\s\S]*GNU\/Linux/, BOOT_MS);
@@ -118,7 +120,10 @@ beforeAll(async () => {
   await host.page.locator('[data-testid=share-state][data-state=open]').waitFor();
 }, 2 * BOOT_MS);
 
-afterAll(() => lab.close());
+afterAll(async () => {
+  await people.close();
+  await lab.close();
+});
 
 describe('a shared machine', () => {
   let control = '';
@@ -248,7 +253,7 @@ describe('links that are no good', () => {
     await openShare(host.page);
     const once = await makeLink(host.page, 'control', 'once', 'one person');
     const { page } = await joinBy(once, 'First');
-    const second = await lab.visit(once, 'Second');
+    const second = await people.open(once);
     await one(second.page, 'viewer-name').fill('Second');
     await one(second.page, 'join').click();
     await until(() => textOf(one(second.page, 'viewer-over')), /used as often/, ANSWER_MS);
@@ -270,15 +275,15 @@ describe('links that are no good', () => {
 
 describe('a still screen', () => {
   it('costs nothing but keep-alives', async () => {
-    // Memory test and menu redraw; a text screen whose cursor is off does not change at all.
+    // The cursor would blink.
     await closeShare(host.page);
     await host.page.getByTestId('pause').click();
     await samePixels(host.page, ann, bob);
     const bytes = (): Promise<number> => bob.evaluate(() => window.tabboxViewer?.receivedBytes ?? 0);
     const before = await bytes();
-    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    await new Promise((resolve) => setTimeout(resolve, 8000));
     const received = (await bytes()) - before;
-    console.log('bytes in 20 s of a still screen:', received);
+    console.log('bytes in 8 s of a still screen:', received);
     // A keep-alive is one byte.
     expect(received).toBeLessThanOrEqual(2);
     await host.page.getByTestId('resume').click();
@@ -291,6 +296,6 @@ describe('a still screen', () => {
       await until(() => textOf(one(page, 'viewer-over')), /stopped sharing/, ANSWER_MS);
     }
     expect(await host.page.getByTestId('watchers').count()).toBe(0);
-    expect(errors.flat().filter((line) => !/WebSocket/.test(line))).toEqual([]);
+    expect([...host.errors, ...people.errors].filter((line) => !/WebSocket/.test(line))).toEqual([]);
   });
 });

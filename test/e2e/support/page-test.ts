@@ -21,7 +21,8 @@ export const GUESTS_DIRECTORY: string = join(
   process.env['TABBOX_CACHE'] || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tabbox'),
   'guests',
 );
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+export const CHROMIUM: readonly string[] = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+export const CHROMIUM_ARGUMENTS: string[] = ['--no-sandbox', '--autoplay-policy=user-gesture-required'];
 const VIEWPORT = { width: 1280, height: 960 };
 
 /** A person's browser profile with a page of it. */
@@ -75,7 +76,7 @@ export async function openProfile(directory: string): Promise<BrowserContext> {
   const executablePath = CHROMIUM.find((path) => existsSync(path));
   return chromium.launchPersistentContext(directory, {
     ...(executablePath ? { executablePath } : {}),
-    args: ['--no-sandbox', '--autoplay-policy=user-gesture-required'],
+    args: CHROMIUM_ARGUMENTS,
     viewport: VIEWPORT,
     permissions: ['clipboard-read', 'clipboard-write'],
   });
