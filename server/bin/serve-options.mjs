@@ -4,7 +4,6 @@ import { parseArgs } from 'node:util';
 
 const FIRST_PORT = 8086;
 const PORTS_TRIED = 100;
-const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
 
 /** @param {string} command as a person types it */
 export const serveUsage = (
@@ -48,7 +47,7 @@ export function parseServeOptions(args) {
     tlsCertificate: values['tls-certificate'],
     tlsKey: values['tls-key'],
     state: values.state,
-    // Anybody who reaches the server would get one otherwise.
-    ownPageTokens: !values['no-own-page-tokens'] && LOOPBACK.includes(host),
+    // Each request is checked: pages of other computers get none whatever the address listened on.
+    ownPageTokens: !values['no-own-page-tokens'],
   };
 }

@@ -20,7 +20,7 @@ const directories = () => ({ pageDirectory: root, guestsDirectory: root });
 describe('the options of serve', () => {
   it('keep to this computer unless told otherwise', () => {
     expect(parseServeOptions([])).toMatchObject({ host: '127.0.0.1', ownPageTokens: true, tlsKey: undefined });
-    expect(parseServeOptions(['--host', '0.0.0.0']).ownPageTokens).toBe(false);
+    expect(parseServeOptions(['--host', '0.0.0.0']).ownPageTokens).toBe(true);
     expect(parseServeOptions(['--no-own-page-tokens']).ownPageTokens).toBe(false);
     expect(parseServeOptions(['--port', '0']).ports).toEqual([0]);
   });

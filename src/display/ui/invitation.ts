@@ -2,11 +2,24 @@
 
 const PREFIX = '#join=';
 const NAME = 'tabbox.name';
+const ADDRESS = 'tabbox.address';
+
+/** Whether this page's address means something on other computers. */
+export const isLoopback = (): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(location.hostname);
+
+/** Where others reach this server; remembered, since a page on the server's own computer cannot know it. */
+export const publicAddress = (): string => (isLoopback() && read(() => localStorage, ADDRESS)) || location.origin;
+
+/** @returns false: it is no address of a web server */
+export function setPublicAddress(text: string): boolean {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) return false;
+  write(() => localStorage, ADDRESS, new URL(text).origin);
+  return true;
+}
 
 /** The address that lets others in. The token is in the fragment, which browsers send to no server. */
-export function linkTo(token: string): string {
-  const address = new URL(location.href);
-  address.search = '';
+export function linkTo(token: string, origin: string): string {
+  const address = new URL(location.pathname, origin);
   address.hash = `${PREFIX}${token}`;
   return address.href;
 }

@@ -6,7 +6,7 @@ import type { MachineSharing } from '../sharing/machine-sharing.ts';
 import { ANY_NUMBER_OF_USES, HOST, type Link, ROLES, type Role } from '../stream/messages.ts';
 import { PeopleList, ROLE_NAMES } from './company.tsx';
 import { DialogFrame } from './dialog-frame.tsx';
-import { linkTo, rememberedName, rememberName } from './invitation.ts';
+import { isLoopback, linkTo, publicAddress, rememberedName, rememberName, setPublicAddress } from './invitation.ts';
 import { QrCode } from './qr-code.tsx';
 import type { Shell } from './shell.ts';
 
@@ -92,16 +92,17 @@ function Shared({
   readonly sharing: MachineSharing;
 }): JSX.Element {
   const { connection, why, people, links, lease } = sharing.state.value;
+  const origin = useSignal(publicAddress());
   return (
     <div class="share">
       <p role="status" data-testid="share-state" data-state={connection}>
         {connection === 'open' ? 'Shared.' : connection === 'closed' ? `Not shared: ${why}.` : `Connecting … ${why}`}
-        {connection === 'open' && isLoopback() && ' This page’s address works on this computer only; so do its links.'}
       </p>
+      {connection === 'open' && isLoopback() && <PublicAddress origin={origin} />}
       {connection === 'open' && <NewLink sharing={sharing} />}
       <ul class="links">
         {links.map((link) => (
-          <LinkRow key={link.id} link={link} onRevoke={() => sharing.revokeLink(link.id)} />
+          <LinkRow key={link.id} link={link} origin={origin.value} onRevoke={() => sharing.revokeLink(link.id)} />
         ))}
       </ul>
       <fieldset class="row">
@@ -138,6 +139,24 @@ function Shared({
         </button>
       </div>
     </div>
+  );
+}
+
+/** A page opened as localhost gives links that nobody else can follow, unless somebody says how they reach the server. */
+function PublicAddress({ origin }: { readonly origin: { value: string } }): JSX.Element {
+  return (
+    <label>
+      Others reach this server at (this page’s own address works on this computer only)
+      <input
+        type="url"
+        data-testid="public-address"
+        value={origin.value}
+        placeholder="https://192.168.1.20:8086"
+        onChange={(event) => {
+          if (setPublicAddress(event.currentTarget.value)) origin.value = publicAddress();
+        }}
+      />
+    </label>
   );
 }
 
@@ -223,10 +242,16 @@ function Choice({ label, testId, choices, value }: ChoiceProps): JSX.Element {
   );
 }
 
-function LinkRow({ link, onRevoke }: { readonly link: Link; readonly onRevoke: () => void }): JSX.Element {
+interface LinkRowProps {
+  readonly link: Link;
+  readonly origin: string;
+  readonly onRevoke: () => void;
+}
+
+function LinkRow({ link, origin, onRevoke }: LinkRowProps): JSX.Element {
   const copied = useSignal(false);
   const withCode = useSignal(false);
-  const address = linkTo(link.token);
+  const address = linkTo(link.token, origin);
   return (
     <li data-testid="link">
       <span>
@@ -276,5 +301,3 @@ const usesText = ({ usesLeft }: Link): string =>
 
 const expiryText = ({ expires }: Link): string =>
   expires === 0 ? 'until you stop sharing' : `until ${new Date(expires * 1000).toLocaleString()}`;
-
-const isLoopback = (): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(location.hostname);
