@@ -3,11 +3,13 @@
 import { STATUS } from './machine-messages.ts';
 import { runCommand } from './run.ts';
 import { serveCommand } from './serve.ts';
+import { DEFAULT_SERVER } from './share-options.ts';
 import { tokenCommand } from './token.ts';
 
 const HELP = `usage: tabbox COMMAND [options]
 
   run     runs a machine without a page; see tabbox run --help
+  share   runs a machine that others watch by a link; the options are those of run
   serve   serves the page and the relay; see tabbox serve --help
   token   prints a join token for a relay; see tabbox token --help
   help    this text
@@ -23,6 +25,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'run':
       return runCommand(args, WORKERS);
+    case 'share':
+      return runCommand(['--share', DEFAULT_SERVER, ...args], WORKERS);
     case 'serve':
       return serveCommand(args);
     case 'token':

@@ -10,6 +10,7 @@ import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
 import { parsePlatform } from './platform-options.ts';
+import { parseShareOptions, SHARE_HELP, SHARE_OPTIONS, type ShareOptions } from './share-options.ts';
 
 /** Where a stream of bytes goes. */
 export type Sink =
@@ -73,6 +74,8 @@ export interface RunOptions {
   /** Guest time is counted, so many nanoseconds an instruction. */
   readonly nsPerInstruction: number | undefined;
   readonly debug: DebugOptions;
+  /** Undefined: nobody is shown the machine. */
+  readonly share: ShareOptions | undefined;
   /** Undefined: mixed. */
   readonly tier: TierMode | undefined;
 }
@@ -112,7 +115,7 @@ ${NETWORK_HELP}  Talking to it
     --save-state FILE        where savestate, Ctrl-C and a termination signal save the machine
     --restore-state FILE     go on with a saved machine
     --no-reboot              a reset ends the run with exit status 3
-${DEBUG_HELP}  Testing
+${SHARE_HELP}${DEBUG_HELP}  Testing
     --clock-ns NS            count guest time, NS nanoseconds an instruction, instead of taking the host's
     --tier 0|1|mixed         interpret, compile everything at its first run, or compile what is hot (default)
 
@@ -157,6 +160,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     ...parseRtc(values.rtc),
     nsPerInstruction: parseClock(values['clock-ns']),
     debug: parseDebugOptions(values),
+    share: parseShareOptions(values),
     tier: parseTier(values.tier),
   };
   checkTogether(options);
@@ -210,6 +214,7 @@ function parsed(args: readonly string[]) {
         tier: text,
         ...networkOptions(),
         ...DEBUG_OPTIONS,
+        ...SHARE_OPTIONS,
       },
     });
     return values;

@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
+import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
@@ -18,6 +19,7 @@ import { isNetworkCommand, type MonitorCommand, type NetworkCommand } from './mo
 import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
 import { RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
+import { shareHeadless } from './run-share.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -77,6 +79,10 @@ class Run {
   #resolveStarted: () => void = () => {};
   /** The machine's screen and input, once it is switched on. */
   #desktop: MachineDesktop | undefined;
+  readonly #keyboard: KeyboardInput = { putScancodes: (set1) => this.#send({ kind: 'scancodes', set1 }) };
+  readonly #mouse: MouseInput = {
+    move: (dx, dy, dz, buttons) => this.#send({ kind: 'mouse', dx, dy, dz, buttons }),
+  };
   #nextId = 1;
   #gdb: GdbSocket | undefined;
   #over = false;
@@ -194,10 +200,10 @@ class Run {
         this.#desktop = new MachineDesktop({
           vram: message.vram,
           frame: new SharedFrame(message.frame, 0, message.vram.length),
-          keyboard: { putScancodes: (set1) => this.#send({ kind: 'scancodes', set1 }) },
-          mouse: { move: (dx, dy, dz, buttons) => this.#send({ kind: 'mouse', dx, dy, dz, buttons }) },
+          ...{ keyboard: this.#keyboard, mouse: this.#mouse },
           onWatched: (on) => this.#send({ kind: 'watched', on }),
         });
+        this.#share(this.#desktop, new SharedFrame(message.frame, 0, message.vram.length));
         return;
       case 'cables':
         this.#networks.attach(message.cables).catch((error: Error) => {
@@ -224,6 +230,16 @@ class Run {
       case 'ended':
         this.#end(message.status, message.message);
     }
+  }
+
+  #share(desktop: MachineDesktop, frame: SharedFrame): void {
+    const { share } = this.#options;
+    if (!share) return;
+    const shared = shareHeadless(share, {
+      ...{ desktop, frame, keyboard: this.#keyboard, mouse: this.#mouse, say },
+      typeText: (keys) => void this.#execute({ verb: 'keyboardputstring', keys }),
+    });
+    this.#closers.push(() => shared.close());
   }
 
   #end(status: number, message?: string): void {

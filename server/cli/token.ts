@@ -19,7 +19,7 @@ const usage = (message: string): CodedError<'usage'> => new CodedError('usage', 
 export function parseLife(text: string): number {
   const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   if (count && unit) return Number(count) * UNIT_SECONDS[unit];
-  throw usage(`--life takes a number and s, m, h or d, not '${text}'`);
+  throw usage(`a time is a number and s, m, h or d, not '${text}'`);
 }
 
 function parseRights(text: string): Record<string, unknown> {

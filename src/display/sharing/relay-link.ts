@@ -4,9 +4,13 @@ import { decodeMessage, type Message } from '../stream/messages.ts';
 
 export type LinkState = 'connecting' | 'open' | 'waiting' | 'closed';
 
+/** What makes a WebSocket where the platform has none, as Node 20. */
+export type SocketMaker = (url: string, protocols: string[]) => WebSocket;
+
 export interface RelayLinkParts {
   /** `ws:` or `wss:` address of the service. */
   readonly url: string;
+  readonly newSocket?: SocketMaker | undefined;
   /** Asked for before each connection. */
   readonly token: () => Promise<string>;
   /** The connection is there: say who you are. */
@@ -21,6 +25,8 @@ export interface RelayLinkParts {
 const SUBPROTOCOL = 'tabbox';
 /** Close codes from here on say that coming back is of no use. */
 const FINAL_CODES = 4400;
+/** `readyState` of a WebSocket. */
+const OPEN = 1;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5000;
 /** The relay says something every 15 seconds. */
@@ -44,7 +50,7 @@ export class RelayLink {
   }
 
   get isOpen(): boolean {
-    return this.#socket?.readyState === WebSocket.OPEN;
+    return this.#socket?.readyState === OPEN;
   }
 
   /** Bytes that have not left yet. */
@@ -79,7 +85,8 @@ export class RelayLink {
       return;
     }
     if (this.#isClosed) return;
-    const socket = new WebSocket(this.#parts.url, [SUBPROTOCOL, `token.${token}`]);
+    const newSocket = this.#parts.newSocket ?? ((url, protocols) => new WebSocket(url, protocols));
+    const socket = newSocket(this.#parts.url, [SUBPROTOCOL, `token.${token}`]);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {

@@ -12,11 +12,12 @@ import {
   STREAM_VERSION,
 } from '../stream/messages.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
-import { type LinkState, RelayLink } from './relay-link.ts';
+import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
 export interface ShareHostParts {
   readonly url: string;
   readonly token: () => Promise<string>;
+  readonly newSocket?: SocketMaker;
   /** Names of the machine and of the person who shares it, as others see them. */
   readonly machine: string;
   readonly name: string;
@@ -73,7 +74,7 @@ export class ShareHost {
     });
     this.#state = { connection: 'connecting', why: '', people: [], links: [], lease: this.#arbiter.lease };
     this.#link = new RelayLink({
-      ...{ url: parts.url, token: parts.token },
+      ...{ url: parts.url, token: parts.token, newSocket: parts.newSocket },
       onOpen: () => {
         const { machine, name } = parts;
         this.#link.send(encodeMessage('host', { version: STREAM_VERSION, machine, name, key: this.#key }));

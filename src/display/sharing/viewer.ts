@@ -18,11 +18,12 @@ import {
 } from '../stream/messages.ts';
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
-import { type LinkState, RelayLink } from './relay-link.ts';
+import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
 export interface ViewerParts {
   /** Address of the page, from which the relay's is made. */
   readonly base: string;
+  readonly newSocket?: SocketMaker;
   /** The link's. */
   readonly token: string;
   readonly name: string;
@@ -59,11 +60,12 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey }: ViewerParts) {
+  constructor({ base, token, name, key, onKey, newSocket }: ViewerParts) {
     this.#key = key;
     this.#onKey = onKey;
     this.#link = new RelayLink({
       url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
+      newSocket,
       token: () => Promise.resolve(token),
       onOpen: () => this.#link.send(encodeMessage('join', { version: STREAM_VERSION, name, key: this.#key })),
       onMessage: (message) => this.#take(message),
