@@ -7,6 +7,7 @@ import { CodedError } from '#base/errors.ts';
 import { parseServeOptions, type ServeCommandOptions, serveUsage } from '../bin/serve-options.mjs';
 import { type RunningServer, startServer } from '../http/serve.ts';
 import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
+import { NetService } from '../relay/net-service.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayService } from '../relay/service.ts';
 import { SessionService } from '../session/session-service.ts';
@@ -21,7 +22,7 @@ export interface ServeDirectories {
 
 /** Everything that the relay offers to pages: a new service is one line here. */
 export function relayServices(tokens: JoinTokens): RelayService[] {
-  return [new SessionService(tokens)];
+  return [new NetService(), new SessionService(tokens)];
 }
 
 /** @throws CodedError what is wrong with the options, the state directory or the port */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CodedError } from '#base/errors.ts';
 import type { NetworkCardConfig, NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
 import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
+import type { NatRights } from '../../src/net-relay/nat/address-policy.ts';
 import { natConfig } from '../../src/net-relay/nat/nat-config.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { BandwidthGroup, LimitedPort } from '../../src/net-relay/switch/bandwidth-group.ts';
@@ -16,6 +17,7 @@ import { parseUdpTunnel, UdpTunnel } from './udp-tunnel.ts';
 import { openVde } from './vde.ts';
 
 const TAP_HELPER = fileURLToPath(new URL('../../server/net/tap-helper.pl', import.meta.url));
+const ALL_RIGHTS: NatRights = { loopback: true, private: true, public: true };
 const now = (): number => performance.now();
 
 /** A card's place in a network. */
@@ -41,11 +43,12 @@ export class Networks {
   /**
    * Leads a card's cable to what it is attached to.
    * @param cable its end on the network's side
+   * @param most what NAT may reach at most, whatever the card's settings say
    * @throws CodedError<'no-network' | 'bad-network' | 'bad-rule' | 'no-tap' | ...> what is wrong, why, what to do
    */
-  async attach(card: NetworkCardConfig, cable: PacketPort): Promise<Attachment> {
+  async attach(card: NetworkCardConfig, cable: PacketPort, most: NatRights = ALL_RIGHTS): Promise<Attachment> {
     const port = new LimitedPort(cable, undefined, now, () => this.#armGroups());
-    const { nat, close } = await this.#join(card.slot, card.attachment, port, card.promiscuous ?? 'deny');
+    const { nat, close } = await this.#join(card, port, most);
     const setBandwidthGroup = (name: string | undefined): void => {
       port.group = name === undefined ? undefined : this.#group(name);
     };
@@ -54,23 +57,22 @@ export class Networks {
   }
 
   async #join(
-    slot: number,
-    attachment: NicAttachment,
+    { slot, attachment, promiscuous = 'deny' }: NetworkCardConfig,
     port: PacketPort,
-    promiscuous: PromiscuousPolicy,
+    most: NatRights,
   ): Promise<{ readonly nat: NatDriver | undefined; close(): void }> {
     switch (attachment.kind) {
       case 'null':
         return { nat: undefined, close: () => port.setLink(false) };
       case 'nat': {
-        const nat = await openNat(slot - 1, attachment, port);
+        const nat = await openNat(slot - 1, attachment, port, most);
         return { nat, close: () => nat.close() };
       }
       case 'intnet':
         return this.#joinShared(`intnet ${attachment.network}`, port, promiscuous, undefined);
       case 'natnetwork':
         return this.#joinShared(`natnetwork ${attachment.network}`, port, promiscuous, (end) =>
-          openNat(0, { kind: 'nat', network: '', forwards: [] }, end),
+          openNat(0, { kind: 'nat', network: '', forwards: [] }, end, ALL_RIGHTS),
         );
       case 'hostonly':
       case 'bridged': {
@@ -155,12 +157,17 @@ async function openNat(
   card: number,
   attachment: Extract<NicAttachment, { readonly kind: 'nat' }>,
   port: PacketPort,
+  most: NatRights,
 ): Promise<NatDriver> {
   const { network, forwards, localhostReachable = false, tftpFolder, bootFile = '' } = attachment;
   const rules = forwards.map(parseForwardRule);
   const nat = new NatDriver(port, {
     config: natConfig(card, network || undefined, { bootFile }),
-    rights: { ...NAT_RIGHTS, loopback: localhostReachable },
+    rights: {
+      loopback: localhostReachable && most.loopback,
+      private: NAT_RIGHTS.private && most.private,
+      public: NAT_RIGHTS.public && most.public,
+    },
     resolver: {},
     tftpFolder,
     forwardHostIp: '127.0.0.1',

@@ -96,6 +96,7 @@ export class FrameChannel implements PacketReceiver {
     }
     if (decoded.kind === 'credit') this.#takeCredit(decoded.bytes);
     else if (decoded.kind === 'status') this.#parts.onStatus(decoded.status);
+    else if (decoded.kind === 'attach') this.#break('a second request to attach');
     else this.#takeFrames(decoded.frames, decoded.cost);
   }
 

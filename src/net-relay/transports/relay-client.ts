@@ -4,14 +4,15 @@
  *
  *   state        event                    next          done
  *   idle         start                    connecting
- *   connecting   status `attached`        attached      link up, back-off begins anew
- *                status `refused`         refused       a person has to do something: no more tries
+ *   connecting   opened                   connecting    asks to be attached
+ *                status `attached`        attached      link up, back-off begins anew
+ *                refused                  refused       a person has to do something: no more tries
  *                closed, 15 s             waiting
  *   attached     closed, broken           waiting       link down
  *   waiting      time (0.5 s to 30 s)     connecting
  */
 import type { PacketPort } from '#emu/host/packet-port.ts';
-import type { RelayStatus } from '../wire/relay.ts';
+import { encodeAttach, type RelayStatus } from '../wire/relay.ts';
 import { FrameChannel } from './frame-channel.ts';
 
 /** What is needed of a WebSocket, the page's or Node's. */
@@ -20,13 +21,22 @@ export interface Carrier {
   close(): void;
 }
 
+/** Why a relay does not want a connection, now or later. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface CarrierEvents {
+  opened(): void;
   message(bytes: Uint8Array): void;
-  /** Called once. */
-  closed(): void;
+  /** Called once. @param refusal undefined: it may work later */
+  closed(refusal?: Refusal): void;
 }
 
 export interface RelayClientParts {
+  /** What the card is to be attached to, for the relay: JSON as UTF-8. */
+  readonly request: Uint8Array;
   /** Opens a connection to the relay. */
   open(events: CarrierEvents): Carrier;
   /** Calls back after a time. @returns stops that */
@@ -69,26 +79,30 @@ export class RelayClient {
     this.#parts.onState({ kind: 'connecting' });
     // Events of a connection that was given up mean nothing.
     let isCurrent = true;
-    const lost = (): void => {
+    const lost = (refusal?: Refusal): void => {
       if (!isCurrent) return;
       isCurrent = false;
-      this.#lost();
+      if (refusal) this.#refused(refusal);
+      else this.#lost();
     };
     const channel = new FrameChannel(this.#cable, {
       send: (message) => this.#carrier?.send(message),
       soon: (flush) => this.#parts.soon(flush),
       readText: (bytes) => this.#parts.readText(bytes),
       onStatus: (status) => this.#status(status),
-      onBroken: lost,
+      onBroken: () => lost(),
     });
     this.#channel = channel;
     this.#carrier = this.#parts.open({
+      opened: () => {
+        if (isCurrent) this.#carrier?.send(encodeAttach(this.#parts.request));
+      },
       message: (bytes) => {
         if (isCurrent) channel.take(bytes);
       },
       closed: lost,
     });
-    this.#stopTimer = this.#parts.after(ATTACH_MS, lost);
+    this.#stopTimer = this.#parts.after(ATTACH_MS, () => lost());
   }
 
   #status(status: RelayStatus): void {
@@ -99,9 +113,15 @@ export class RelayClient {
       this.#cable.setLink(true);
       return;
     }
+    this.#refused(status);
+  }
+
+  #refused({ code, message }: Refusal): void {
+    this.#stopTimer();
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#drop();
-    this.#parts.onState(status);
+    this.#parts.onState({ kind: 'refused', code, message });
   }
 
   #lost(): void {

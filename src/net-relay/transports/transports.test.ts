@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import {
   decodeRelay,
+  encodeAttach,
   encodeCredit,
   encodeFrames,
   encodeStatus,
@@ -77,6 +78,9 @@ describe('relay messages', () => {
       }),
     );
     expect(decodeRelay(encodeCredit(70_000), readText)).toEqual({ kind: 'credit', bytes: 70_000 });
+    const request = { card: { slot: 1 } };
+    const attach = encodeAttach(new TextEncoder().encode(JSON.stringify(request)));
+    expect(decodeRelay(attach, readText)).toEqual({ kind: 'attach', request });
     const refused: RelayStatus = { kind: 'refused', code: 'expired', message: 'ask for a new link' };
     expect(decodeRelay(status(refused), readText)).toEqual({ kind: 'status', status: refused });
   });
@@ -132,7 +136,8 @@ describe('a cable through messages', () => {
   });
 
   it('ends with one that sends without credit, grants too much, or talks nonsense', () => {
-    for (const bad of [encodeCredit(1), Uint8Array.of(7, 7), new Uint8Array(100_000)]) {
+    const attach = encodeAttach(new TextEncoder().encode('{}'));
+    for (const bad of [encodeCredit(1), attach, Uint8Array.of(7, 7), new Uint8Array(100_000)]) {
       const { ends, broken, cards } = pair();
       ends[0].take(bad);
       expect(broken).toHaveLength(1);
@@ -157,6 +162,7 @@ describe('a relay client', () => {
       const [near, far] = createWire();
       this.card = new Card(near);
       this.client = new RelayClient(far, {
+        request: new TextEncoder().encode('{"card":1}'),
         open: (events): Carrier => {
           const one = { events, isOpen: true, sent: [] as Uint8Array[] };
           this.tries.push(one);
@@ -195,11 +201,16 @@ describe('a relay client', () => {
   it('plugs the cable in when the relay says so, pulls it with the relay, and comes back', () => {
     const relay = new FakeRelay();
     relay.client.start();
+    expect(relay.last.sent).toEqual([]);
+    relay.last.events.opened();
+    expect(relay.last.sent.map((one) => decodeRelay(one, readText))).toEqual([
+      { kind: 'attach', request: { card: 1 } },
+    ]);
     expect(relay.card.cable.linkUp).toBe(false);
     relay.last.events.message(status({ kind: 'attached', network: 'nat' }));
     expect(relay.card.cable.linkUp).toBe(true);
     relay.card.cable.send(frame(5));
-    expect(relay.last.sent).toHaveLength(1);
+    expect(relay.last.sent).toHaveLength(2);
 
     relay.last.events.closed();
     expect(relay.card.cable.linkUp).toBe(false);
@@ -231,6 +242,15 @@ describe('a relay client', () => {
     relay.last.events.closed();
     expect(relay.timers.filter(({ isOn }) => isOn)).toEqual([]);
     expect(relay.tries).toHaveLength(2);
+  });
+
+  it('does not ask again where a connection was refused', () => {
+    const relay = new FakeRelay();
+    relay.client.start();
+    relay.last.events.closed({ code: 'token-expired', message: 'get a new one' });
+    expect(relay.states.at(-1)).toEqual({ kind: 'refused', code: 'token-expired', message: 'get a new one' });
+    expect(relay.timers.filter(({ isOn }) => isOn)).toEqual([]);
+    expect(relay.tries[0].isOpen).toBe(false);
   });
 
   it('drops a relay that breaks the protocol', () => {

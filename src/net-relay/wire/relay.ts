@@ -3,7 +3,8 @@
  *
  *   type 1, frames   u8 type | (u16 length | frame) ... one or more
  *   type 2, credit   u8 type | u32 bytes that the sender of this message can take in addition
- *   type 3, status   u8 type | UTF-8 JSON, at most 16 KiB: RelayStatus
+ *   type 3, status   u8 type | UTF-8 JSON, at most 16 KiB: RelayStatus; from the relay only
+ *   type 4, attach   u8 type | UTF-8 JSON, at most 16 KiB: RelayAttach; the machine's first message, and only that
  *
  * Numbers are big-endian. A frame costs its length and two bytes of credit. Each side may send `FIRST_CREDIT` bytes
  * before it hears of more; one that sends more is cut off.
@@ -15,8 +16,8 @@ export const FIRST_CREDIT: number = 256 * 1024;
 /** Longest message, and frame. */
 export const MOST_MESSAGE_BYTES: number = 64 * 1024;
 export const MOST_RELAY_FRAME_BYTES = 16_384;
-const MOST_STATUS_BYTES = 16 * 1024;
-const TYPE = { frames: 1, credit: 2, status: 3 } as const;
+const MOST_JSON_BYTES = 16 * 1024;
+const TYPE = { frames: 1, credit: 2, status: 3, attach: 4 } as const;
 
 /** The first thing a relay says, and what it says when it cannot go on. */
 export type RelayStatus =
@@ -26,7 +27,9 @@ export type RelayStatus =
 export type RelayMessage =
   | { readonly kind: 'frames'; readonly frames: readonly Uint8Array[]; readonly cost: number }
   | { readonly kind: 'credit'; readonly bytes: number }
-  | { readonly kind: 'status'; readonly status: RelayStatus };
+  | { readonly kind: 'status'; readonly status: RelayStatus }
+  /** As it came: whoever takes it checks it. */
+  | { readonly kind: 'attach'; readonly request: unknown };
 
 /** What a frame costs. */
 export const frameCost = (frame: Uint8Array): number => 2 + frame.length;
@@ -51,9 +54,14 @@ export function encodeCredit(bytes: number): Uint8Array {
 }
 
 /** @param json of a `RelayStatus`, as UTF-8 */
-export function encodeStatus(json: Uint8Array): Uint8Array {
+export const encodeStatus = (json: Uint8Array): Uint8Array => withType(TYPE.status, json);
+
+/** @param json of what the card is to be attached to, as UTF-8 */
+export const encodeAttach = (json: Uint8Array): Uint8Array => withType(TYPE.attach, json);
+
+function withType(type: number, json: Uint8Array): Uint8Array {
   const b = new Uint8Array(1 + json.length);
-  b[0] = TYPE.status;
+  b[0] = type;
   b.set(json, 1);
   return b;
 }
@@ -70,9 +78,12 @@ export function decodeRelay(b: Uint8Array, readText: (bytes: Uint8Array) => stri
     case TYPE.credit:
       return b.length === 5 ? { kind: 'credit', bytes: u32(b, 1) } : undefined;
     case TYPE.status: {
-      if (b.length > MOST_STATUS_BYTES) return undefined;
-      const status = parseStatus(readText(b.subarray(1)));
+      const status = parseStatus(parseJson(b, readText));
       return status && { kind: 'status', status };
+    }
+    case TYPE.attach: {
+      const request = parseJson(b, readText);
+      return request === undefined ? undefined : { kind: 'attach', request };
     }
     default:
       return undefined;
@@ -91,13 +102,16 @@ function decodeFrames(b: Uint8Array): RelayMessage | undefined {
   return { kind: 'frames', frames, cost: b.length - 1 };
 }
 
-function parseStatus(json: string): RelayStatus | undefined {
-  let value: unknown;
+function parseJson(b: Uint8Array, readText: (bytes: Uint8Array) => string): unknown {
+  if (b.length > MOST_JSON_BYTES) return undefined;
   try {
-    value = JSON.parse(json);
+    return JSON.parse(readText(b.subarray(1)));
   } catch {
     return undefined;
   }
+}
+
+function parseStatus(value: unknown): RelayStatus | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { kind, network, code, message } = value as Readonly<Record<string, unknown>>;
   if (kind === 'attached' && typeof network === 'string') return { kind, network };

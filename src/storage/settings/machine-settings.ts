@@ -83,6 +83,17 @@ const networkCard: v.GenericSchema<NetworkCardConfig> = v.strictObject({
   bandwidthGroup: v.exactOptional(name),
 });
 
+/** A network card's settings from elsewhere. @throws CodedError<'bad-settings'> naming the field that is wrong */
+export function parseNetworkCard(record: unknown): NetworkCardConfig {
+  const result = v.safeParse(networkCard, record);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const field = v.getDotPath(issue) ?? '';
+  throw storageError('bad-settings', `the network card's settings are not valid: ${field}: ${issue.message}`, {
+    field,
+  });
+}
+
 const word = v.pipe(count, v.maxValue(0xffff_ffff));
 /** The switches of the processor, as VirtualBox has them. */
 const processor = v.strictObject({
