@@ -3,6 +3,7 @@ import * as Comlink from 'comlink';
 import { render } from 'preact';
 import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
 import type { StorageService } from '#storage/worker/storage-service.ts';
+import type { RelayAddress } from '../net-relay/worker/relay-carrier.ts';
 import { missingFrom, thisEnvironment } from './session/environment.ts';
 import { MachineLibrary } from './session/machine-library.ts';
 import { explain } from './session/problems.ts';
@@ -25,6 +26,18 @@ const newShareWorker = (): Worker =>
 const newStorageWorker = (): Worker =>
   new Worker(new URL('../storage/worker/storage-worker.ts', import.meta.url), { type: 'module', name: 'storage' });
 
+const newNetworkWorker = (): Worker =>
+  new Worker(new URL('../net-relay/worker/network-worker.ts', import.meta.url), { type: 'module', name: 'network' });
+
+/** `#relay=ADDRESS&token=TOKEN`: a link to somebody's relay; the fragment stays in the browser. */
+function relayOf(address: URL): RelayAddress {
+  const given = new URLSearchParams(address.hash.slice(1));
+  const other = given.get('relay');
+  const base = new URL('.', document.baseURI).href;
+  const url = other !== null && URL.canParse(other) ? new URL('.', other).href : base;
+  return { url, token: given.get('token') ?? undefined };
+}
+
 async function start(root: HTMLElement): Promise<void> {
   const invitation = invitationOf(location.hash);
   // Watching needs no machine here, so it works where machines do not.
@@ -39,7 +52,11 @@ async function start(root: HTMLElement): Promise<void> {
   }
   carryCodedErrors();
   const storage = Comlink.wrap<StorageService>(newStorageWorker());
-  const library = new MachineLibrary({ storage, newMachineWorker, newShareWorker, base: document.baseURI });
+  const library = new MachineLibrary({
+    ...{ storage, newMachineWorker, newShareWorker, newNetworkWorker },
+    base: document.baseURI,
+    relay: relayOf(new URL(location.href)),
+  });
   const shell = new Shell(library);
   installDebugHandle(shell);
   render(<App shell={shell} />, root);

@@ -58,9 +58,18 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
   // The shell of the page: machines as a person sees them, from settings and disks to screen and console.
   [
     'src/display/session',
-    ['src/display', 'src/storage', 'src/emu/host', 'src/emu/machine', 'src/emu/workers', 'src/emu/devices/input'],
+    [
+      ...['src/display', 'src/storage', 'src/emu/host', 'src/emu/machine', 'src/emu/workers', 'src/emu/devices/input'],
+      ...['src/net-relay/worker', 'src/net-relay/transports'],
+    ],
   ],
-  ['src/display/ui', ['src/display', 'src/storage', 'src/emu/host', 'src/emu/workers', 'src/emu/devices/input']],
+  [
+    'src/display/ui',
+    [
+      ...['src/display', 'src/storage', 'src/emu/host', 'src/emu/workers', 'src/emu/devices/input'],
+      'src/net-relay/transports',
+    ],
+  ],
   // What travels: pure, so that the relay runs it too.
   ['src/display/stream', ['src/emu/host', 'src/display/raster']],
   // The tables of keys, which touch no device.

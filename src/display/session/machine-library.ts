@@ -8,9 +8,12 @@ import { SettingsStore } from '#storage/settings/settings-store.ts';
 import type { StorageStatus } from '#storage/settings/storage-status.ts';
 import type { DiskEvent } from '#storage/worker/disk-spec.ts';
 import type { StorageService } from '#storage/worker/storage-service.ts';
+import type { NetworkEvent, NetworkService } from '../../net-relay/worker/network-service.ts';
+import type { RelayAddress } from '../../net-relay/worker/relay-carrier.ts';
 import { placeOf } from './drives.ts';
 import type { PlacedFile } from './image-files.ts';
 import { MachineSession, stateKey } from './machine-session.ts';
+import { type Networks, newCard } from './network-links.ts';
 import { explain, type Problem } from './problems.ts';
 import { type ReadyMade, readyMade } from './ready-made.ts';
 
@@ -18,6 +21,9 @@ export interface LibraryParts {
   readonly storage: Comlink.Remote<StorageService>;
   readonly newMachineWorker: () => Worker;
   readonly newShareWorker: () => Worker;
+  readonly newNetworkWorker: () => Worker;
+  /** Where networks are. */
+  readonly relay: RelayAddress;
   /** What relative addresses count from. */
   readonly base: string;
 }
@@ -51,10 +57,13 @@ export class MachineLibrary {
   readonly #store = new SettingsStore();
   readonly #files = new FileStore();
   readonly #picked = new Map<string, File>();
+  readonly #networks: Networks;
+  #networkService: Comlink.Remote<NetworkService> | undefined;
   #askedToPersist = false;
 
   constructor(parts: LibraryParts) {
     this.#parts = parts;
+    this.#networks = { service: () => this.#startNetworks(), relay: parts.relay };
     void parts.storage.subscribe(
       Comlink.proxy((event: DiskEvent) => {
         for (const session of this.sessions.value.values()) session.onDiskEvent(event);
@@ -91,7 +100,7 @@ export class MachineLibrary {
   /** The machine of a ready-made guest, made at its first use. */
   async fromReadyMade({ id, settings }: ReadyMade): Promise<MachineSettings> {
     const known = await this.#store.get(id).catch(() => undefined);
-    const machine = known ?? (await new SettingsStore({ newId: () => id }).create(settings));
+    const machine = known ?? (await new SettingsStore({ newId: () => id }).create(withNetwork(settings)));
     await this.refresh();
     return machine;
   }
@@ -113,6 +122,7 @@ export class MachineLibrary {
       picked: this.#picked,
       newMachineWorker: this.#parts.newMachineWorker,
       newShareWorker: this.#parts.newShareWorker,
+      networks: this.#networks,
       base: this.#parts.base,
       onKept: (diskId) => void this.#markKept(settings.id, diskId),
     });
@@ -153,8 +163,10 @@ export class MachineLibrary {
     return machine;
   }
 
+  /** A machine that is on follows at once in what it can. */
   async update(id: string, changes: Partial<EditableSettings>): Promise<MachineSettings> {
     const machine = await this.#store.update(id, changes);
+    if (changes.networkCards) await this.session(id)?.applyNetworkCards(machine.networkCards);
     await this.refresh();
     return machine;
   }
@@ -269,6 +281,16 @@ export class MachineLibrary {
     };
   }
 
+  #startNetworks(): Comlink.Remote<NetworkService> {
+    if (this.#networkService) return this.#networkService;
+    const service = Comlink.wrap<NetworkService>(this.#parts.newNetworkWorker());
+    void service.subscribe(
+      Comlink.proxy((event: NetworkEvent) => this.sessions.value.get(event.machine)?.network.onEvent(event)),
+    );
+    this.#networkService = service;
+    return service;
+  }
+
   async #markKept(id: string, diskId: string): Promise<void> {
     const machine = await this.#store.get(id).catch(() => undefined);
     if (!machine || machine.drives.every((drive) => drive.diskId !== diskId || drive.hasChanges)) return;
@@ -284,4 +306,10 @@ export class MachineLibrary {
     this.#askedToPersist = true;
     void this.#parts.storage.persist();
   }
+}
+
+/** A network card with NAT, as VirtualBox gives to a new machine. */
+export function withNetwork(settings: EditableSettings): EditableSettings {
+  const card = newCard([]);
+  return { ...settings, networkCards: card && settings.networkCards.length === 0 ? [card] : settings.networkCards };
 }

@@ -6,6 +6,7 @@ import { closeBlockRing } from '#emu/host/block-ring.ts';
 import { ByteRingReader } from '#emu/host/byte-ring.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import type {
   DirectBootSpec,
   DriveSlot,
@@ -26,6 +27,7 @@ import { screenText } from '../raster/screen-text.ts';
 import { MachineSharing } from '../sharing/machine-sharing.ts';
 import type { SharedScreen } from '../sharing/share-worker.ts';
 import { ALWAYS_THERE, diskSpecOf, slotOf } from './drives.ts';
+import { NetworkLinks, type Networks } from './network-links.ts';
 import { explain, type Problem, problem } from './problems.ts';
 
 export type SessionState = 'starting' | 'running' | 'paused' | 'saving' | 'stopping' | 'off' | 'failed';
@@ -38,6 +40,7 @@ export interface SessionParts {
   readonly picked: ReadonlyMap<string, File>;
   readonly newMachineWorker: () => Worker;
   readonly newShareWorker: () => Worker;
+  readonly networks: Networks;
   /** What relative addresses count from: the page's own. */
   readonly base: string;
   /** The first changes of a disk are safely in the browser. */
@@ -78,6 +81,7 @@ export class MachineSession {
   readonly sharing: Signal<MachineSharing | undefined> = signal(undefined);
   /** What is in the drives, by slot. */
   readonly media: Signal<ReadonlyMap<DriveSlot, string>> = signal(new Map());
+  readonly network: NetworkLinks;
   readonly #state: Signal<SessionState> = signal('starting');
   readonly #parts: SessionParts;
   readonly #doorbell = new SharedArrayBuffer(4);
@@ -93,6 +97,7 @@ export class MachineSession {
     this.#parts = parts;
     this.settings = parts.settings;
     this.id = parts.settings.id;
+    this.network = new NetworkLinks(this.id, this.settings.networkCards, parts.networks, this.#doorbell);
   }
 
   get state(): ReadonlySignal<SessionState> {
@@ -139,10 +144,7 @@ export class MachineSession {
         this.#directBoot(),
       ]);
       const { memoryMb, processor, bootOrder, localTimeClock, platform } = this.settings;
-      // No network reaches the page yet: cards are there, and nothing is at the other end of their cables.
-      const networkCards = this.settings.networkCards.map((config) => ({
-        ...{ config, ring: undefined, farDoorbell: undefined },
-      }));
+      const networkCards = this.network.specs();
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
       const clockOffsetMinutes = localTimeClock ? -new Date().getTimezoneOffset() : 0;
@@ -168,6 +170,7 @@ export class MachineSession {
         this.#workerFailure(),
       ]);
       this.#connect(links);
+      await this.network.plug();
       if (savedState) await this.#parts.files.remove(stateKey(this.id));
       this.#state.value = 'running';
       this.#timer = setInterval(() => void this.#refresh(), STATS_INTERVAL_MS);
@@ -279,6 +282,27 @@ export class MachineSession {
     const sharing = this.sharing.value;
     this.sharing.value = undefined;
     await sharing?.stop();
+  }
+
+  /** Plugs a network card's cable in or out, on the machine's side. */
+  async setCableConnected(slot: number, connected: boolean): Promise<void> {
+    await this.#call((service) => service.setCableConnected(slot, connected));
+    await this.#refresh();
+  }
+
+  /** Follows changed settings of network cards as far as a running machine can: all but type, address and number. */
+  async applyNetworkCards(cards: readonly NetworkCardConfig[]): Promise<void> {
+    if (!this.#service) return;
+    for (const before of this.network.cards.value) {
+      const card = cards.find(
+        ({ slot, type, mac }) => slot === before.slot && type === before.type && mac === before.mac,
+      );
+      if (!card || JSON.stringify(card) === JSON.stringify(before)) continue;
+      const { cableConnected, ...rest } = card;
+      const { cableConnected: wasConnected, ...restBefore } = before;
+      if (JSON.stringify(rest) !== JSON.stringify(restBefore)) await this.network.replug(card);
+      if (cableConnected !== wasConnected) await this.setCableConnected(card.slot, cableConnected);
+    }
   }
 
   /** Lines of a text screen; none in graphics modes. */
@@ -424,6 +448,7 @@ export class MachineSession {
     this.outputs.value?.speaker.stop();
     this.outputs.value?.serial.stop();
     this.outputs.value = undefined;
+    await this.network.unplug();
     for (const { diskId, ring } of this.#media.values()) {
       try {
         await this.#parts.storage.closeDisk(diskId, evenIfUnsaved);

@@ -3,10 +3,11 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { DEFAULT_SETTINGS, type EditableSettings, type MachineSettings } from '#storage/settings/machine-settings.ts';
 import { bootOrderFor, nameFor, type PickedFile, type PlacedFile, placeFiles } from '../session/image-files.ts';
-import type { Keeping } from '../session/machine-library.ts';
+import { type Keeping, withNetwork } from '../session/machine-library.ts';
 import { explain } from '../session/problems.ts';
 import { DialogFrame } from './dialog-frame.tsx';
 import { FileList } from './file-list.tsx';
+import { NetworkFields } from './network-fields.tsx';
 import type { Dialog, Shell } from './shell.ts';
 
 interface MachineDialogProps {
@@ -126,6 +127,7 @@ function Fields({ value, onChange }: FieldsProps): JSX.Element {
         />
         64-bit processor
       </label>
+      <NetworkFields cards={value.networkCards} onChange={(cards) => onChange({ networkCards: [...cards] })} />
     </>
   );
 }
@@ -143,9 +145,10 @@ function SettingsDialog({
   const [error, setError] = useState('');
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock } = value;
+    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, networkCards } = value;
+    const changes = { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, networkCards };
     try {
-      await shell.library.update(machine.id, { name, memoryMb, processor, bootOrder, directBoot, localTimeClock });
+      await shell.library.update(machine.id, changes);
       onClose();
     } catch (cause) {
       setError(explain(cause).why);
@@ -171,7 +174,7 @@ function NewMachineDialog({
   readonly dropped: readonly File[];
   readonly onClose: () => void;
 }): JSX.Element {
-  const [value, setValue] = useState<EditableSettings>(DEFAULT_SETTINGS);
+  const [value, setValue] = useState<EditableSettings>(() => withNetwork(DEFAULT_SETTINGS));
   const [named, setNamed] = useState(false);
   const [picked, setPicked] = useState<readonly PickedFile[]>([]);
   const [keeping, setKeeping] = useState<ReadonlyMap<File, Keeping>>(new Map());

@@ -8,6 +8,7 @@ import type { MachineLibrary } from '../session/machine-library.ts';
 import type { MachineSession } from '../session/machine-session.ts';
 import { megabytes, percent } from './format.ts';
 import { stateText } from './machine-card.tsx';
+import { NetworkLamp } from './network-activity.tsx';
 
 export function StatusStrip({
   session,
@@ -36,6 +37,15 @@ export function StatusStrip({
           key={drive.slot}
           drive={drive}
           before={before.value?.drives.find(({ slot }) => slot === drive.slot)}
+        />
+      ))}
+      {session.network.cards.value.map((card) => (
+        <NetworkLamp
+          key={card.slot}
+          card={card}
+          relay={session.network.states.value.get(card.slot)}
+          activity={stats?.networkCards.find(({ slot }) => slot === card.slot)}
+          before={before.value?.networkCards.find(({ slot }) => slot === card.slot)}
         />
       ))}
       <span data-testid="speed">{stats ? speedText(stats) : ''}</span>

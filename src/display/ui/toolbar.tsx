@@ -4,6 +4,7 @@ import { COMBINATIONS } from '#emu/devices/input/keystrokes.ts';
 import type { MachineSession } from '../session/machine-session.ts';
 import { MediaMenu } from './media-menu.tsx';
 import { Menu } from './menu.tsx';
+import { NetworkMenu } from './network-menu.tsx';
 import type { Shell } from './shell.ts';
 
 export interface View {
@@ -80,8 +81,9 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
           Paste
         </button>
       </fieldset>
-      <fieldset aria-label="Media" disabled={!isOn}>
+      <fieldset aria-label="Media and network" disabled={!isOn}>
         <MediaMenu shell={shell} session={session} />
+        <NetworkMenu shell={shell} session={session} />
       </fieldset>
       <fieldset aria-label="Share" disabled={!isOn}>
         <button

@@ -61,11 +61,13 @@ export interface Wishes {
   /** Image on a web server: the first disk. */
   readonly url?: string;
   readonly emptyDiskMb?: number;
+  /** Fields of the first network card, by VBoxManage's option: `{ nic1: 'intnet', intnet1: 'lab' }`. */
+  readonly network?: Readonly<Record<string, string | boolean>>;
 }
 
 /** Makes a machine in the New-machine dialog of the front page and runs it. @returns the role the page gave each file */
 export async function makeMachine(page: Page, wishes: Wishes): Promise<(string | null)[]> {
-  const { files, memoryMb, commandLine, url, emptyDiskMb } = wishes;
+  const { files, memoryMb, commandLine, url, emptyDiskMb, network = {} } = wishes;
   await page.getByTestId('new-machine').click();
   await page.getByTestId('choose-files').setInputFiles([...files]);
   const listed = page.getByTestId('file');
@@ -75,6 +77,7 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
   if (url !== undefined) await page.getByTestId('url').fill(url);
   if (emptyDiskMb !== undefined) await page.getByTestId('empty-disk').fill(String(emptyDiskMb));
   if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
+  for (const [option, value] of Object.entries(network)) await setField(page.getByTestId(option), value);
   await page.getByTestId('dialog-ok').click();
   const said = page.getByTestId('dialog-error');
   const refused = async (): Promise<string> => ((await said.count()) > 0 ? textOf(said) : '');
@@ -85,6 +88,13 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
     async () => (await refused()) || problemOf(page)(),
   );
   return roles;
+}
+
+/** Fills in a field of whatever kind. */
+export async function setField(field: Locator, value: string | boolean): Promise<void> {
+  if (typeof value === 'boolean') await field.setChecked(value);
+  else if ((await field.evaluate((element) => element.tagName)) === 'SELECT') await field.selectOption(value);
+  else await field.fill(value);
 }
 
 /**

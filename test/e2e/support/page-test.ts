@@ -2,17 +2,15 @@
  * The built page on a real server in a real browser: what every test of this folder starts from.
  * Needs `npm run build` and the guests; `npm test` makes both.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BrowserContext, chromium, type Page } from 'playwright';
-import { relayServices } from '../../../server/cli/serve.ts';
-import { type RunningServer, startServer } from '../../../server/http/serve.ts';
-import { JoinTokens } from '../../../server/relay/join-tokens.ts';
-import { Relay } from '../../../server/relay/relay.ts';
+import { parseServeOptions } from '../../../server/bin/serve-options.mjs';
+import { startFromOptions } from '../../../server/cli/serve.ts';
+import type { RunningServer } from '../../../server/http/serve.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const PAGE_DIRECTORY: string = join(ROOT, 'dist', 'page');
@@ -35,6 +33,9 @@ export interface Visit {
 
 export interface Lab {
   readonly server: RunningServer;
+  /** Ends the server with its relay, and starts another at the same address. */
+  stopServer(): Promise<void>;
+  startServer(): Promise<void>;
   /** Opens `path` in the profile `name`, which lasts until the lab closes: IndexedDB and all. */
   visit(path?: string, name?: string): Promise<Visit>;
   close(): Promise<void>;
@@ -43,18 +44,21 @@ export interface Lab {
 /** @param guests default: the real ones */
 export async function openLab(guests: string = GUESTS_DIRECTORY): Promise<Lab> {
   if (!existsSync(join(PAGE_DIRECTORY, 'index.html'))) throw new Error('dist/page is missing: npm run build');
-  const tokens = new JoinTokens(randomBytes(32));
-  const server = await startServer({
-    extension: new Relay({ tokens, services: relayServices(tokens), ownPageTokens: true }),
-    pageDirectory: PAGE_DIRECTORY,
-    guestsDirectory: guests,
-    host: '127.0.0.1',
-    ports: [0],
-  });
   const profiles = await mkdtemp(join(tmpdir(), 'tabbox-e2e-'));
+  const serve = (port: number): Promise<RunningServer> => {
+    const options = parseServeOptions(['--port', String(port), '--state', join(profiles, 'state')]);
+    return startFromOptions(options, { pageDirectory: PAGE_DIRECTORY, guestsDirectory: guests });
+  };
+  let server = await serve(0);
   const contexts = new Set<BrowserContext>();
   return {
-    server,
+    get server() {
+      return server;
+    },
+    stopServer: () => server.close(),
+    async startServer() {
+      server = await serve(server.port);
+    },
     async visit(path = '', name = 'person') {
       const context = await openProfile(join(profiles, name));
       contexts.add(context);

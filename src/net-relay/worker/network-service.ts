@@ -1,0 +1,114 @@
+/**
+ * The page's networks, and the whole surface the page has to them. A card's frames go through its packet ring; what is
+ * said here is which ring leads where, and how that goes.
+ */
+import { CodedError } from '#base/errors.ts';
+import type { NetworkCardConfig } from '#emu/host/network-card.ts';
+import { PacketRingEnd } from '#emu/host/packet-ring.ts';
+import { RelayClient, type RelayState } from '../transports/relay-client.ts';
+import { pumpRing } from './pump-ring.ts';
+import { openRelay, type RelayAddress } from './relay-carrier.ts';
+
+/** A card's cable, to be led to what its settings say. */
+export interface PlugRequest {
+  /** Names the machine towards the relay. */
+  readonly machine: string;
+  readonly card: NetworkCardConfig;
+  /** The card's packet ring; the side `network` is used here. */
+  readonly ring: SharedArrayBuffer;
+  /** Of the machine, rung at index 0. */
+  readonly doorbell: SharedArrayBuffer;
+  readonly relay: RelayAddress;
+}
+
+export interface NetworkEvent {
+  readonly machine: string;
+  readonly slot: number;
+  readonly state: RelayState;
+}
+
+/** What the thread can do. */
+export interface NetworkThread {
+  yieldNow(): Promise<void>;
+  random(): number;
+}
+
+interface Plugged {
+  readonly end: PacketRingEnd;
+  readonly stopPump: () => void;
+  client: RelayClient;
+}
+
+export class NetworkService {
+  readonly #thread: NetworkThread;
+  readonly #listeners: ((event: NetworkEvent) => void)[] = [];
+  readonly #plugged = new Map<string, Plugged>();
+  readonly #decoder = new TextDecoder();
+
+  constructor(thread: NetworkThread) {
+    this.#thread = thread;
+  }
+
+  /** @param listener from another thread, through `Comlink.proxy` */
+  subscribe(listener: (event: NetworkEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** @throws CodedError<'bad-network'> the card has a cable already */
+  plug(request: PlugRequest): void {
+    const { machine, card, ring, doorbell } = request;
+    const key = keyOf(machine, card.slot);
+    if (this.#plugged.has(key)) {
+      throw new CodedError('bad-network', `network card ${card.slot} of ${machine} has its cable already`);
+    }
+    const end = new PacketRingEnd(ring, 'network', new Int32Array(doorbell));
+    const client = this.#connect(end, request);
+    this.#plugged.set(key, { end, client, stopPump: pumpRing(end, () => this.#thread.yieldNow()) });
+  }
+
+  /** Leads a cable elsewhere; also tries again where the relay had refused. No cable: nothing happens. */
+  replug(machine: string, card: NetworkCardConfig, relay: RelayAddress): void {
+    const plugged = this.#plugged.get(keyOf(machine, card.slot));
+    if (!plugged) return;
+    plugged.client.close();
+    plugged.client = this.#connect(plugged.end, { machine, card, relay });
+  }
+
+  /** Takes all cables of a machine out, for good. */
+  unplug(machine: string): void {
+    for (const [key, { client, stopPump }] of this.#plugged) {
+      if (!key.startsWith(`${machine} `)) continue;
+      this.#plugged.delete(key);
+      client.close();
+      stopPump();
+    }
+  }
+
+  #connect(end: PacketRingEnd, { machine, card, relay }: Pick<PlugRequest, 'machine' | 'card' | 'relay'>): RelayClient {
+    const { slot } = card;
+    if (card.attachment.kind === 'null') {
+      this.#tell({ machine, slot, state: { kind: 'closed' } });
+    }
+    const client = new RelayClient(end, {
+      request: new TextEncoder().encode(JSON.stringify({ card })),
+      open: (events) => openRelay(relay, machine, events),
+      after: (ms, call) => {
+        const timer = setTimeout(call, ms);
+        return () => clearTimeout(timer);
+      },
+      // Frames of one turn of the pump go in one message.
+      soon: (flush) => queueMicrotask(flush),
+      readText: (bytes) => this.#decoder.decode(bytes),
+      random: () => this.#thread.random(),
+      onState: (state) => this.#tell({ machine, slot, state }),
+    });
+    if (card.attachment.kind !== 'null') client.start();
+    return client;
+  }
+
+  #tell(event: NetworkEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+const keyOf = (machine: string, slot: number): string => `${machine} ${slot}`;
