@@ -8,6 +8,8 @@ const config: ViteUserConfig = {
     include: ['test/e2e/**/*.test.ts'],
     testTimeout: 600_000,
     hookTimeout: 120_000,
+    // A guest on a shared machine takes its time to say something.
+    expect: { poll: { timeout: 30_000, interval: 250 } },
     fileParallelism: false,
     maxWorkers: 1,
   },
