@@ -2,8 +2,8 @@
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { HOST, MAX_NAME_BYTES, MAX_PEOPLE, type Person, type Role } from '#display/stream/messages.ts';
+import type { PictureFeed } from '#display/stream/picture-fan.ts';
 import type { RelayConnection } from '../relay/service.ts';
-import type { PictureFeed } from './picture-fan.ts';
 
 /** One who watches. */
 export interface Viewer {
@@ -12,7 +12,8 @@ export interface Viewer {
   readonly role: Role;
   readonly link: string;
   readonly connection: RelayConnection;
-  readonly feed: PictureFeed;
+  /** Undefined while pictures come to it directly. */
+  feed: PictureFeed | undefined;
 }
 
 interface Former {

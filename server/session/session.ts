@@ -12,10 +12,10 @@ import {
   NOBODY,
   STREAM_VERSION,
 } from '#display/stream/messages.ts';
+import { PictureFan } from '#display/stream/picture-fan.ts';
 import type { JoinTokens } from '../relay/join-tokens.ts';
 import { CLOSE, type RelayConnection } from '../relay/service.ts';
 import { cleanName, newKey, People, personOf, type Viewer } from './people.ts';
-import { PictureFan } from './picture-fan.ts';
 import { SessionLinks } from './session-links.ts';
 
 export interface SessionParts {
@@ -161,7 +161,7 @@ export class Session {
     if (this.#viewers.get(viewer.id) !== viewer || this.#isOver) return;
     this.#viewers.delete(viewer.id);
     this.#people.leave(viewer.id);
-    this.#fan.close(viewer.feed);
+    if (viewer.feed) this.#fan.close(viewer.feed);
     this.#point({ participant: viewer.id, x: 0, y: 0, shown: false });
     this.#tellRoster();
     this.#tellLinks();
@@ -172,10 +172,13 @@ export class Session {
     const message = decodeMessage(bytes, MAX_VIEWER_MESSAGE_BYTES);
     switch (message.name) {
       case 'ack':
-        viewer.feed.ack(message.body.sequence);
+        viewer.feed?.ack(message.body.sequence);
         return;
       case 'refresh':
-        this.#fan.restart(viewer.feed);
+        if (viewer.feed) this.#fan.restart(viewer.feed);
+        return;
+      case 'direct':
+        this.#direct(viewer, message.body);
         return;
       case 'pointer':
         this.#point({ ...message.body, participant: viewer.id });
@@ -196,6 +199,16 @@ export class Session {
         return;
       default:
         throw new CodedError('protocol', `a viewer does not send ${message.name}`);
+    }
+  }
+
+  /** Pictures come to a viewer from the host itself, or no longer. */
+  #direct(viewer: Viewer, { on, since }: BodyOf<'direct'>): void {
+    if (on && viewer.feed) {
+      this.#fan.close(viewer.feed);
+      viewer.feed = undefined;
+    } else if (!on && !viewer.feed) {
+      viewer.feed = this.#fan.open((message) => viewer.connection.send(message), since);
     }
   }
 

@@ -60,9 +60,19 @@ async function keepSockets(page: Page): Promise<void> {
   });
 }
 
+/** As an administrator or an extension forbids it. */
+const forbidRtc = (page: Page): Promise<void> =>
+  page.addInitScript(() => {
+    Reflect.deleteProperty(window, 'RTCPeerConnection');
+  }) as Promise<unknown> as Promise<void>;
+
 /** A person with a browser of their own opens a link. @returns how long the first picture took, in ms */
-async function joinBy(address: string, name: string): Promise<{ page: Page; visit: Visit; firstPictureMs: number }> {
-  const visit = await people.open(address, keepSockets);
+async function joinBy(
+  address: string,
+  name: string,
+  withoutRtc = false,
+): Promise<{ page: Page; visit: Visit; firstPictureMs: number }> {
+  const visit = await people.open(address, withoutRtc ? forbidRtc : keepSockets);
   const { page } = visit;
   await one(page, 'viewer-name').fill(name);
   await page.evaluate(() => {
@@ -140,6 +150,36 @@ describe('a shared machine', () => {
     expect(await samePixels(host.page, ann, bob, eve)).toMatch(/^(720|640)x/);
     await until(() => watchers(host.page), /3 watching: Ann, Bob, Eve/, ANSWER_MS);
     await until(() => watchers(ann), /2 watching: Bob, Eve/, ANSWER_MS);
+  });
+
+  it('goes from browser to browser where there is a way, and through the relay where not', async () => {
+    const hasWay = await host.page.evaluate(async () => {
+      // As the viewers find out: is there an address to offer at all?
+      const connection = new RTCPeerConnection();
+      connection.createDataChannel('x');
+      let found = false;
+      connection.onicecandidate = ({ candidate }) => {
+        if (candidate?.candidate) found = true;
+      };
+      await connection.setLocalDescription(await connection.createOffer());
+      for (let left = 100; left > 0 && !found; left--) await new Promise((resolve) => setTimeout(resolve, 50));
+      connection.close();
+      return found;
+    });
+    console.log('browser to browser:', hasWay);
+    const isDirect = (page: Page): Promise<string> =>
+      page.evaluate(() => String(window.tabboxViewer?.state.value.isDirect));
+    for (const page of [ann, bob, eve]) await until(() => isDirect(page), hasWay ? /true/ : /false/, ANSWER_MS);
+    const { page: relayed, visit } = await joinBy(control, 'Rex', true);
+    expect(await isDirect(relayed)).toBe('false');
+    await samePixels(host.page, ann, relayed);
+    await focusAndType(relayed, 'x');
+    await untilScreen(host.page, /grub> x *$/m, ANSWER_MS);
+    await focusAndType(relayed, '\b');
+    await samePixels(host.page, ann, bob, relayed);
+    expect(await isDirect(relayed)).toBe('false');
+    await visit.context.close();
+    await until(() => watchers(host.page), /3 watching/, ANSWER_MS);
   });
 
   it('is typed into by each in turn, and not by those who only watch', async () => {

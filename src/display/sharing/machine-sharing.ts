@@ -3,6 +3,8 @@ import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import * as Comlink from 'comlink';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { BodyOf, LeaseAction } from '../stream/messages.ts';
+import { DirectHub } from './direct-hub.ts';
+import { canBeDirect } from './direct-peer.ts';
 import type { ShareState } from './share-host.ts';
 import type { ShareListener, ShareOrder, ShareService } from './share-worker.ts';
 
@@ -37,6 +39,7 @@ const NOBODY_YET: ShareState = {
 export class MachineSharing {
   readonly #worker: Worker;
   readonly #service: Comlink.Remote<ShareService>;
+  readonly #hub: DirectHub;
   readonly #state: Signal<ShareState> = signal(NOBODY_YET);
   readonly #pointers: Signal<Pointers> = signal(new Map());
 
@@ -60,7 +63,18 @@ export class MachineSharing {
       onPointer: (pointer) => {
         this.#pointers.value = movePointer(this.#pointers.value, pointer);
       },
+      signalDirect: (participant, data) => {
+        if (canBeDirect()) this.#hub.signal(participant, data);
+      },
+      sendDirect: (participant, message) => this.#hub.send(participant, message),
+      closeDirect: (participant) => this.#hub.close(participant),
     };
+    this.#hub = new DirectHub({
+      onSignal: (participant, data) => void this.#service.signal(participant, data),
+      onOpen: (participant) => void this.#service.directOpened(participant),
+      onMessage: (participant, message) => void this.#service.directMessage(participant, message),
+      onClose: (participant) => void this.#service.directClosed(participant),
+    });
     void this.#service.start(order, Comlink.proxy(listener));
   }
 
@@ -101,6 +115,7 @@ export class MachineSharing {
 
   /** Ends the session for everybody. */
   async stop(): Promise<void> {
+    this.#hub.closeAll();
     await this.#service.stop();
     this.#worker.terminate();
   }

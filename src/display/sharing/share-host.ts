@@ -4,14 +4,18 @@ import type { Desktop, DesktopView } from '../desktop/desktop.ts';
 import { InputArbiter } from '../stream/input-arbiter.ts';
 import {
   type BodyOf,
+  decodeMessage,
   encodeMessage,
   HOST,
   type Link,
+  MAX_VIEWER_MESSAGE_BYTES,
   type Message,
   type Person,
   STREAM_VERSION,
 } from '../stream/messages.ts';
+import { PictureFan, type PictureFeed } from '../stream/picture-fan.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
+import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
 export interface ShareHostParts {
@@ -29,6 +33,15 @@ export interface ShareHostParts {
   readonly typeText: (text: string) => void;
   readonly onState: (state: ShareState) => void;
   readonly onPointer: (pointer: BodyOf<'pointer'>) => void;
+  /** Connections from browser to browser, where there are any. */
+  readonly direct?: DirectConnections;
+}
+
+/** See `DirectHub`. */
+export interface DirectConnections {
+  signal(participant: number, data: string): void;
+  send(participant: number, message: Uint8Array): void;
+  close(participant: number): void;
 }
 
 /** What the page shows; plain data. */
@@ -46,6 +59,8 @@ export interface ShareState {
 const MOST_IN_FLIGHT = 3;
 /** At most a third of a core goes into coding: after an update, twice its time is a pause. */
 const PAUSE_SHARE = 2;
+/** Viewers that get pictures from here; those beyond have them copied by the relay. */
+const MOST_DIRECT = 4;
 
 export class ShareHost {
   readonly #parts: ShareHostParts;
@@ -53,14 +68,36 @@ export class ShareHost {
   readonly #arbiter: InputArbiter;
   readonly #encoder = new ScreenEncoder();
   #state: ShareState;
+  /** The relay wants a picture. */
+  #isAsked = false;
   #key = '';
   #view: DesktopView | undefined;
   #hasNews = false;
-  /** An update was asked for that builds upon this one. */
-  #wanted: number | undefined;
-  #sent = 0;
-  #acknowledged = 0;
   #inFlight: number[] = [];
+  readonly #toRelay = new PictureOutlet({
+    isReady: () => this.#link.isOpen && this.#inFlight.length < MOST_IN_FLIGHT && this.#isRelayWatched(),
+    send: (message, { sequence }) => {
+      this.#isAsked = false;
+      this.#inFlight.push(sequence);
+      this.#link.send(message);
+    },
+  });
+  /** Viewers with a connection of their own; their feeds once they have said what they need. */
+  readonly #direct = new Map<number, PictureFeed | undefined>();
+  /** Viewers who have offered one. */
+  readonly #offered = new Set<number>();
+  readonly #fan = new PictureFan({
+    refresh: (since) => {
+      this.#toDirect.want(since);
+      // Never inside a call of the fan's own.
+      queueMicrotask(() => this.#step());
+    },
+  });
+  readonly #toDirect = new PictureOutlet({
+    isReady: () => !this.#fan.isEmpty,
+    send: (message, update) => this.#fan.update(message, update),
+  });
+  readonly #outlets: readonly PictureOutlet[] = [this.#toRelay, this.#toDirect];
   #pause: ReturnType<typeof setTimeout> | undefined;
 
   constructor(parts: ShareHostParts) {
@@ -142,12 +179,12 @@ export class ShareHost {
         this.#tell({ links: message.body.links });
         return;
       case 'refresh':
-        this.#wanted = Math.min(this.#wanted ?? message.body.since, message.body.since);
+        this.#isAsked = true;
+        this.#toRelay.want(message.body.since);
         this.#step();
         return;
       case 'ack':
-        this.#acknowledged = message.body.sequence;
-        this.#inFlight = this.#inFlight.filter((sequence) => sequence > this.#acknowledged);
+        this.#inFlight = this.#inFlight.filter((sequence) => sequence > message.body.sequence);
         this.#step();
         return;
       case 'keys':
@@ -165,12 +202,20 @@ export class ShareHost {
       case 'pointer':
         this.#parts.onPointer(message.body);
         return;
+      case 'signal':
+        this.#signalled(message.body);
+        return;
     }
   }
 
   #meet(people: readonly Person[]): void {
     const here = new Set(people.map(({ id }) => id));
-    for (const { id } of this.#state.people) if (!here.has(id)) this.#arbiter.leave(id);
+    for (const { id } of this.#state.people) {
+      if (here.has(id)) continue;
+      this.#arbiter.leave(id);
+      this.#offered.delete(id);
+      this.#parts.direct?.close(id);
+    }
     for (const { id, role } of people) this.#arbiter.join(id, role);
     this.#tell({ people });
     if (people.some(({ id }) => id !== HOST)) this.#watched();
@@ -185,6 +230,70 @@ export class ShareHost {
   #tell(changes: Partial<ShareState>): void {
     this.#state = { ...this.#state, ...changes };
     this.#parts.onState(this.#state);
+  }
+
+  // Direct connections. What comes over them is checked like everything else; the relay says who is here as what.
+
+  /** A viewer's connection is there. */
+  directOpened(participant: number): void {
+    if (this.#isHere(participant)) this.#direct.set(participant, undefined);
+    else this.#parts.direct?.close(participant);
+  }
+
+  directClosed(participant: number): void {
+    const feed = this.#direct.get(participant);
+    if (feed) this.#fan.close(feed);
+    this.#direct.delete(participant);
+    // What was on its way is lost, releases of keys included.
+    this.#arbiter.letGo(participant);
+    this.#step();
+  }
+
+  directMessage(participant: number, bytes: Uint8Array): void {
+    if (!this.#direct.has(participant)) return;
+    let message: Message;
+    try {
+      message = decodeMessage(bytes, MAX_VIEWER_MESSAGE_BYTES);
+    } catch {
+      this.#parts.direct?.close(participant);
+      return;
+    }
+    if (message.name === 'refresh') this.#feed(participant, message.body.since);
+    else if (message.name === 'ack') this.#direct.get(participant)?.ack(message.body.sequence);
+    else if (message.name === 'keys') this.#arbiter.keys({ ...message.body, participant });
+    else if (message.name === 'mouse') this.#arbiter.mouse({ ...message.body, participant });
+    else if (message.name === 'typed') this.#arbiter.typed({ ...message.body, participant });
+  }
+
+  /** What a direct connection is to be told by the relay. */
+  signal(participant: number, data: string): void {
+    this.#link.send(encodeMessage('signal', { participant, data }));
+  }
+
+  #signalled({ participant, data }: BodyOf<'signal'>): void {
+    const { direct } = this.#parts;
+    const isKnown = this.#offered.has(participant);
+    // The relay copies for many better than this page sends to many.
+    if (!direct || !this.#isHere(participant) || (!isKnown && this.#offered.size >= MOST_DIRECT)) return;
+    this.#offered.add(participant);
+    direct.signal(participant, data);
+  }
+
+  /** A viewer says from where on it needs pictures: at first, and when it could not draw one. */
+  #feed(participant: number, since: number): void {
+    const before = this.#direct.get(participant);
+    if (before) this.#fan.close(before);
+    const send = (message: Uint8Array): void => this.#parts.direct?.send(participant, message);
+    this.#direct.set(participant, this.#fan.open(send, since));
+  }
+
+  /** Somebody there has no connection of their own, or the relay has asked. */
+  #isRelayWatched(): boolean {
+    return this.#isAsked || this.#state.people.some(({ id }) => id !== HOST && !this.#direct.get(id));
+  }
+
+  #isHere(participant: number): boolean {
+    return participant !== HOST && this.#state.people.some(({ id }) => id === participant);
   }
 
   // Pictures.
@@ -210,21 +319,20 @@ export class ShareHost {
     });
   }
 
-  /** Sends what is new or was asked for, if the relay keeps up and the last one is long enough ago. */
+  /** Sends what is new or was asked for to where there is room, if the last one is long enough ago. */
   #step(): void {
-    const isDue = this.#hasNews || this.#wanted !== undefined;
-    if (!this.#view || !isDue || this.#pause !== undefined || !this.#link.isOpen) return;
-    if (this.#inFlight.length >= MOST_IN_FLIGHT) return;
+    if (!this.#view || this.#pause !== undefined) return;
+    const due = this.#outlets.filter((outlet) => outlet.isDue(this.#encoder.sequence, this.#hasNews));
+    if (due.length === 0) return;
     const start = performance.now();
     const { desktop } = this.#parts;
     const { rects } = this.#view.take();
     const { width, height, pixels } = desktop.screen;
     this.#encoder.absorb({ width, height, pixels, fourByThree: this.#parts.fourByThree() }, rects);
-    const since = Math.min(this.#wanted ?? this.#sent, this.#sent);
-    if (this.#encoder.sequence > since) this.#send(since);
-    this.#wanted = undefined;
     const hadNews = this.#hasNews;
     this.#hasNews = false;
+    const made: MadeMessages = new Map();
+    for (const outlet of due) outlet.flush(this.#encoder, made);
     if (hadNews) this.#request();
     const pauseMs = (performance.now() - start) * PAUSE_SHARE;
     if (pauseMs < 1) return;
@@ -232,12 +340,5 @@ export class ShareHost {
       this.#pause = undefined;
       this.#step();
     }, pauseMs);
-  }
-
-  #send(since: number): void {
-    const update = this.#encoder.updateSince(since);
-    this.#link.send(encodeMessage('update', update));
-    this.#sent = update.sequence;
-    this.#inFlight.push(update.sequence);
   }
 }

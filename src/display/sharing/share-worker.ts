@@ -29,6 +29,9 @@ export interface ShareListener {
   typeText(text: string): void;
   onState(state: ShareState): void;
   onPointer(pointer: BodyOf<'pointer'>): void;
+  signalDirect(participant: number, data: string): void;
+  sendDirect(participant: number, message: Uint8Array): void;
+  closeDirect(participant: number): void;
 }
 
 /** The calls of the page. */
@@ -54,6 +57,11 @@ export class ShareService {
       typeText: (text) => listener.typeText(text),
       onState: (state) => listener.onState(state),
       onPointer: (pointer) => listener.onPointer(pointer),
+      direct: {
+        signal: (participant, data) => listener.signalDirect(participant, data),
+        send: (participant, message) => listener.sendDirect(participant, message),
+        close: (participant) => listener.closeDirect(participant),
+      },
     });
   }
 
@@ -83,6 +91,22 @@ export class ShareService {
 
   act(action: BodyOf<'leaseAction'>['action'], target: number): void {
     this.#host?.act(action, target);
+  }
+
+  signal(participant: number, data: string): void {
+    this.#host?.signal(participant, data);
+  }
+
+  directOpened(participant: number): void {
+    this.#host?.directOpened(participant);
+  }
+
+  directMessage(participant: number, message: Uint8Array): void {
+    this.#host?.directMessage(participant, message);
+  }
+
+  directClosed(participant: number): void {
+    this.#host?.directClosed(participant);
   }
 
   stop(): void {

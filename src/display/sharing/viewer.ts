@@ -6,6 +6,7 @@ import type { PictureSource } from '../canvas/canvas-presenter.ts';
 import type { Rect } from '../raster/rects.ts';
 import {
   type BodyOf,
+  decodeMessage,
   encodeMessage,
   HOST,
   type LeaseAction,
@@ -17,6 +18,7 @@ import {
   STREAM_VERSION,
 } from '../stream/messages.ts';
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
+import { canBeDirect, DirectPeer } from './direct-peer.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
@@ -42,13 +44,26 @@ export interface ViewerState {
   readonly lease: BodyOf<'lease'>;
   /** There is a picture. */
   readonly isShown: boolean;
+  /** Pictures and input go from browser to browser rather than through the relay. */
+  readonly isDirect: boolean;
 }
 
 const BEFORE: ViewerState = {
-  ...{ connection: 'connecting', why: '', id: NOBODY, role: 'view', machine: '', people: [], isShown: false },
+  ...{
+    connection: 'connecting',
+    why: '',
+    id: NOBODY,
+    role: 'view',
+    machine: '',
+    people: [],
+    isShown: false,
+    isDirect: false,
+  },
   lease: { mode: 'share', holder: NOBODY, epoch: 0, asking: [] },
 };
 const NOTHING: readonly Rect[] = [];
+/** A message through the relay has arrived after so long. */
+const OVERTAKE_MS = 500;
 const MOST_PARAGRAPH = 2000;
 
 export class Viewer implements PictureSource {
@@ -57,6 +72,10 @@ export class Viewer implements PictureSource {
   readonly #state: Signal<ViewerState> = signal(BEFORE);
   readonly #pointers: Signal<Pointers> = signal(new Map());
   readonly #onKey: (key: string) => void;
+  #direct: DirectPeer | undefined;
+  #directBytes = 0;
+  /** When input last went through the relay. */
+  #relayedAt = 0;
   #key: string;
   #changed: Rect[] = [];
 
@@ -69,7 +88,10 @@ export class Viewer implements PictureSource {
       token: () => Promise.resolve(token),
       onOpen: () => this.#link.send(encodeMessage('join', { version: STREAM_VERSION, name, key: this.#key })),
       onMessage: (message) => this.#take(message),
-      onState: (connection, why) => this.#tell({ connection, why }),
+      onState: (connection, why) => {
+        if (connection !== 'open') this.#direct?.close();
+        this.#tell({ connection, why });
+      },
     });
   }
 
@@ -82,7 +104,7 @@ export class Viewer implements PictureSource {
   }
 
   get receivedBytes(): number {
-    return this.#link.receivedBytes;
+    return this.#link.receivedBytes + this.#directBytes;
   }
 
   /** Whether what is typed here reaches the guest now. */
@@ -92,6 +114,7 @@ export class Viewer implements PictureSource {
   }
 
   close(): void {
+    this.#direct?.close();
     this.#link.close();
   }
 
@@ -134,13 +157,13 @@ export class Viewer implements PictureSource {
   readonly keyboard: KeyboardInput = {
     putScancodes: (set1) => {
       if (!this.mayType || set1.length > MAX_SCANCODES) return;
-      this.#link.send(encodeMessage('keys', { ...this.#mine, scancodes: Uint8Array.from(set1) }));
+      this.#sendInput(encodeMessage('keys', { ...this.#mine, scancodes: Uint8Array.from(set1) }));
     },
   };
 
   readonly mouse: MouseInput = {
     move: (dx, dy, dz, buttons) => {
-      if (this.mayType) this.#link.send(encodeMessage('mouse', { ...this.#mine, dx, dy, dz, buttons }));
+      if (this.mayType) this.#sendInput(encodeMessage('mouse', { ...this.#mine, dx, dy, dz, buttons }));
     },
   };
 
@@ -148,7 +171,7 @@ export class Viewer implements PictureSource {
   typeText(text: string): void {
     if (!this.mayType) return;
     for (let at = 0; at < text.length; at += MOST_PARAGRAPH) {
-      this.#link.send(encodeMessage('typed', { ...this.#mine, text: text.slice(at, at + MOST_PARAGRAPH) }));
+      this.#sendInput(encodeMessage('typed', { ...this.#mine, text: text.slice(at, at + MOST_PARAGRAPH) }));
     }
   }
 
@@ -171,8 +194,12 @@ export class Viewer implements PictureSource {
         this.#key = key;
         this.#onKey(key);
         this.#tell({ id, role, machine });
+        this.#connectDirectly();
         return;
       }
+      case 'signal':
+        this.#direct?.signal(message.body.data);
+        return;
       case 'roster':
         this.#tell({ people: message.body.people });
         return;
@@ -183,20 +210,65 @@ export class Viewer implements PictureSource {
         this.#pointers.value = movePointer(this.#pointers.value, message.body);
         return;
       case 'update':
-        this.#draw(message.body);
+        this.#draw(message.body, this.#link);
         return;
     }
   }
 
-  #draw(update: BodyOf<'update'>): void {
+  /** By the shorter way, if nothing can be on the other that this would overtake. */
+  #sendInput(message: Uint8Array<ArrayBuffer>): void {
+    const now = performance.now();
+    if (this.#direct?.isOpen && now - this.#relayedAt > OVERTAKE_MS) {
+      this.#direct.send(message);
+      return;
+    }
+    this.#relayedAt = now;
+    this.#link.send(message);
+  }
+
+  /** Tries a connection from browser to browser; until it is there, and where it never is, the relay carries all. */
+  #connectDirectly(): void {
+    this.#direct?.close();
+    if (!canBeDirect()) return;
+    const peer = new DirectPeer({
+      isInitiator: true,
+      onSignal: (data) => this.#link.send(encodeMessage('signal', { participant: HOST, data })),
+      onOpen: () => {
+        this.#link.send(encodeMessage('direct', { on: true, since: this.#decoder.sequence }));
+        peer.send(encodeMessage('refresh', { since: this.#decoder.sequence }));
+        this.#tell({ isDirect: true });
+      },
+      onMessage: (bytes) => {
+        let message: Message;
+        try {
+          message = decodeMessage(bytes);
+        } catch {
+          peer.close();
+          return;
+        }
+        this.#directBytes += bytes.length;
+        if (message.name === 'update') this.#draw(message.body, peer);
+      },
+      onClose: () => {
+        if (this.#direct !== peer) return;
+        this.#direct = undefined;
+        this.#link.send(encodeMessage('direct', { on: false, since: this.#decoder.sequence }));
+        this.#tell({ isDirect: false });
+      },
+    });
+    this.#direct = peer;
+  }
+
+  /** @param reply the way that it came */
+  #draw(update: BodyOf<'update'>, reply: { send(message: Uint8Array<ArrayBuffer>): void }): void {
     try {
       this.#changed.push(...this.#decoder.apply(update));
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
-      this.#link.send(encodeMessage('refresh', { since: 0 }));
+      reply.send(encodeMessage('refresh', { since: 0 }));
       return;
     }
-    this.#link.send(encodeMessage('ack', { sequence: update.sequence }));
+    reply.send(encodeMessage('ack', { sequence: update.sequence }));
     if (!this.#state.value.isShown) this.#tell({ isShown: true });
   }
 

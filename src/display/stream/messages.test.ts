@@ -52,6 +52,7 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
   }),
   signal: fc.record({ participant: u16, data: fc.string() }),
   end: fc.constant({}),
+  direct: fc.record({ on: fc.boolean(), since: u32 }),
 };
 
 const NAMES = Object.keys(BODIES) as MessageName[];

@@ -132,6 +132,8 @@ const SHAPES = {
   signal: { participant, data: text(16_384) },
   /** Host: the session is over. */
   end: {},
+  /** Viewer to relay: pictures come another way (`on`), or no longer, and I have everything up to `since`. */
+  direct: { on: flag, since: u32 },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

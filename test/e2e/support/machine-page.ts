@@ -79,8 +79,9 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
   if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
   for (const [option, value] of Object.entries(network)) await setField(page.getByTestId(option), value);
   await page.getByTestId('dialog-ok').click();
-  const said = page.getByTestId('dialog-error');
-  const refused = async (): Promise<string> => ((await said.count()) > 0 ? textOf(said) : '');
+  // At once: the dialog may go while somebody waits for its text.
+  const refused = (): Promise<string> =>
+    page.evaluate(() => document.querySelector('[data-testid=dialog-error]')?.textContent ?? '');
   await until(
     () => state(page),
     /running/,

@@ -47,16 +47,21 @@ export class PictureFan {
     return { sent: this.#sentUpdates, skipped: this.#skippedUpdates };
   }
 
-  open(send: (message: Uint8Array) => void): PictureFeed {
-    const feed = new PictureFeed(send, () => this.#catchUp());
+  /** @param since the number of the last update the viewer has; 0 when it has nothing */
+  open(send: (message: Uint8Array) => void, since = 0): PictureFeed {
+    const feed = new PictureFeed(send, () => this.#catchUp(), since);
     this.#feeds.add(feed);
-    for (const { message, sequence } of this.#kept) {
+    for (const { message, sequence } of since === 0 ? this.#kept : []) {
       this.#sentUpdates++;
       feed.send(message, sequence);
     }
     // Even with a picture the host may have news: it does not draw while nobody watches.
     this.#ask(feed.got);
     return feed;
+  }
+
+  get isEmpty(): boolean {
+    return this.#feeds.size === 0;
   }
 
   close(feed: PictureFeed): void {
@@ -133,11 +138,12 @@ export class PictureFeed {
   readonly #onRoom: () => void;
   #inFlight: { readonly sequence: number; readonly bytes: number }[] = [];
   #bytes = 0;
-  #got = 0;
+  #got: number;
 
-  constructor(send: (message: Uint8Array) => void, onRoom: () => void) {
+  constructor(send: (message: Uint8Array) => void, onRoom: () => void, got: number) {
     this.#send = send;
     this.#onRoom = onRoom;
+    this.#got = got;
   }
 
   /** Number of the last update sent. */

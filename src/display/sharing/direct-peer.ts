@@ -1,0 +1,110 @@
+/**
+ * A connection from browser to browser, without the relay in between once it is there.
+ * Source: W3C WebRTC 1.0 and RFC 8831 (data channels) through simple-peer. No STUN or TURN server is asked, so it works
+ * inside one network; elsewhere the relay carries everything.
+ */
+import { PieceCollector, piecesOf } from './pieces.ts';
+
+export interface DirectPeerParts {
+  /** Makes the offer. */
+  readonly isInitiator: boolean;
+  /** To be taken to the other end's `signal`. */
+  readonly onSignal: (data: string) => void;
+  readonly onOpen: () => void;
+  readonly onMessage: (message: Uint8Array) => void;
+  /** Once, also when it never opened. */
+  readonly onClose: () => void;
+}
+
+interface Peer {
+  signal(data: unknown): void;
+  send(data: Uint8Array): void;
+  destroy(): void;
+}
+
+/** Gives up after so long: there may be no way from one to the other. */
+const PATIENCE_MS = 15_000;
+
+export const canBeDirect = (): boolean => typeof RTCPeerConnection === 'function';
+
+export class DirectPeer {
+  readonly #parts: DirectPeerParts;
+  readonly #collector = new PieceCollector();
+  readonly #patience: ReturnType<typeof setTimeout>;
+  #peer: Peer | undefined;
+  /** Came before the library was there. */
+  #early: string[] = [];
+  #isOpen = false;
+  #isClosed = false;
+
+  constructor(parts: DirectPeerParts) {
+    this.#parts = parts;
+    this.#patience = setTimeout(() => this.close(), PATIENCE_MS);
+    this.#start().catch(() => this.close());
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  signal(data: string): void {
+    if (this.#isClosed) return;
+    if (!this.#peer) this.#early.push(data);
+    else {
+      try {
+        this.#peer.signal(JSON.parse(data));
+      } catch {
+        // Not of our kind: the connection will not come about.
+        this.close();
+      }
+    }
+  }
+
+  send(message: Uint8Array): void {
+    if (!this.#isOpen) return;
+    try {
+      for (const piece of piecesOf(message)) this.#peer?.send(piece);
+    } catch {
+      this.close();
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isOpen = false;
+    clearTimeout(this.#patience);
+    this.#peer?.destroy();
+    this.#parts.onClose();
+  }
+
+  async #start(): Promise<void> {
+    const { default: SimplePeer } = await import('simple-peer/simplepeer.min.js');
+    if (this.#isClosed) return;
+    const peer = new SimplePeer({ initiator: this.#parts.isInitiator, trickle: true, config: { iceServers: [] } });
+    peer.on('signal', (data) => {
+      if (!this.#isClosed) this.#parts.onSignal(JSON.stringify(data));
+    });
+    peer.on('connect', () => {
+      clearTimeout(this.#patience);
+      if (this.#isClosed) return;
+      this.#isOpen = true;
+      this.#parts.onOpen();
+    });
+    peer.on('data', (piece) => this.#take(piece));
+    peer.on('close', () => this.close());
+    peer.on('error', () => this.close());
+    this.#peer = peer;
+    for (const data of this.#early.splice(0)) this.signal(data);
+  }
+
+  #take(piece: Uint8Array): void {
+    if (this.#isClosed) return;
+    try {
+      const message = this.#collector.take(piece);
+      if (message) this.#parts.onMessage(message);
+    } catch {
+      this.close();
+    }
+  }
+}
