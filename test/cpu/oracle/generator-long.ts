@@ -57,8 +57,6 @@ const NO_INDEX = 4;
 const IGNORED_SEGMENTS = [0x26, 0x2e, 0x36, 0x3e];
 const TWO_32 = 0x1_0000_0000;
 const CANONICAL = 2 ** 47;
-/** Farther than this a branch's target cannot be told from its block's start. */
-const FARTHEST = 2 ** 31 - 2 ** 17;
 /** What ModRM becomes when it names memory. */
 interface Form {
   /** REX bits. */
@@ -474,7 +472,9 @@ export class LongGenerator {
   /** A target of a relative branch. */
   #codeAddress(): number {
     const r = this.#r;
-    if (r.oneIn(20)) return this.#at + Math.max(-FARTHEST, Math.min(r.word() | 0, FARTHEST));
+    // A displacement counts from the instruction's end: as far as it reaches, and a little less.
+    if (r.oneIn(50)) return this.#at + 2 ** 31 + r.between(-9, 4);
+    if (r.oneIn(20)) return this.#at + Math.max(16 - 2 ** 31, r.word() | 0);
     if (r.oneIn(3)) return this.#at - (this.#at % WINDOW.codeBytes) + r.below(WINDOW.codeBytes);
     return this.#at + r.between(-120, 120);
   }

@@ -8,7 +8,10 @@ import { type OperandSpec, operandSizes, parseOperands } from '../decoder/operan
 import type { AddressWidth, Width } from '../isa/ops.ts';
 import type { Row } from '../isa/row.ts';
 
-/** How the memory operand's address is made. `base`: register + displacement in a flat segment; `full`: everything. */
+/**
+ * How the memory operand's address is made. `base`: register + displacement in a flat segment; `full`: everything. Relative
+ * branches of 64-bit code: `full` goes to 4 GB behind what the record says.
+ */
 export const FORM = { register: 0, base: 1, full: 2 } as const;
 export type Form = (typeof FORM)[keyof typeof FORM];
 
@@ -52,7 +55,10 @@ const COMBINATIONS = 4 * 3 * 2 * 2 * 3;
 const combination = (size: number, form: number, stack: number, address: number, rep: number): number =>
   (((size * 3 + form) * 2 + stack) * 2 + address) * 3 + rep;
 
-const formsOf = (row: Row, operands: readonly OperandSpec[]): readonly Form[] => {
+const isFarBranch = (o: OperandSpec): boolean => o.kind === 'J' && o.type !== 'b';
+
+const formsOf = (row: Row, operands: readonly OperandSpec[], long: boolean): readonly Form[] => {
+  if (long && operands.some(isFarBranch)) return [FORM.register, FORM.full];
   const memory: readonly Form[] = row.options.hot ? [FORM.base, FORM.full] : [FORM.full];
   if (operands.some((o) => o.kind === 'O' || o.kind === 'M')) return memory;
   const either = operands.some((o) => o.kind === 'E' || o.kind === 'W' || o.kind === 'Q');
@@ -82,7 +88,7 @@ export class CaseTable {
       const operands = parseOperands(row);
       const { stack, address, rep } = row.options;
       for (const size of operandSizes(row, long))
-        for (const form of formsOf(row, operands))
+        for (const form of formsOf(row, operands, long))
           for (const stackSize of stack === undefined ? [widest as AddressWidth] : stacks)
             for (const addressSize of address || rep ? addresses : [widest as AddressWidth])
               for (const r of rep === undefined
@@ -106,7 +112,8 @@ export class CaseTable {
       (c.size !== 16 || c.row.mnemonic === 'mov') &&
       c.stackSize === widest &&
       c.addressSize === widest &&
-      c.rep === 'none';
+      c.rep === 'none' &&
+      !(c.form === FORM.full && c.operands.some(isFarBranch));
     const ordered = [...all.filter(isHot), ...all.filter((c) => !isHot(c))];
     this.firstCold = MICRO_COUNT + all.filter(isHot).length;
     this.#numbers = new Uint16Array(rows.length * COMBINATIONS);

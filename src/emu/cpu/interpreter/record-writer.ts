@@ -1,7 +1,4 @@
-/**
- * Turns decoded instructions into the records that tier 0 executes.
- * Not modelled: relative branches of 64-bit code that reach within a block's length of 2 GB forwards go 4 GB too low.
- */
+/** Turns decoded instructions into the records that tier 0 executes. */
 import { unreachable } from '#base/errors.ts';
 import type { Decoded } from '../decoder/decoded.ts';
 import { type OperandSpec, parseOperands } from '../decoder/operands.ts';
@@ -113,7 +110,10 @@ export class RecordWriter {
     const plainSegment = flat && d.segment < SEG.fs;
     const far = d.ripRelative && d.disp > FARTHEST;
     const base = d.memory && plainSegment && d.index < 0 && d.addressSize === widest && !far;
-    const form = shape.memory && d.memory ? (base ? FORM.base : FORM.full) : FORM.register;
+    const target = offset + d.length + d.imm;
+    // A record's field has 32 bits.
+    const farBranch = long && shape.relative && target > 0x7fff_ffff;
+    const form = shape.memory && d.memory ? (base ? FORM.base : FORM.full) : farBranch ? FORM.full : FORM.register;
     const op = this.#cases.find(d.rowIndex, row, d.size, form, stackSize, d.addressSize, d.rep);
     if (op === 0) unreachable(`no case for ${row.opcode} ${row.mnemonic} ${d.size} form ${form}`);
     const checked = !long && this.#checks(d, row, shape, op, offset, mode);
@@ -133,7 +133,7 @@ export class RecordWriter {
       this.at += RECORD.bytes;
       return;
     }
-    view.setInt32(at + RECORD.imm, shape.relative ? offset + d.length + d.imm : d.imm, true);
+    view.setInt32(at + RECORD.imm, shape.relative ? target : d.imm, true);
     if (row.options.rep) view.setInt32(at + RECORD.imm2, single || checked ? 1 : UNLIMITED_REPEATS, true);
     else if (shape.vvvv !== 'none') this.#vex(at, shape, d);
     else if (!shape.relative) view.setInt32(at + RECORD.imm2, shape.full ? d.immHigh : d.imm2, true);

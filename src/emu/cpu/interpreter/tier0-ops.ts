@@ -432,7 +432,11 @@ export class Tier0Ops implements Ops {
   }
 
   #target(): Address {
-    if (this.long) return i64.add(this.get64(STATE.blockEip), i64.load32S(this.#record, RECORD.imm));
+    if (this.long) {
+      const low = i64.load32S(this.#record, RECORD.imm);
+      const far = this.#case.form === FORM.full;
+      return i64.add(this.get64(STATE.blockEip), far ? i64.add(low, k64(2 ** 32)) : low);
+    }
     const target = i32.add(this.get(STATE.blockEip), i32.load(this.#record, RECORD.imm));
     return this.size === 16 ? i32.and(target, k32(0xffff)) : target;
   }
