@@ -224,6 +224,8 @@ function defineRemainder(set: KernelSet): void {
     });
     raise(set, f, state, i32.shl(i32.or(isDenormal(a), isDenormal(b)), k32(1)), 1);
     f.if(i32.or(isZero(a), isInfinite(b)), () => {
+      // ST0 stays, but a pseudo-denormal is written as the normal number that it is.
+      storeExtended(f, at, a.sig, i32.or(a.signExp, i32.and(i32.eqz(a.exp), i64.ltS(a.sig, k64(0)))));
       setCondition(k32(0));
       f.return(k32(0));
     });
