@@ -182,6 +182,10 @@ export class Cpu {
       modifySlow: (at: number, byteCount: number) => mmu.modifySlow(at, byteCount),
       commitWrite: () => mmu.commitWrite(),
       probeSlow: (at: number, byteCount: number) => mmu.probeSlow(at, byteCount),
+      readSlow64: (at: number, byteCount: number) => mmu.readSlow64(at, byteCount),
+      writeSlow64: (at: number, byteCount: number) => mmu.writeSlow64(at, byteCount),
+      modifySlow64: (at: number, byteCount: number) => mmu.modifySlow64(at, byteCount),
+      probeSlow64: (at: number, byteCount: number) => mmu.probeSlow64(at, byteCount),
     };
     return new Tier1({
       ...{ state, mmu, decoder, kernels },
@@ -462,7 +466,7 @@ export class Cpu {
         const header = this.#find();
         if (header <= 0) return true;
         this.#enterBlock();
-        return this.#finish(this.#legacy.run(header, 2));
+        return this.#finish(this.#tier().run(header, 2));
       }
       default:
         return true;

@@ -139,6 +139,8 @@ const tablesOf = (rows: readonly Row[], long: boolean, announced: Announced): Ta
 
 export class Decoder {
   readonly rows: readonly Row[];
+  /** What of the rows' features is not announced. */
+  readonly hidden: ReadonlySet<Feature>;
   readonly #legacy: Tables;
   readonly #long: Tables;
   /** By one-byte opcode: the row that is meant with REX.B, or NO_ROW. */
@@ -150,8 +152,15 @@ export class Decoder {
    */
   constructor(rows: readonly Row[], announced: (feature: Feature) => boolean = () => true) {
     this.rows = rows;
-    this.#legacy = tablesOf(rows, false, announced);
-    this.#long = tablesOf(rows, true, announced);
+    const hidden = new Set<Feature>();
+    const asked = (feature: Feature): boolean => {
+      const has = announced(feature);
+      if (!has) hidden.add(feature);
+      return has;
+    };
+    this.#legacy = tablesOf(rows, false, asked);
+    this.#long = tablesOf(rows, true, asked);
+    this.hidden = hidden;
     rows.forEach((row, index) => {
       if (row.options.rexB) this.#withRexB[parseOpcode(row).opcode] = index;
     });

@@ -47,7 +47,7 @@ export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages:
     if (c.number >= table.firstCold) module.element(c.number, defineCold(module, c, build));
   }
   if (!long) module.element(MICRO.check, defineCheck(module, stateAt, host.system));
-  if (!long) module.importSecondTable(MAX_REGIONS);
+  module.importSecondTable(MAX_REGIONS);
   module.define(['i32', 'i32'], 'i32', (f) => defineRun(f, module, table, build), 'run');
   for (const [name, kernel] of Object.entries(kernels)) module.export(name, kernel);
   return { bytes: module.bytes(), tableSize: module.tableSize, use, kernels };
@@ -139,15 +139,13 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
           f.brIf(dispatchFirst, i32.eqz(isHeader.get));
           const leave = (): void => setAddress(STATE.eip, getAddress(STATE.blockEip));
           pollBlock(f, get, leave);
-          if (!long) {
-            enterRegion(f, module, record.get, i32.ne(isHeader.get, k32(2)), status, get);
-            f.if(i32.geS(status.get, zero), () => {
-              f.if(i32.ne(status.get, k32(EXIT.near)), () => f.return(status.get));
-              f.set(target, get(STATE.eip));
-              f.set(link, zero);
-              f.br(near);
-            });
-          }
+          enterRegion(f, module, record.get, i32.ne(isHeader.get, k32(2)), status, getAddress(STATE.blockEip));
+          f.if(i32.geS(status.get, zero), () => {
+            f.if(i32.ne(status.get, k32(EXIT.near)), () => f.return(status.get));
+            f.set(target, getAddress(STATE.eip));
+            f.set(link, zero);
+            f.br(near);
+          });
           countBlock(f, record.get, set, leave);
           enterBlock(f, record, get, set);
         });
@@ -303,13 +301,13 @@ function enterRegion(
   header: I32,
   allowed: I32,
   status: Var<'i32'>,
-  get: (field: number) => I32,
+  blockEip: Word,
 ): void {
-  const type = module.typeIndex(['i32', 'i32'], 'i32');
+  const type = module.typeIndex(['i32', blockEip.type], 'i32');
   const region = f.let(i32.load(header, HEADER.region));
   f.set(status, k32(-1));
   f.if(i32.and(i32.ne(region, zero), allowed), () => {
-    const base = i32.sub(get(STATE.blockEip), i32.load(header, HEADER.regionOffset));
+    const base = word.sub(blockEip, word.toS(blockEip.type, i32.load(header, HEADER.regionOffset)));
     const slot = i32.shrU(region, k32(16));
     f.set(status, f.callTable(1, type, 'i32', slot, i32.and(region, k32(0xffff)), base));
   });

@@ -28,7 +28,7 @@ const ALONE_BYTES = 8 * RECORD.bytes;
 /** What of STATE.mode tells blocks apart, as the low bits of their keys. */
 const modeKey = (mode: number): number =>
   mode & MODE.long ? KEY_LONG : mode & (MODE.code32 | MODE.stack32 | MODE.flat);
-const KEY_LONG = 8;
+export const KEY_LONG = 8;
 const KEY_BITS = 4;
 /** Keys of a page: offset and mode. */
 const KEYS = 4096 << KEY_BITS;

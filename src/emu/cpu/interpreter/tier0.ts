@@ -64,7 +64,7 @@ export function createTier0(parts: Tier0Parts): Tier0 {
       system: (number, a, b, c, d) => system.call(number, a, b, c, d),
     },
     built.tableSize,
-    long ? undefined : parts.regions,
+    parts.regions,
   );
   return {
     writer: new RecordWriter({ buffer: linear.buffer, stateAt: state.at, rows, cases, use: built.use }),

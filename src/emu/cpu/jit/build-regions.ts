@@ -1,7 +1,7 @@
 /** Builds the module of a batch of regions: a function each, and the slow paths they share. */
-import { STATE, TLB } from '../state/layout.ts';
-import { type I32, i32, k32 } from '../wasm/expr.ts';
-import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
+import { STATE, TLB, TLB64 } from '../state/layout.ts';
+import { i32, i64, k32, type Word, word } from '../wasm/expr.ts';
+import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { emitRegion, type Planned } from './emit.ts';
 import type { ExitSites } from './exit-sites.ts';
@@ -24,31 +24,24 @@ export function buildRegions(
   memoryPages: number,
 ): { bytes: Uint8Array<ArrayBuffer>; sites: ExitSites[] } {
   const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
-  const readSlow = module.import('readSlow', ['i32', 'i32'], 'i32');
-  const imported = {
-    readSlow,
-    writeSlow: module.import('writeSlow', ['i32', 'i32'], 'i32'),
-    modifySlow: module.import('modifySlow', ['i32', 'i32'], 'i32'),
-    commitWrite: module.import('commitWrite', [], 'void'),
-    probeSlow: module.import('probeSlow', ['i32', 'i32'], 'i32'),
-  };
+  // Imports come before functions.
+  const slow = { narrow: importSlow(module, false), wide: importSlow(module, true) };
   const used: Record<string, Callee> = {};
   for (const name of kernelsOf(jobs)) {
     const { params, result } = kernels[name];
     used[name] = module.import(name, params, result);
   }
-  const callees: RegionCallees = {
-    ...imported,
-    readHost: defineLookUp(module, stateAt, TLB.readTag, readSlow),
-    writeHost: defineLookUp(module, stateAt, TLB.writeTag, undefined),
-    kernels: used,
+  const callees = {
+    narrow: { ...slow.narrow, ...defineLookUps(module, stateAt, false), kernels: used },
+    wide: { ...slow.wide, ...defineLookUps(module, stateAt, true), kernels: used },
   };
   const sites: ExitSites[] = [];
   for (const { planned, number, descriptor } of jobs) {
+    const { long } = planned.region;
     const emit = (f: FunctionBuilder): void => {
-      sites.push(emitRegion(f, planned, callees, stateAt, number, descriptor));
+      sites.push(emitRegion(f, planned, long ? callees.wide : callees.narrow, stateAt, number, descriptor));
     };
-    module.define(['i32', 'i32'], 'i32', emit, String(number));
+    module.define(['i32', long ? 'i64' : 'i32'], 'i32', emit, String(number));
   }
   return { bytes: module.bytes(), sites };
 }
@@ -62,22 +55,48 @@ export function kernelsOf(jobs: readonly Job[]): Set<string> {
   return names;
 }
 
-/** (linear, bytes): host address by the TLB, else what `slow` says, else 0. */
+/** Imports of the slow paths: those of 64-bit code have names that end in 64. */
+function importSlow(module: ModuleBuilder, long: boolean): Omit<RegionCallees, 'readHost' | 'writeHost' | 'kernels'> {
+  const slow = (name: string): Callee<'i32'> =>
+    module.import(long ? `${name}64` : name, [long ? 'f64' : 'i32', 'i32'], 'i32');
+  return {
+    readSlow: slow('readSlow'),
+    writeSlow: slow('writeSlow'),
+    modifySlow: slow('modifySlow'),
+    probeSlow: slow('probeSlow'),
+    commitWrite: module.import('commitWrite', [], 'void'),
+  };
+}
+
+function defineLookUps(
+  module: ModuleBuilder,
+  stateAt: number,
+  long: boolean,
+): Pick<RegionCallees, 'readHost' | 'writeHost'> {
+  return {
+    readHost: defineLookUp(module, stateAt, long, 'readTag'),
+    writeHost: defineLookUp(module, stateAt, long, 'writeTag'),
+  };
+}
+
+/** (linear, bytes): host address by the TLB in use, else 0. */
 function defineLookUp(
   module: ModuleBuilder,
   stateAt: number,
-  tag: number,
-  slow: Callee<'i32'> | undefined,
+  long: boolean,
+  tag: 'readTag' | 'writeTag',
 ): Callee<'i32'> {
-  return module.define(['i32', 'i32'], 'i32', (f) => {
-    const at = f.param(0, 'i32').get;
+  const { entries, entryBytes, addend } = long ? TLB64 : TLB;
+  const tagAt = (long ? TLB64 : TLB)[tag];
+  return module.define([long ? 'i64' : 'i32', 'i32'], 'i32', (f) => {
+    const at: Word = f.param(0, long ? 'i64' : 'i32').get;
     const bytes = f.param(1, 'i32').get;
-    const offset = i32.and(i32.shrU(at, k32(8)), k32((TLB.entries - 1) * TLB.entryBytes));
-    const entry: I32 = f.let(i32.add(offset, i32.load(k32(0), stateAt + STATE.tlbBase)));
-    const last = i32.sub(i32.add(at, bytes), k32(1));
-    f.if(i32.eq(i32.load(entry, tag), i32.and(last, k32(PAGE_MASK))), () =>
-      f.return(i32.add(at, i32.load(entry, TLB.addend))),
-    );
-    f.return(slow ? call(slow, at, bytes) : k32(0));
+    const number = word.low(word.shrU(at, 12 - Math.log2(entryBytes)));
+    const offset = i32.and(number, k32((entries - 1) * entryBytes));
+    const entry = f.let(i32.add(offset, i32.load(k32(0), stateAt + STATE.tlbBase)));
+    const last = word.sub(word.add(at, word.toU(at.type, bytes)), 1);
+    const known = long ? i64.load(entry, tagAt) : i32.load(entry, tagAt);
+    f.if(word.eq(known, word.and(last, PAGE_MASK)), () => f.return(i32.add(word.low(at), i32.load(entry, addend))));
+    f.return(k32(0));
   });
 }

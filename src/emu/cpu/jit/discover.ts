@@ -58,14 +58,15 @@ export class Discovery {
   }
 
   /**
-   * @param linear address of the hot block (code segment base 0)
+   * @param linear address of the hot block (code segment base 0), as `Mmu` takes it
    * @returns undefined when its first instruction is not for tier 1
    */
   find(linear: number, tlbAt: number, user: boolean): Region | undefined {
+    const { long } = this.#effects;
     const pages = new Map<number, { delta: number; page: number; host: number }>();
     const pageOf = (at: number): { delta: number; page: number; host: number } | undefined => {
-      const address = (linear + at) >>> 0;
-      const key = address & ~0xfff;
+      const address = long ? linear + at : (linear + at) >>> 0;
+      const key = address - (address & 0xfff);
       const known = pages.get(key);
       if (known) return known;
       if (pages.size >= this.#limits.pages) return undefined;
@@ -187,8 +188,7 @@ export class Discovery {
       blocks,
       entries,
       returnSites: returnSitesOf(blocks),
-      tlbAt,
-      user,
+      ...{ tlbAt, user, long: this.#effects.long },
       pages: used,
       instructionCount: blocks.reduce((n, b) => n + b.instructions.length, 0),
     };
@@ -210,7 +210,8 @@ export function decodeInstruction(parts: {
   at: number;
 }): Instruction | undefined {
   const { scratch: d, at } = parts;
-  if (parts.decoder.decode(parts.bytes, parts.from, parts.end, 32, d) !== DECODE.ok) return undefined;
+  if (parts.decoder.decode(parts.bytes, parts.from, parts.end, parts.effects.long ? 64 : 32, d) !== DECODE.ok)
+    return undefined;
   const row = d.row as Row;
   const specs = operands(row);
   const target = (at + d.length + d.imm) | 0;

@@ -1,6 +1,6 @@
 /** What an instruction does besides its result: found by running its semantics with a recorder. */
 import { FunctionBuilder } from '../wasm/function.ts';
-import { Frame, type Recorder, type RegionCallees } from './frame.ts';
+import { Frame, noCallees, type Recorder, type RegionCallees } from './frame.ts';
 import { MemoryPlan } from './groups.ts';
 import type { Instruction } from './instruction.ts';
 import { Tier1Ops } from './tier1-ops.ts';
@@ -11,8 +11,9 @@ const ignore = (): void => {};
 const TRANSFERS = { branch: ignore, jumpDirect: ignore, jump: ignore };
 
 /** A frame whose code nobody needs. */
-export function recordingFrame(callees: RegionCallees, stateAt: number, memory: MemoryPlan): Frame {
-  return new Frame({ f: new FunctionBuilder(['i32', 'i32'], 'i32'), stateAt, callees, tlbAt: 0, memory });
+export function recordingFrame(long: boolean, callees: RegionCallees, stateAt: number, memory: MemoryPlan): Frame {
+  const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32');
+  return new Frame({ f, long, stateAt, callees, tlbAt: 0, memory });
 }
 
 export const newRecorder = (): Recorder => ({
@@ -40,22 +41,25 @@ export function record(frame: Frame, instruction: Instruction, block: number): R
 
 /** Effects by everything of an instruction that they depend on. */
 export class EffectsTable {
+  /** Of 64-bit code, or of 32-bit code. */
+  readonly long: boolean;
   readonly #known = new Map<string, Effects>();
   readonly #callees: RegionCallees;
   readonly #stateAt: number;
 
-  constructor(callees: RegionCallees, stateAt: number) {
-    this.#callees = callees;
+  constructor(long: boolean, kernels: RegionCallees['kernels'], stateAt: number) {
+    this.long = long;
+    this.#callees = noCallees(kernels, long);
     this.#stateAt = stateAt;
   }
 
   of(instruction: Instruction): Effects {
     const { d } = instruction;
     // A shift by no bits leaves the flags.
-    const key = `${d.rowIndex} ${d.size} ${d.memory} ${d.addressSize} ${d.rep} ${(d.imm & 31) === 0}`;
+    const key = `${d.rowIndex} ${d.size} ${d.memory} ${d.addressSize} ${d.rep} ${(d.imm & (d.size === 64 ? 63 : 31)) === 0}`;
     let found = this.#known.get(key);
     if (found === undefined) {
-      found = record(recordingFrame(this.#callees, this.#stateAt, new MemoryPlan()), instruction, 0);
+      found = record(recordingFrame(this.long, this.#callees, this.#stateAt, new MemoryPlan()), instruction, 0);
       this.#known.set(key, found);
     }
     return found;

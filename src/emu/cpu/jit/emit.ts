@@ -7,7 +7,7 @@
 import { EXIT } from '../interpreter/exits.ts';
 import type { Ops } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
-import { i32, k32 } from '../wasm/expr.ts';
+import { i32, i64, k32, word } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { type Effects, record, recordingFrame } from './effects.ts';
 import type { ExitSites } from './exit-sites.ts';
@@ -24,8 +24,8 @@ const MOST_RETURN_SITES = 8;
 /** The word of STATE.codeEpoch that counts for a region. */
 export const epochOf = (region: Pick<Region, 'user'>): number => STATE.codeEpoch + (region.user ? 4 : 0);
 
-/** Words of linear memory that tell for what addresses a region of several pages is good: see `RegionTable`. */
-export const DESCRIPTOR = { bytes: 8, epoch: 0, base: 4 } as const;
+/** Linear memory that tells for what addresses a region of several pages is good: a word, and the base of 8 bytes. */
+export const DESCRIPTOR = { bytes: 16, epoch: 0, base: 8 } as const;
 
 export interface Planned {
   readonly region: Region;
@@ -107,10 +107,12 @@ class Emitter {
       return edge === EDGE.back || edge === EDGE.dispatch;
     });
     const memory = new MemoryPlan();
-    this.#recordAccesses(recordingFrame(callees, stateAt, memory));
+    const { long } = planned.region;
+    this.#recordAccesses(recordingFrame(long, callees, stateAt, memory));
     memory.arrange();
     this.#frame = new Frame({
       f,
+      long,
       stateAt,
       callees,
       tlbAt: planned.region.tlbAt,
@@ -124,10 +126,12 @@ class Emitter {
     const s = this.#structure;
     this.#checkPlace(descriptor);
     frame.set(STATE.region, k32(this.#number));
-    for (let n = 0; n < 8; n++) f.set(frame.gpr[n], frame.get(STATE.gpr + n * 8));
+    frame.gpr.forEach((register, n) => {
+      f.set(register, frame.getWide(STATE.gpr + n * 8));
+    });
     f.set(frame.budget, frame.get(STATE.budget));
-    f.set(frame.flagR, frame.get(STATE.flagResult));
-    f.set(frame.flagY, frame.get(STATE.flagAux));
+    f.set(frame.flagR, frame.getWide(STATE.flagResult));
+    f.set(frame.flagY, word.toU(frame.wide, frame.get(STATE.flagAux)));
     f.block((exitRarely) => {
       frame.exitRarely = exitRarely;
       f.block((exit) => {
@@ -141,23 +145,26 @@ class Emitter {
         });
       });
       this.#storeAll();
-      frame.set(STATE.eip, frame.exitEip.get);
+      frame.set(STATE.flagAux, word.low(frame.flagY.get));
+      frame.setWide(STATE.eip, frame.exitEip.get);
       f.return(k32(EXIT.near));
     });
     this.#storeAll();
-    frame.set(STATE.exitSite, frame.exitEip.get);
-    frame.set(STATE.exitBase, frame.base.get);
-    frame.set(STATE.exitFlagX, frame.flagX.get);
+    frame.set(STATE.exitSite, frame.exitSite.get);
+    frame.setWide(STATE.exitBase, frame.base.get);
+    frame.setWide(STATE.exitFlagX, frame.flagX.get);
+    frame.setWide(STATE.exitFlagY, frame.flagY.get);
     f.return(k32(EXIT.site));
     return frame.sites;
   }
 
   #storeAll(): void {
     const frame = this.#frame;
-    for (let n = 0; n < 8; n++) if (frame.written & (1 << n)) frame.set(STATE.gpr + n * 8, frame.gpr[n].get);
+    frame.gpr.forEach((register, n) => {
+      if (frame.written & (1 << n)) frame.setWide(STATE.gpr + n * 8, register.get);
+    });
     frame.set(STATE.budget, frame.budget.get);
-    frame.set(STATE.flagResult, frame.flagR.get);
-    frame.set(STATE.flagAux, frame.flagY.get);
+    frame.setWide(STATE.flagResult, frame.flagR.get);
   }
 
   /** Is this made for the privilege level, and good for where the pages are mapped now? */
@@ -168,11 +175,13 @@ class Emitter {
     let wrong = i32.xor(frame.get(STATE.tlbBase), k32(frame.tlbAt));
     if (descriptor !== undefined) {
       wrong = i32.or(wrong, i32.xor(i32.load(zero, descriptor + DESCRIPTOR.epoch), frame.get(epochOf(this.#region))));
-      wrong = i32.or(wrong, i32.xor(i32.load(zero, descriptor + DESCRIPTOR.base), frame.base.get));
+      const base = descriptor + DESCRIPTOR.base;
+      const known = frame.long ? i64.load(zero, base) : i32.load(zero, base);
+      wrong = i32.or(wrong, word.ne(known, frame.base.get));
     }
     f.ifUnlikely(wrong, () => {
       frame.set(STATE.region, k32(this.#number));
-      frame.set(STATE.eip, frame.get(STATE.blockEip));
+      frame.setWide(STATE.eip, frame.getWide(STATE.blockEip));
       f.return(k32(EXIT.validate));
     });
   }
@@ -277,7 +286,7 @@ class Emitter {
         for (const site of this.#region.returnSites[n].slice(0, MOST_RETURN_SITES)) {
           const { at } = this.#region.blocks[site];
           if (this.#structure.entryOf[site] < 0) continue;
-          f.if(i32.eq(to, frame.eip(at)), () => this.#enter(site, at, ops()));
+          f.if(word.eq(to, frame.eip(at)), () => this.#enter(site, at, ops()));
         }
         frame.leave(ops(), to);
       },

@@ -54,21 +54,37 @@ export class ExitSites {
 export function finishSite(words: Int32Array, state: CpuState): SiteKind {
   const n = state.get(STATE.exitSite) * WORDS;
   const packed = words[n + 1];
-  state.set(STATE.eip, state.get(STATE.exitBase) + words[n]);
+  if (state.long) state.setAddress(STATE.eip, state.address(STATE.exitBase) + words[n]);
+  else state.set(STATE.eip, state.get(STATE.exitBase) + words[n]);
   state.set(STATE.budget, state.get(STATE.budget) - (packed >>> 12));
   finishFlags(state, KINDS[(packed >>> 2) & 7], (packed >>> 5) & 127);
   return (packed & 3) as SiteKind;
 }
 
-/** STATE.flagResult and flagAux hold `r` and `y`. */
+/** STATE.flagResult holds the result, exitFlagX and exitFlagY the operands, or Y the carries. */
 function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number): void {
-  if (kind !== 'logic' && kind !== 'add' && kind !== 'sub') return;
+  if (kind !== 'logic' && kind !== 'add' && kind !== 'sub') {
+    state.set(STATE.flagAux, state.get(STATE.exitFlagY));
+    return;
+  }
+  const low = carries(state, kind, 0);
+  if (bits === 64) {
+    const high = carries(state, kind, 4);
+    state.set(STATE.flagAux, (high & (AUX.cf | AUX.partialOverflow)) | (low & AUX.af));
+    return;
+  }
   const shift = 32 - bits;
-  const result = state.get(STATE.flagResult);
-  const a = state.get(STATE.exitFlagX);
-  const b = state.get(STATE.flagAux);
-  state.set(STATE.flagResult, (result << shift) >> shift);
-  const carries =
-    kind === 'logic' ? 0 : kind === 'add' ? (a & b) | ((a | b) & ~result) : (~a & b) | (~(a ^ b) & result);
-  state.set(STATE.flagAux, ((carries << shift) & (AUX.cf | AUX.partialOverflow)) | (carries & AUX.af));
+  const result = (state.get(STATE.flagResult) << shift) >> shift;
+  state.set(STATE.flagResult, result);
+  if (state.long) state.set(STATE.flagResult + 4, result >> 31);
+  state.set(STATE.flagAux, ((low << shift) & (AUX.cf | AUX.partialOverflow)) | (low & AUX.af));
+}
+
+/** Carries of the low or, at 4, the high half. */
+function carries(state: CpuState, kind: 'logic' | 'add' | 'sub', at: 0 | 4): number {
+  if (kind === 'logic') return 0;
+  const result = state.get(STATE.flagResult + at);
+  const a = state.get(STATE.exitFlagX + at);
+  const b = state.get(STATE.exitFlagY + at);
+  return kind === 'add' ? (a & b) | ((a | b) & ~result) : (~a & b) | (~(a ^ b) & result);
 }

@@ -8,19 +8,19 @@ import { attentionMask } from '../interpreter/tier0-ops.ts';
 import { wordsOf } from '../isa/flag-ops.ts';
 import type { FlagSource, Ops, Width } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, k32, type Origin } from '../wasm/expr.ts';
+import { type I32, type I64, type IntType, i32, i64, k32, type Origin, type Word, word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder, Label, Var } from '../wasm/function.ts';
 import { ExitSites, SITE, type SiteKind } from './exit-sites.ts';
-import { freshOrigins, type MemoryPlan, type OpenGroup } from './groups.ts';
+import { freshOrigins, GENERAL_REGISTERS, type MemoryPlan, type OpenGroup } from './groups.ts';
 
-/** Functions that region code calls. */
+/** Functions that region code calls; addresses are i32, of 64-bit code f64 for the slow ones and i64 for the others. */
 export interface RegionCallees {
   readonly readSlow: Callee<'i32'>;
   readonly writeSlow: Callee<'i32'>;
   readonly modifySlow: Callee<'i32'>;
   readonly commitWrite: Callee<'void'>;
   readonly probeSlow: Callee<'i32'>;
-  /** (linear, bytes): host address by the TLB or readSlow; 0 = fault. */
+  /** (linear, bytes): host address of a page in the TLB for reading; 0 = it is not there. */
   readonly readHost: Callee<'i32'>;
   /** Likewise of a page in the TLB for writing; 0 = it is not there. */
   readonly writeHost: Callee<'i32'>;
@@ -28,16 +28,12 @@ export interface RegionCallees {
 }
 
 /** For runs of the generator whose code nobody needs: only types count. */
-export function noCallees(kernels: RegionCallees['kernels']): RegionCallees {
-  const address = (): Callee<'i32'> => ({ index: 0, params: ['i32', 'i32'], result: 'i32' });
+export function noCallees(kernels: RegionCallees['kernels'], long: boolean): RegionCallees {
+  const slow: Callee<'i32'> = { index: 0, params: [long ? 'f64' : 'i32', 'i32'], result: 'i32' };
+  const near: Callee<'i32'> = { index: 0, params: [long ? 'i64' : 'i32', 'i32'], result: 'i32' };
   return {
-    readSlow: address(),
-    writeSlow: address(),
-    modifySlow: address(),
+    ...{ readSlow: slow, writeSlow: slow, modifySlow: slow, probeSlow: slow, readHost: near, writeHost: near },
     commitWrite: { index: 0, params: [], result: 'void' },
-    probeSlow: address(),
-    readHost: address(),
-    writeHost: address(),
     kernels,
   };
 }
@@ -78,28 +74,34 @@ const SYMBOLS_PER_BLOCK = 65536;
 
 export class Frame {
   readonly f: FunctionBuilder;
+  /** 64-bit code: registers, EIP and flags are i64, else i32. */
+  readonly long: boolean;
+  /** The type of all that is as wide as an address. */
+  readonly wide: IntType;
   readonly stateAt: number;
   readonly callees: RegionCallees;
   /** Linear-memory address of the TLB bank. */
   readonly tlbAt: number;
-  readonly gpr: readonly Var<'i32'>[];
+  readonly gpr: readonly Var<IntType>[];
   /** EIP of the region's base. */
-  readonly base: Var<'i32'>;
+  readonly base: Var<IntType>;
   readonly budget: Var<'i32'>;
-  readonly flagX: Var<'i32'>;
-  readonly flagY: Var<'i32'>;
-  readonly flagR: Var<'i32'>;
-  readonly exitEip: Var<'i32'>;
+  readonly flagX: Var<IntType>;
+  /** Of `words` the low half alone counts. */
+  readonly flagY: Var<IntType>;
+  readonly flagR: Var<IntType>;
+  readonly exitEip: Var<IntType>;
+  readonly exitSite: Var<'i32'>;
   readonly entry: Var<'i32'>;
   /** Where everything is stored and the function returns. */
   exit: Label = { depth: 0 };
-  /** Likewise, with the number of a site in `exitEip`. */
+  /** Likewise, with the number of a site in `exitSite`. */
   exitRarely: Label = { depth: 0 };
   readonly sites = new ExitSites();
   /** General registers that may differ from the state block, as bits. */
   written = 0;
   now: Knowledge;
-  #symbol = 8;
+  #symbol: number = GENERAL_REGISTERS;
   readonly #hosts: Var<'i32'>[] = [];
   readonly #freeHosts: Var<'i32'>[] = [];
   readonly memory: MemoryPlan;
@@ -108,6 +110,7 @@ export class Frame {
 
   constructor(parts: {
     f: FunctionBuilder;
+    long: boolean;
     stateAt: number;
     callees: RegionCallees;
     tlbAt: number;
@@ -119,14 +122,18 @@ export class Frame {
     this.callees = parts.callees;
     this.tlbAt = parts.tlbAt;
     this.memory = parts.memory;
-    this.gpr = Array.from({ length: 8 }, () => f.local('i32'));
+    this.long = parts.long;
+    const wide: IntType = parts.long ? 'i64' : 'i32';
+    this.wide = wide;
+    this.gpr = Array.from({ length: parts.long ? 16 : 8 }, () => f.local(wide));
     this.entry = f.param(0, 'i32');
-    this.base = f.param(1, 'i32');
+    this.base = f.param(1, wide);
     this.budget = f.local('i32');
-    this.flagX = f.local('i32');
-    this.flagY = f.local('i32');
-    this.flagR = f.local('i32');
-    this.exitEip = f.local('i32');
+    this.flagX = f.local(wide);
+    this.flagY = f.local(wide);
+    this.flagR = f.local(wide);
+    this.exitEip = f.local(wide);
+    this.exitSite = f.local('i32');
     this.now = { flagKind: 'words', flagBits: 32, pending: 0, origins: freshOrigins(0), groups: [] };
   }
 
@@ -141,7 +148,7 @@ export class Frame {
    */
   startBlock(block: number, inherited: Knowledge | undefined, flagsLive: boolean): void {
     const first = block * SYMBOLS_PER_BLOCK;
-    this.#symbol = first + 8;
+    this.#symbol = first + GENERAL_REGISTERS;
     this.now = inherited ?? {
       flagKind: flagsLive ? 'words' : 'dead',
       flagBits: 32,
@@ -172,9 +179,18 @@ export class Frame {
     this.f.store32(zero, value, this.stateAt + field);
   }
 
+  /** A field that is as wide as an address. */
+  getWide(field: number): Word {
+    return this.long ? i64.load(zero, this.stateAt + field) : this.get(field);
+  }
+  setWide(field: number, value: Word): void {
+    if (value.type === 'i64') this.f.store64(zero, value as I64, this.stateAt + field);
+    else this.set(field, value as I32);
+  }
+
   /** EIP of an offset. */
-  eip(at: number): I32 {
-    return i32.add(this.base.get, k32(at));
+  eip(at: number): Word {
+    return word.add(this.base.get, at);
   }
 
   snapshot(): Knowledge {
@@ -187,15 +203,15 @@ export class Frame {
   /** Where the flags come from, of the locals that keep it. */
   flagSource(): FlagSource {
     const { flagKind: kind, flagBits: bits } = this.now;
-    const result = this.flagR.get;
+    const operand = (v: Var<IntType>): Word => (bits === 64 ? v.get : word.low(v.get));
     switch (kind) {
       case 'words':
-        return { kind, result, aux: this.flagY.get };
+        return { kind, result: this.flagR.get, aux: word.low(this.flagY.get) };
       case 'logic':
-        return { kind, bits, result };
+        return { kind, bits, result: operand(this.flagR) };
       case 'add':
       case 'sub':
-        return { kind, bits, a: this.flagX.get, b: this.flagY.get, result };
+        return { kind, bits, a: operand(this.flagX), b: operand(this.flagY), result: operand(this.flagR) };
       default:
         return unreachable(`flags are ${kind}`);
     }
@@ -206,10 +222,15 @@ export class Frame {
     const { flagKind } = this.now;
     if (flagKind === 'words' || flagKind === 'dead') return;
     const { result, aux } = wordsOf(e, this.flagSource());
-    const r = result === undefined ? undefined : this.f.let(result as I32);
+    const r = result === undefined ? undefined : this.f.let(result);
     const y = aux === undefined ? undefined : this.f.let(aux);
-    if (r) this.f.set(this.flagR, r);
-    if (y) this.f.set(this.flagY, y);
+    if (r) this.setFlag(this.flagR, r);
+    if (y) this.setFlag(this.flagY, y);
+  }
+
+  /** Sign-extends where that is needed. */
+  setFlag(flag: Var<IntType>, value: Word): void {
+    this.f.set(flag, word.toS(this.wide, value));
   }
 
   /** The same where code goes on. */
@@ -224,7 +245,7 @@ export class Frame {
    * Leaves to the block at an EIP, with everything as it is here. Code does not go on.
    * @param count instructions executed on the way here that are not in `pending`
    */
-  leave(e: Ops, eip: I32, count = 0): void {
+  leave(e: Ops, eip: Word, count = 0): void {
     const { f } = this;
     if (this.#recordsLeaving()) return;
     f.set(this.exitEip, eip);
@@ -237,7 +258,10 @@ export class Frame {
   leaveRarely(why: SiteKind, at: number): void {
     const { f, now } = this;
     if (this.#recordsLeaving()) return;
-    f.set(this.exitEip, k32(this.sites.add({ why, at, pending: now.pending, kind: now.flagKind, bits: now.flagBits })));
+    f.set(
+      this.exitSite,
+      k32(this.sites.add({ why, at, pending: now.pending, kind: now.flagKind, bits: now.flagBits })),
+    );
     f.br(this.exitRarely);
   }
 

@@ -33,9 +33,12 @@ interface Access {
   readonly block: number;
 }
 
+/** In 64-bit code; elsewhere the upper half is not used. */
+export const GENERAL_REGISTERS = 16;
+
 /** All registers are unknowns of their own. */
 export const freshOrigins = (firstSymbol: number): Origin[] =>
-  Array.from({ length: 8 }, (_, n) => ({ symbol: firstSymbol + n, offset: 0 }));
+  Array.from({ length: GENERAL_REGISTERS }, (_, n) => ({ symbol: firstSymbol + n, offset: 0 }));
 
 export class MemoryPlan {
   readonly #accesses = new Map<number, Access[]>();

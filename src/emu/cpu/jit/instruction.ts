@@ -56,6 +56,8 @@ export interface Region {
   /** Linear-memory address of the TLB bank it uses: what privilege it runs with. */
   readonly tlbAt: number;
   readonly user: boolean;
+  /** 64-bit code. */
+  readonly long: boolean;
   /** Pages the code is on: offset of the page's first byte from the base, and guest-physical page number. */
   readonly pages: readonly RegionPage[];
   readonly instructionCount: number;

@@ -3,15 +3,23 @@
  *
  * Not modelled: a device that changes the memory map while a group is open (the group's later accesses see the old map).
  */
-import { STATE, TLB } from '../state/layout.ts';
-import { type I32, i32, k32, type Val } from '../wasm/expr.ts';
-import { call } from '../wasm/function.ts';
+import { STATE, TLB, TLB64 } from '../state/layout.ts';
+import { STACK_ACCESS } from '../system/calls.ts';
+import { f64, type I32, type I64, i32, i64, k32, type Val, type Word, word } from '../wasm/expr.ts';
+import { type Callee, call } from '../wasm/function.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Group, OpenGroup } from './groups.ts';
 
 const PAGE_MASK = ~0xfff;
-const ENTRY_MASK = (TLB.entries - 1) * TLB.entryBytes;
+/** Where an entry's parts are. */
+const NARROW = { ...TLB, mask: (TLB.entries - 1) * TLB.entryBytes, shift: 12 - Math.log2(TLB.entryBytes) } as const;
+const WIDE = {
+  ...TLB64,
+  mask: (TLB64.entries - 1) * TLB64.entryBytes,
+  shift: 12 - Math.log2(TLB64.entryBytes),
+} as const;
+type Tag = 'readTag' | 'writeTag';
 
 /** What an access does once it knows the host address: `at` plus the constant `offset`. */
 type Use = (at: I32, offset: number) => void;
@@ -21,43 +29,60 @@ export class MemoryAccess {
   readonly #block: number;
   readonly #depth: number;
   readonly #at: number;
+  /** Of the memory operand: see STACK_ACCESS. */
+  readonly #stack: boolean;
 
   /** @param depth of constructs at the start of the instruction, which is at offset `at` */
-  constructor(frame: Frame, block: number, depth: number, at: number) {
+  constructor(frame: Frame, place: { block: number; depth: number; at: number; stack: boolean }) {
     this.#frame = frame;
-    this.#block = block;
-    this.#depth = depth;
-    this.#at = at;
+    this.#block = place.block;
+    this.#depth = place.depth;
+    this.#at = place.at;
+    this.#stack = frame.long && place.stack;
   }
 
-  read(at: I32, bytes: number, use: Use): void {
+  /** An address as slow functions take it. */
+  #outside(at: Word): Val {
+    return at.type === 'i64' ? f64.convertI64S(at as I64) : at;
+  }
+  #slow(callee: Callee<'i32'>, at: Word, bytes: number, stack: boolean): I32 {
+    const marked = this.#frame.long && (stack || this.#stack) ? bytes | STACK_ACCESS : bytes;
+    return call(callee, this.#outside(at), k32(marked));
+  }
+
+  read(at: Word, bytes: number, use: Use, stack = false): void {
     const { f, callees, recorder } = this.#frame;
     if (recorder) recorder.reads = true;
     const group = this.#group(at, bytes, false);
     if (group) {
       f.ifUnlikely(
         i32.eqz(group.host.get),
-        () => use(this.#faultIfZero(call(callees.readHost, at, k32(bytes))), 0),
+        () => {
+          const host = f.local('i32');
+          f.set(host, call(callees.readHost, at, k32(bytes)));
+          f.if(i32.eqz(host.get), () => f.set(host, this.#faultIfZero(this.#slow(callees.readSlow, at, bytes, stack))));
+          use(host.get, 0);
+        },
         () => use(group.host.get, distance(at, group)),
       );
       return;
     }
     const host = f.local('i32');
-    const { miss, entry } = this.#lookUp(at, bytes, TLB.readTag);
+    const { miss, place } = this.#lookUp(at, bytes, 'readTag');
     f.ifUnlikely(
       miss,
-      () => f.set(host, this.#faultIfZero(call(callees.readSlow, at, k32(bytes)))),
-      () => f.set(host, i32.add(at, i32.load(entry, this.#frame.tlbAt + TLB.addend))),
+      () => f.set(host, this.#faultIfZero(this.#slow(callees.readSlow, at, bytes, stack))),
+      () => f.set(host, place()),
     );
     use(host.get, 0);
   }
 
-  write(at: I32, bytes: number, put: Use): void {
+  write(at: Word, bytes: number, put: Use, stack = false): void {
     const { f, callees, recorder, stateAt } = this.#frame;
     if (recorder) recorder.writes = true;
     const slow = (): void => {
       put(k32(stateAt + STATE.scratch), 0);
-      const status = f.let(call(callees.writeSlow, at, k32(bytes)));
+      const status = f.let(this.#slow(callees.writeSlow, at, bytes, stack));
       f.if(status, () => this.#fault());
     };
     const group = this.#group(at, bytes, true);
@@ -72,12 +97,12 @@ export class MemoryAccess {
       );
       return;
     }
-    const { miss, entry } = this.#lookUp(at, bytes, TLB.writeTag);
-    f.ifUnlikely(miss, slow, () => put(f.let(i32.add(at, i32.load(entry, this.#frame.tlbAt + TLB.addend))), 0));
+    const { miss, place } = this.#lookUp(at, bytes, 'writeTag');
+    f.ifUnlikely(miss, slow, () => put(f.let(place()), 0));
   }
 
   /** Reads and writes one place; `change` gets its host address. */
-  modify(at: I32, bytes: number, change: (host: I32) => void): void {
+  modify(at: Word, bytes: number, change: (host: I32) => void): void {
     const { f, callees, recorder, stateAt } = this.#frame;
     if (recorder) {
       recorder.reads = true;
@@ -85,7 +110,7 @@ export class MemoryAccess {
     }
     const host = f.local('i32');
     const slow = (): void => {
-      f.set(host, this.#faultIfZero(call(callees.modifySlow, at, k32(bytes))));
+      f.set(host, this.#faultIfZero(this.#slow(callees.modifySlow, at, bytes, false)));
     };
     const group = this.#group(at, bytes, true);
     if (group) {
@@ -98,28 +123,29 @@ export class MemoryAccess {
         () => f.set(host, i32.add(group.host.get, k32(distance(at, group)))),
       );
     } else {
-      const { miss, entry } = this.#lookUp(at, bytes, TLB.writeTag);
-      f.ifUnlikely(miss, slow, () => f.set(host, i32.add(at, i32.load(entry, this.#frame.tlbAt + TLB.addend))));
+      const { miss, place } = this.#lookUp(at, bytes, 'writeTag');
+      f.ifUnlikely(miss, slow, () => f.set(host, place()));
     }
     change(host.get);
     f.ifUnlikely(i32.eq(host.get, k32(stateAt + STATE.scratch)), () => f.call(callees.commitWrite));
   }
 
   /** Host address of the byte at `at`, or 0 when its page is not in the TLB. */
-  peek(at: I32, write: boolean): I32 {
+  peek(at: Word, write: boolean): I32 {
     const { f, recorder } = this.#frame;
     if (recorder) recorder[write ? 'writes' : 'reads'] = true;
     const host = f.local('i32');
-    const { miss, entry } = this.#lookUp(at, 1, write ? TLB.writeTag : TLB.readTag);
+    const { miss, place } = this.#lookUp(at, 1, write ? 'writeTag' : 'readTag');
     f.set(host, k32(0));
-    f.if(i32.eqz(miss), () => f.set(host, i32.add(at, i32.load(entry, this.#frame.tlbAt + TLB.addend))));
+    f.if(i32.eqz(miss), () => f.set(host, place()));
     return host.get;
   }
 
-  probe(at: I32, bytes: I32): void {
+  probe(at: Word, bytes: I32): void {
     const { f, callees, recorder } = this.#frame;
     if (recorder) recorder.writes = true;
-    const status = f.let(call(callees.probeSlow, at, bytes));
+    const marked = this.#stack ? i32.or(bytes, k32(STACK_ACCESS)) : bytes;
+    const status = f.let(call(callees.probeSlow, this.#outside(f.let(at)), marked));
     f.if(status, () => this.#fault());
   }
 
@@ -134,15 +160,17 @@ export class MemoryAccess {
     return h;
   }
 
-  #lookUp(at: I32, bytes: number, tag: number): { miss: I32; entry: I32 } {
-    const { f, tlbAt } = this.#frame;
-    const entry = f.let(i32.and(i32.shrU(at, k32(8)), k32(ENTRY_MASK)));
-    const last = i32.add(at, k32(bytes - 1));
-    return { miss: i32.ne(i32.load(entry, tlbAt + tag), i32.and(last, k32(PAGE_MASK))), entry };
+  #lookUp(at: Word, bytes: number, tag: Tag): { miss: I32; place: () => I32 } {
+    const { f, tlbAt, long } = this.#frame;
+    const tlb = long ? WIDE : NARROW;
+    const entry = f.let(i32.and(word.low(word.shrU(at, tlb.shift)), k32(tlb.mask)));
+    const page = word.and(word.add(at, bytes - 1), PAGE_MASK);
+    const known = long ? i64.load(entry, tlbAt + tlb[tag]) : i32.load(entry, tlbAt + tlb[tag]);
+    return { miss: word.ne(known, page), place: () => i32.add(word.low(at), i32.load(entry, tlbAt + tlb.addend)) };
   }
 
   /** The open group of an access, opened if this is its first. */
-  #group(at: I32, bytes: number, write: boolean): OpenGroup | undefined {
+  #group(at: Word, bytes: number, write: boolean): OpenGroup | undefined {
     const { origin } = at;
     const frame = this.#frame;
     const { f } = frame;
@@ -158,12 +186,12 @@ export class MemoryAccess {
     const group = frame.memory.find(origin, bytes, write);
     if (!group) return undefined;
     const host = frame.host();
-    const start = f.let(i32.add(at, k32(group.from - origin.offset)));
-    const { miss, entry } = this.#lookUp(start, group.to - group.from, group.write ? TLB.writeTag : TLB.readTag);
+    const start = f.let(word.add(at, group.from - origin.offset));
+    const { miss, place } = this.#lookUp(start, group.to - group.from, group.write ? 'writeTag' : 'readTag');
     f.ifUnlikely(
       miss,
       () => f.set(host, k32(0)),
-      () => f.set(host, i32.add(start, i32.load(entry, frame.tlbAt + TLB.addend))),
+      () => f.set(host, place()),
     );
     const opened = { ...group, host };
     frame.now.groups.push(opened);

@@ -5,7 +5,6 @@ import { compileModule, createLinearMemory, instantiateModule, type LinearMemory
 import { buildRegions, kernelsOf } from './build-regions.ts';
 import { EffectsTable } from './effects.ts';
 import { planRegion } from './emit.ts';
-import { noCallees } from './frame.ts';
 import {
   type BuiltModule,
   type CompilerSetup,
@@ -18,29 +17,35 @@ const PAGE_BYTES = 65536;
 
 export class RegionCompiler {
   readonly #setup: CompilerSetup;
-  readonly #decoder = new Decoder(instructionTable);
-  readonly #effects: EffectsTable;
+  readonly #decoder: Decoder;
+  readonly #effects: { readonly narrow: EffectsTable; readonly wide: EffectsTable };
   /** Memory of the machine's size in which nothing is: regions that are called with it leave at once. */
   #nowhere: LinearMemory | undefined;
 
   constructor(setup: CompilerSetup) {
     this.#setup = setup;
-    this.#effects = new EffectsTable(noCallees(setup.kernels), setup.stateAt);
+    const { kernels, stateAt, hidden } = setup;
+    this.#decoder = new Decoder(instructionTable, (feature) => !hidden.has(feature));
+    this.#effects = {
+      narrow: new EffectsTable(false, kernels, stateAt),
+      wide: new EffectsTable(true, kernels, stateAt),
+    };
   }
 
   build(orders: readonly RegionOrder[]): BuiltModule {
     const { kernels, stateAt, memoryPages } = this.#setup;
-    const jobs = orders.map(({ number, descriptor, region }) => ({
-      ...{ number, descriptor },
-      planned: planRegion(unpackRegion(region, this.#decoder, this.#effects), (i) => this.#effects.of(i)),
-    }));
+    const jobs = orders.map(({ number, descriptor, region }) => {
+      const effects = region.long ? this.#effects.wide : this.#effects.narrow;
+      const planned = planRegion(unpackRegion(region, this.#decoder, effects), (i) => effects.of(i));
+      return { number, descriptor, planned };
+    });
     const { bytes, sites } = buildRegions(jobs, kernels, stateAt, memoryPages);
     return {
       module: compileModule(bytes),
       byteCount: bytes.length,
       kernels: [...kernelsOf(jobs)],
       regions: jobs.map(({ number, planned }, n) => ({
-        ...{ ticket: orders[n].ticket, number },
+        ...{ ticket: orders[n].ticket, number, long: planned.region.long },
         entries: planned.structure.entries.map((b) => planned.region.blocks[b].at),
         sites: sites[n].words,
       })),
@@ -68,13 +73,13 @@ export class RegionCompiler {
     this.#nowhere ??= createLinearMemory(this.#setup.memoryPages * PAGE_BYTES);
     const imports: Record<string, unknown> = {};
     const nothing = (): number => 0;
-    for (const name of [...kernels, ...SLOW]) imports[name] = nothing;
+    for (const name of [...kernels, ...SLOW, 'commitWrite']) imports[name] = nothing;
     const exports = instantiateModule(module, this.#nowhere, imports);
-    for (const { number } of regions) exports[String(number)](0, 0);
+    for (const { number, long } of regions) exports[String(number)](0, long ? 0n : 0);
   }
 }
 
-const SLOW = ['readSlow', 'writeSlow', 'modifySlow', 'commitWrite', 'probeSlow'] as const;
+const SLOW = ['readSlow', 'writeSlow', 'modifySlow', 'probeSlow'].flatMap((name) => [name, `${name}64`]);
 
 /** Compiles on the calling thread. What goes wrong is thrown. */
 export class InlineCompiler implements RegionCompilerPort {

@@ -1,6 +1,7 @@
 /** A region as plain data, and what becomes of it: what crosses between the CPU's thread and the one that compiles. */
 import type { Decoder } from '../decoder/decoder.ts';
 import { newDecoded } from '../decoder/decoder.ts';
+import type { Feature } from '../system/cpu-features.ts';
 import type { Callee } from '../wasm/function.ts';
 import { decodeInstruction } from './discover.ts';
 import type { EffectsTable } from './effects.ts';
@@ -35,11 +36,15 @@ export interface CompilerSetup {
   readonly memoryPages: number;
   /** Types of the kernels that regions may import. */
   readonly kernels: Readonly<Record<string, Callee>>;
+  /** See `Decoder`. */
+  readonly hidden: ReadonlySet<Feature>;
 }
 
 export interface BuiltRegion {
   readonly ticket: number;
   readonly number: number;
+  /** It takes the base as i64. */
+  readonly long: boolean;
   /** By entry number: offset of the block from the region's base. */
   readonly entries: readonly number[];
   /** See `ExitSites`. */

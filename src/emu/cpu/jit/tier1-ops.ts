@@ -2,17 +2,17 @@
  * Tier 1's implementation of `Ops`: operands are constants and locals of the region's function.
  *
  * The same class serves the runs that only record what semantics do (`Frame.recorder`).
- * Not modelled: 64-bit code, segments that are not flat, VEX instructions.
+ * Not modelled: segments that are not flat, VEX instructions.
  */
 import { unreachable } from '#base/errors.ts';
 import type { OperandSpec } from '../decoder/operands.ts';
 import { operandBytes } from '../interpreter/record-writer.ts';
 import { registerSlots } from '../interpreter/tier0-ops.ts';
-import { conditionOfWords, signExtend, wordsOf } from '../isa/flag-ops.ts';
-import type { FlagSource, Ops, Width, Width32 } from '../isa/ops.ts';
+import { conditionOfWords, signExtend, typeOf, wordsOf, zeroExtend } from '../isa/flag-ops.ts';
+import type { AddressWidth, FlagSource, Ops, Width, Width32 } from '../isa/ops.ts';
 import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import type { SystemCall } from '../system/calls.ts';
-import { type I32, type I64, i32, i64, k32, type V128, v128, type Word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, k64, type V128, v128, type Word, word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import { fusedCondition } from './conditions.ts';
 import { SITE } from './exit-sites.ts';
@@ -25,20 +25,18 @@ export interface Transfers {
   /** To the direct target when `taken`, else to the next instruction. */
   branch(taken: I32): void;
   jumpDirect(): void;
-  jump(target: I32): void;
+  jump(target: Word): void;
 }
 
 const at0 = k32(0);
 const UNLIMITED_REPEATS = 4096;
-const mask = (bits: Width, v: I32): I32 =>
-  bits === 16 ? i32.and(v, k32(0xffff)) : bits === 8 ? i32.and(v, k32(0xff)) : v;
 
 export class Tier1Ops implements Ops {
   readonly f: FunctionBuilder;
-  readonly long = false;
+  readonly long: boolean;
   readonly size: Width;
-  readonly addressSize: 16 | 32;
-  readonly stackSize = 32;
+  readonly addressSize: AddressWidth;
+  readonly stackSize: AddressWidth;
   readonly rep: 'none' | 'rep' | 'repne';
   readonly #frame: Frame;
   readonly #i: Instruction;
@@ -68,9 +66,13 @@ export class Tier1Ops implements Ops {
     this.f = frame.f;
     this.#depth = frame.f.depth;
     this.size = instruction.d.size;
-    this.addressSize = instruction.d.addressSize === 16 ? 16 : 32;
+    this.long = frame.long;
+    this.addressSize = instruction.d.addressSize;
+    this.stackSize = frame.long ? 64 : 32;
     this.rep = instruction.d.rep;
-    this.#memory = new MemoryAccess(frame, parts.block, this.#depth, instruction.at);
+    const { memory, segment } = instruction.d;
+    const stack = memory && segment === SEG.ss;
+    this.#memory = new MemoryAccess(frame, { block: parts.block, depth: this.#depth, at: instruction.at, stack });
   }
 
   // Operands.
@@ -82,22 +84,24 @@ export class Tier1Ops implements Ops {
   readWord(n: number): Word {
     const o = this.#operand(n);
     const { d } = this.#i;
-    const bits = this.widthOf(n) as Width32;
+    const bits = this.widthOf(n);
     if (o.kind === 'I') {
+      if (bits === 64) return o.type === 'v' ? k64((BigInt(d.immHigh) << 32n) | BigInt(d.imm >>> 0)) : k64(d.imm);
       const second = this.#i.operands.slice(0, n).some((other) => other.kind === 'I');
-      return mask(bits, k32(second ? d.imm2 : d.imm));
+      return zeroExtend(bits, k32(second ? d.imm2 : d.imm));
     }
     if (o.kind === 'J') return this.f.let(this.#frame.eip(this.#i.target));
     if (o.kind === 'fixed' && o.fixed === '1') return k32(1);
-    if (this.isMemory(n)) return this.load(bits, this.linear(n));
+    if (this.isMemory(n)) return this.loadWord(bits, this.linear(n));
     if (o.kind === 'S') return this.f.let(i32.load16U(this.slot(n), SEGMENT.selector));
     const register = this.#registerOf(o);
-    if (register >= 0) return this.register(bits, register);
+    if (register >= 0) return this.#register(bits, register, d.rex);
     return this.f.let(loadHost(bits, this.slot(n), 0));
   }
 
   readSigned(n: number): Word {
-    return this.f.let(signExtend(this.widthOf(n), this.read(n)));
+    const v = this.readWord(n);
+    return v.type === 'i64' ? v : this.f.let(word.toS(typeOf(this.size), signExtend(this.widthOf(n), v)));
   }
   read64(n: number): I64 {
     return this.isMemory(n) ? this.load64(this.linear(n)) : this.f.let(i64.load(this.slot(n)));
@@ -107,21 +111,23 @@ export class Tier1Ops implements Ops {
   }
 
   write(n: number, value: Word): void {
-    const bits = this.widthOf(n) as Width32;
+    const bits = this.widthOf(n);
     if (this.isMemory(n)) {
       this.store(bits, this.linear(n), value);
       return;
     }
     const register = this.#registerOf(this.#operand(n));
     if (register >= 0) {
-      this.setRegister(bits, register, value);
+      this.#setRegister(bits, register, this.#i.d.rex, value);
       return;
     }
-    storeHost(this.f, bits, this.slot(n), 0, value as I32);
+    storeHost(this.f, bits, this.slot(n), 0, value);
     this.#markMmx(n);
   }
   write64(n: number, value: I64): void {
+    const register = this.#registerOf(this.#operand(n));
     if (this.isMemory(n)) this.store64(this.linear(n), value);
+    else if (register >= 0) this.#setRegister(64, register, false, value);
     else this.f.store64(this.slot(n), value);
     this.#markMmx(n);
   }
@@ -131,14 +137,14 @@ export class Tier1Ops implements Ops {
   }
 
   modify(n: number, change: (old: Word) => Word): void {
-    const bits = this.widthOf(n) as Width32;
+    const bits = this.widthOf(n);
     if (!this.isMemory(n)) {
       this.write(n, change(this.readWord(n)));
       return;
     }
-    this.#memory.modify(this.linear(n) as I32, bits / 8, (host) => {
+    this.#memory.modify(this.linear(n), bits / 8, (host) => {
       const old = this.f.let(loadHost(bits, host, 0));
-      storeHost(this.f, bits, host, 0, change(old) as I32);
+      storeHost(this.f, bits, host, 0, change(old));
     });
   }
 
@@ -163,24 +169,27 @@ export class Tier1Ops implements Ops {
       case 'bs':
       case 'v':
       case 'z':
-      case 'y':
       case 'p':
         return size;
+      case 'y':
+        return size === 64 ? 64 : 32;
+      case 'q':
+        return 'EGZRB'.includes(o.kind) ? 64 : 32;
       default:
         return 32;
     }
   }
 
-  offsetOf(_n: number): I32 {
+  offsetOf(_n: number): Word {
     return this.f.let(this.#offset());
   }
 
-  linear(_n: number): I32 {
+  linear(_n: number): Word {
     const { segment } = this.#i.d;
     const offset = this.f.let(this.#offset());
     if (segment < SEG.fs) return offset;
-    this.#checkSegment(offset);
-    return this.f.let(i32.add(offset, this.segmentBase()));
+    if (!this.long) this.#checkSegment(offset as I32);
+    return this.f.let(word.add(offset, this.segmentBase()));
   }
 
   slot(n: number): I32 {
@@ -211,29 +220,41 @@ export class Tier1Ops implements Ops {
   }
 
   register(bits: Width, n: number): Word {
-    const { gpr, now } = this.#frame;
-    if (bits === 32) return { ...this.f.let(gpr[n].get), origin: now.origins[n] };
-    if (bits === 16) return this.f.let(i32.and(gpr[n].get, k32(0xffff)));
-    if (n < 4) return this.f.let(i32.and(gpr[n].get, k32(0xff)));
-    return this.f.let(i32.and(i32.shrU(gpr[n - 4].get, k32(8)), k32(0xff)));
+    return this.#register(bits, n, false);
+  }
+  setRegister(bits: Width, n: number, value: Word): void {
+    this.#setRegister(bits, n, false, value);
   }
 
-  setRegister(bits: Width, n: number, value: Word): void {
+  /** @param rex byte registers 4 to 7 are SPL to DIL, not AH to BH */
+  #register(bits: Width, n: number, rex: boolean): Word {
+    const { gpr, now, wide } = this.#frame;
+    if (typeOf(bits) === wide && bits >= 32) return { ...this.f.let(gpr[n].get), origin: now.origins[n] };
+    const high = bits === 8 && !rex && n >= 4 && n < 8;
+    const low = word.low(gpr[high ? n - 4 : n].get);
+    return this.f.let(zeroExtend(bits, high ? i32.shrU(low, k32(8)) : low));
+  }
+
+  #setRegister(bits: Width, n: number, rex: boolean, value: Word): void {
     const frame = this.#frame;
-    const v = value as I32;
-    const register = bits === 8 ? n & 3 : n;
+    const { wide } = frame;
+    const high = bits === 8 && !rex && n >= 4 && n < 8;
+    const register = high ? n - 4 : n;
     const target = frame.gpr[register];
     frame.written |= 1 << register;
-    if (bits === 32) {
-      this.f.set(target, v);
-      if (v.origin && this.f.depth === this.#depth) frame.now.origins[register] = v.origin;
-      else this.#forget(register);
+    if (bits >= 32) {
+      // In 64-bit code a 32-bit result clears the upper half (SDM Vol. 1, 3.4.1.1).
+      this.f.set(target, word.toU(wide, value));
+      if (value.type === wide && value.origin && this.f.depth === this.#depth) {
+        frame.now.origins[register] = value.origin;
+      } else this.#forget(register);
       return;
     }
     this.#forget(register);
-    const low = bits === 16 ? 0xffff : n < 4 ? 0xff : 0xff00;
-    const placed = bits === 8 && n >= 4 ? i32.shl(v, k32(8)) : v;
-    this.f.set(target, i32.or(i32.and(target.get, k32(~low)), i32.and(placed, k32(low))));
+    const field = bits === 16 ? 0xffff : high ? 0xff00 : 0xff;
+    const placed = high ? i32.shl(value as I32, k32(8)) : (value as I32);
+    const bitsOfField = word.toU(wide, i32.and(placed, k32(field)));
+    this.f.set(target, word.or(word.and(target.get, ~field), bitsOfField));
   }
 
   // Flags.
@@ -258,27 +279,27 @@ export class Tier1Ops implements Ops {
     const carried = this.#i.row.mnemonic === 'adc' || this.#i.row.mnemonic === 'sbb';
     if (conditional || partial || carried || source.kind === 'words') {
       const { result, aux } = wordsOf(this, source);
-      const r = result === undefined ? undefined : f.let(result as I32);
+      const r = result === undefined ? undefined : f.let(result);
       const y = aux === undefined ? undefined : f.let(aux);
       if (!conditional && !(r && y)) this.#frame.makeFlagWords(this);
-      if (r) f.set(flagR, r);
-      if (y) f.set(flagY, y);
+      if (r) this.#frame.setFlag(flagR, r);
+      if (y) this.#frame.setFlag(flagY, y);
       if (!conditional) now.flagKind = 'words';
       return;
     }
     if (source.kind === 'add' || source.kind === 'sub') {
-      f.set(flagX, source.a as I32);
-      f.set(flagY, source.b as I32);
+      this.#frame.setFlag(flagX, source.a);
+      this.#frame.setFlag(flagY, source.b);
     }
-    f.set(flagR, source.result as I32);
+    this.#frame.setFlag(flagR, source.result);
     now.flagKind = source.kind;
     now.flagBits = source.bits;
   }
 
   flagResult(): Word {
-    if (this.#readsFlags()) return this.f.local('i32').get;
+    if (this.#readsFlags()) return this.f.local(this.#frame.wide).get;
     const { result } = wordsOf(this, this.#frame.flagSource());
-    return this.f.let(result as I32);
+    return this.f.let(word.toS(this.#frame.wide, result as Word));
   }
   flagAux(): I32 {
     if (this.#readsFlags()) return this.f.local('i32').get;
@@ -300,49 +321,46 @@ export class Tier1Ops implements Ops {
   // Guest memory.
 
   load(bits: Width32, at: Word): I32 {
-    const v = this.f.local('i32');
-    this.#memory.read(this.#evaluated(at), bits / 8, (host, offset) => this.f.set(v, loadHost(bits, host, offset)));
-    return v.get;
+    return this.loadWord(bits, at) as I32;
   }
-  loadWord(bits: Width, at: Word): Word {
-    return this.load(bits as Width32, at);
+  loadWord(bits: Width, at: Word, stack = false): Word {
+    const v = this.f.local(typeOf(bits));
+    const use = (host: I32, offset: number): void => this.f.set(v, loadHost(bits, host, offset));
+    this.#memory.read(this.f.let(at), bits / 8, use, stack);
+    return v.get;
   }
   load64(at: Word): I64 {
-    const v = this.f.local('i64');
-    this.#memory.read(this.#evaluated(at), 8, (host, offset) => this.f.set(v, i64.load(host, offset)));
-    return v.get;
+    return this.loadWord(64, at) as I64;
   }
   load128(at: Word): V128 {
     const v = this.f.local('v128');
-    this.#memory.read(this.#evaluated(at), 16, (host, offset) => this.f.set(v, v128.load(host, offset)));
+    this.#memory.read(this.f.let(at), 16, (host, offset) => this.f.set(v, v128.load(host, offset)));
     return v.get;
   }
-  store(bits: Width, at: Word, value: Word): void {
-    const v = this.f.let(value as I32);
-    this.#memory.write(this.#evaluated(at), bits / 8, (host, offset) =>
-      storeHost(this.f, bits as Width32, host, offset, v),
-    );
+  store(bits: Width, at: Word, value: Word, stack = false): void {
+    const v = this.f.let(value);
+    const put = (host: I32, offset: number): void => storeHost(this.f, bits, host, offset, v);
+    this.#memory.write(this.f.let(at), bits / 8, put, stack);
   }
   store64(at: Word, value: I64): void {
-    const v = this.f.let(value);
-    this.#memory.write(this.#evaluated(at), 8, (host, offset) => this.f.store64(host, v, offset));
+    this.store(64, at, value);
   }
   store128(at: Word, value: V128): void {
     const v = this.f.let(value);
-    this.#memory.write(this.#evaluated(at), 16, (host, offset) => this.f.store128(host, v, offset));
+    this.#memory.write(this.f.let(at), 16, (host, offset) => this.f.store128(host, v, offset));
   }
   probe(at: Word, bytes: I32): void {
-    this.#memory.probe(at as I32, bytes);
+    this.#memory.probe(at, bytes);
   }
   /** Rows with masked memory operands are left to tier 0. */
   checkSegment(): void {
     this.#unsupported();
   }
   readable(at: Word): I32 {
-    return this.#memory.peek(this.#evaluated(at), false);
+    return this.#memory.peek(this.f.let(at), false);
   }
   writable(at: Word): I32 {
-    return this.#memory.peek(this.#evaluated(at), true);
+    return this.#memory.peek(this.f.let(at), true);
   }
 
   // State.
@@ -356,8 +374,8 @@ export class Tier1Ops implements Ops {
   get64(field: number): I64 {
     return this.f.let(i64.load(at0, this.#frame.stateAt + field));
   }
-  getAddress(field: number): I32 {
-    return this.get(field);
+  getAddress(field: number): Word {
+    return this.long ? this.get64(field) : this.get(field);
   }
   set(field: number, value: I32): void {
     this.#frame.set(field, value);
@@ -383,10 +401,10 @@ export class Tier1Ops implements Ops {
     this.f.ifUnlikely(condition, () => this.raise(vector, errorCode));
   }
 
-  eip(): I32 {
+  eip(): Word {
     return this.#frame.eip(this.#i.at);
   }
-  nextEip(): I32 {
+  nextEip(): Word {
     return this.#frame.eip(this.#i.at + this.#i.d.length);
   }
   jumpRelative(_n: number): void {
@@ -396,7 +414,7 @@ export class Tier1Ops implements Ops {
     this.#transfers.branch(this.f.let(taken));
   }
   jump(target: Word): void {
-    this.#transfers.jump(this.f.let(target as I32));
+    this.#transfers.jump(this.f.let(target));
   }
   again(): void {
     this.#frame.leave(this, this.eip(), 1);
@@ -420,10 +438,10 @@ export class Tier1Ops implements Ops {
     return (callees.kernels[name] ?? unreachable(`no kernel ${name}`)) as Callee<never>;
   }
 
-  segmentBase(): I32 {
+  segmentBase(): Word {
     const { segment } = this.#i.d;
-    if (segment < SEG.fs) return at0;
-    return this.get(STATE.segments + segment * SEGMENT.bytes + SEGMENT.base);
+    if (segment < SEG.fs) return word.constant(this.#frame.wide, 0);
+    return this.getAddress(STATE.segments + segment * SEGMENT.bytes + SEGMENT.base);
   }
   segmentSelector(): I32 {
     return this.f.let(this.#frame.get(STATE.segments + this.#i.d.segment * SEGMENT.bytes + SEGMENT.selector));
@@ -460,21 +478,27 @@ export class Tier1Ops implements Ops {
     }
   }
 
-  #offset(): I32 {
+  #offset(): Word {
     const { d, row } = this.#i;
+    const { wide, gpr, now } = this.#frame;
+    // A moffs is all there is of its address.
+    if (this.long && this.#i.operands.some((o) => o.kind === 'O'))
+      return k64((BigInt(d.dispHigh) << 32n) | BigInt(d.disp >>> 0));
+    if (d.ripRelative) return this.#cut(word.add(this.nextEip(), d.disp));
     const bias = row.options.popAddress && d.base === GPR.esp ? d.size / 8 : 0;
-    let at: I32 = k32(d.disp + bias);
-    const register = (n: number): I32 => ({ ...this.#frame.gpr[n].get, origin: this.#frame.now.origins[n] });
+    let at: Word = word.constant(wide, d.disp + bias);
+    const register = (n: number): Word => ({ ...gpr[n].get, origin: now.origins[n] });
     if (d.index >= 0) {
-      const index = i32.shl(this.#frame.gpr[d.index].get, k32(d.scale));
-      at = i32.add(d.base >= 0 ? i32.add(this.#frame.gpr[d.base].get, index) : index, at);
-    } else if (d.base >= 0) at = i32.add(register(d.base), at);
-    return this.addressSize === 16 ? i32.and(at, k32(0xffff)) : at;
+      const index = word.shl(gpr[d.index].get, d.scale);
+      at = word.add(d.base >= 0 ? word.add(gpr[d.base].get, index) : index, at);
+    } else if (d.base >= 0) at = word.add(register(d.base), at);
+    return this.#cut(at);
   }
 
-  /** An address that is used several times, without losing where it comes from. */
-  #evaluated(at: Word): I32 {
-    return this.f.let(at as I32);
+  /** Cuts an offset to the size of addresses. */
+  #cut(at: Word): Word {
+    if (this.addressSize === 16) return i32.and(at as I32, k32(0xffff));
+    return this.long && this.addressSize === 32 ? i64.extendU(i32.wrap(at as I64)) : at;
   }
 
   #forget(register: number): void {
@@ -532,11 +556,14 @@ export class Tier1Ops implements Ops {
   }
 }
 
-const loadHost = (bits: Width32, at: I32, offset: number): I32 =>
-  bits === 32 ? i32.load(at, offset) : bits === 16 ? i32.load16U(at, offset) : i32.load8U(at, offset);
+const loadHost = (bits: Width, at: I32, offset: number): Word => {
+  if (bits === 64) return i64.load(at, offset);
+  return bits === 32 ? i32.load(at, offset) : bits === 16 ? i32.load16U(at, offset) : i32.load8U(at, offset);
+};
 
-function storeHost(f: FunctionBuilder, bits: Width32, at: I32, offset: number, value: I32): void {
-  if (bits === 32) f.store32(at, value, offset);
-  else if (bits === 16) f.store16(at, value, offset);
-  else f.store8(at, value, offset);
+function storeHost(f: FunctionBuilder, bits: Width, at: I32, offset: number, value: Word): void {
+  if (bits === 64) f.store64(at, value as I64, offset);
+  else if (bits === 32) f.store32(at, value as I32, offset);
+  else if (bits === 16) f.store16(at, value as I32, offset);
+  else f.store8(at, value as I32, offset);
 }

@@ -9,7 +9,7 @@ import { unreachable } from '#base/errors.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { PAGE } from '#emu/memory/physical-memory.ts';
 import type { Decoder } from '../decoder/decoder.ts';
-import type { CodeCache } from '../interpreter/code-cache.ts';
+import { type CodeCache, KEY_LONG } from '../interpreter/code-cache.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import { HEADER, LINEAR, MODE, STATE } from '../state/layout.ts';
@@ -19,7 +19,6 @@ import { Discovery } from './discover.ts';
 import { EffectsTable } from './effects.ts';
 import { DESCRIPTOR, epochOf } from './emit.ts';
 import { finishSite, type SiteKind } from './exit-sites.ts';
-import { noCallees } from './frame.ts';
 import type { Region, RegionPage } from './instruction.ts';
 import {
   type BuiltModule,
@@ -68,6 +67,7 @@ const MOST_ATTEMPTS = 12;
 
 const FLAT32 = MODE.code32 | MODE.stack32 | MODE.flat;
 const PAGE_BYTES = 4096;
+const TWO_32 = 2 ** 32;
 
 /** Upper bounds of the classes of stalls, in milliseconds; the last class has none. */
 export const STALL_MS = [0.1, 0.3, 1, 3, 10, 30, 100] as const;
@@ -94,6 +94,7 @@ interface Live {
   /** As of `Region`. */
   readonly tlbAt: number;
   readonly user: boolean;
+  readonly long: boolean;
   /** Until it has been compiled the seed alone. */
   entries: readonly Entry[];
   sites: Int32Array;
@@ -115,10 +116,10 @@ const NO_SITES = new Int32Array(0);
 
 export class Tier1 {
   readonly #parts: Tier1Parts;
-  readonly #discovery: Discovery;
-  readonly #effects: EffectsTable;
+  readonly #narrow: Discovery;
+  readonly #wide: Discovery;
   readonly #words: Int32Array;
-  /** By page * 4096 + offset: the region to enter there, and its entry's number. */
+  /** By `keyOf`: the region to enter there, and its entry's number. */
   readonly #entries = new Map<number, { readonly live: Live; readonly entry: number }>();
   readonly #attempts = new Map<number, number>();
   /** By region number. Numbers of dead regions are used again. */
@@ -152,11 +153,22 @@ export class Tier1 {
     this.#parts = parts;
     this.#words =
       parts.state.i32.buffer instanceof SharedArrayBuffer ? new Int32Array(parts.state.i32.buffer) : parts.state.i32;
-    this.#effects = new EffectsTable(noCallees(parts.kernels), parts.state.at);
-    const { physical, code, mmu } = parts;
-    this.#discovery = new Discovery({
-      decoder: parts.decoder,
-      effects: this.#effects,
+    this.#narrow = this.#newDiscovery(false);
+    this.#wide = this.#newDiscovery(true);
+    for (let n = 1; n < parts.table.size; n++) this.#freeNumbers.push(n);
+    const { code } = parts;
+    code.regions = this;
+    const { kernels, memoryPages, decoder } = parts;
+    parts.compiler.setUp({ stateAt: parts.state.at, memoryPages, kernels, hidden: decoder.hidden });
+    code.heat = parts.mode === '0' ? 0 : this.#forced ? 1 : THRESHOLD;
+  }
+
+  #newDiscovery(long: boolean): Discovery {
+    const { decoder, kernels, state, physical, code, mmu } = this.#parts;
+    const mode = modeOf(long);
+    return new Discovery({
+      decoder,
+      effects: new EffectsTable(long, kernels, state.at),
       limits: LIMITS,
       source: {
         bytes: physical.bytes,
@@ -168,21 +180,16 @@ export class Tier1 {
           if (!(entry & PAGE.backed)) return undefined;
           return { page: Math.floor(at / PAGE_BYTES), host: (entry & ~0xfff) >>> 0 };
         },
-        compiled: (page, offset) => this.#entries.get(page * PAGE_BYTES + offset)?.live.instructionCount ?? 0,
+        compiled: (page, offset) => this.#entries.get(keyOf(page, offset, long))?.live.instructionCount ?? 0,
         least: this.#forced ? 0 : LEAST,
         entered: (page, offset) => {
           if (this.#forced) return 0;
-          const header = code.headerOf(page, offset, FLAT32);
+          const header = code.headerOf(page, offset, mode);
           if (header === 0) return 0;
           return Math.max(THRESHOLD - this.#words[(header + HEADER.heat) >> 2], 1);
         },
       },
     });
-    for (let n = 1; n < parts.table.size; n++) this.#freeNumbers.push(n);
-    code.regions = this;
-    const { kernels, memoryPages } = parts;
-    parts.compiler.setUp({ stateAt: parts.state.at, memoryPages, kernels });
-    code.heat = parts.mode === '0' ? 0 : this.#forced ? 1 : THRESHOLD;
   }
 
   get #forced(): boolean {
@@ -198,10 +205,12 @@ export class Tier1 {
 
   #hot(): void {
     const { state, mmu } = this.#parts;
-    if ((state.get(STATE.mode) & (FLAT32 | MODE.step | MODE.long)) !== FLAT32 || this.#parts.code.stopping) return;
-    const linear = state.get(STATE.eip);
+    const { long } = state;
+    const mode = state.get(STATE.mode);
+    if (mode & MODE.step || (!long && (mode & FLAT32) !== FLAT32) || this.#parts.code.stopping) return;
+    const linear = this.#eip();
     const physical = mmu.translateCodeQuietly(linear);
-    if (physical < 0 || this.#entries.has(physical)) return;
+    if (physical < 0 || this.#entries.has(physical * 2 + Number(long))) return;
     if (this.#isUnderway(physical)) {
       this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = AGAIN;
       return;
@@ -209,10 +218,19 @@ export class Tier1 {
     const attempts = (this.#attempts.get(physical) ?? 0) + 1;
     this.#attempts.set(physical, attempts);
     if (attempts > MOST_ATTEMPTS) return;
-    const region = this.#discovery.find(linear, state.get(STATE.tlbBase), state.get(STATE.cpl) === 3);
+    const region = (long ? this.#wide : this.#narrow).find(
+      linear,
+      state.get(STATE.tlbBase),
+      state.get(STATE.cpl) === 3,
+    );
     if (region === undefined) return;
     this.#queueRegion(region, linear);
     if (this.#forced) this.exchange();
+  }
+
+  #eip(): number {
+    const { state } = this.#parts;
+    return state.long ? state.address(STATE.eip) : state.get(STATE.eip);
   }
 
   /** Is it in a region that is being compiled? */
@@ -299,11 +317,13 @@ export class Tier1 {
       return false;
     }
     this.counts.validations++;
-    const eip = state.get(STATE.eip);
+    const { long } = state;
+    const eip = this.#eip();
     const physical = mmu.translateCodeQuietly(eip);
-    const entry = this.#entries.get(physical);
+    const entry = this.#entries.get(physical * 2 + Number(long));
     if (entry?.live !== live) return false;
-    const base = (eip - live.entries[entry.entry].at) | 0;
+    const from = eip - live.entries[entry.entry].at;
+    const base = long ? from : from | 0;
     for (const { delta, page } of live.pages) {
       if (mmu.breaksIn(base + delta)) return false;
       if (Math.floor(mmu.translateCodeQuietly(base + delta) / PAGE_BYTES) !== page) {
@@ -313,7 +333,8 @@ export class Tier1 {
     }
     const at = descriptorOf(live.number) >> 2;
     this.#words[at + DESCRIPTOR.epoch / 4] = state.get(epochOf(live));
-    this.#words[at + DESCRIPTOR.base / 4] = base;
+    this.#words[at + DESCRIPTOR.base / 4] = base | 0;
+    this.#words[at + DESCRIPTOR.base / 4 + 1] = Math.floor(base / TWO_32);
     return true;
   }
 
@@ -328,8 +349,9 @@ export class Tier1 {
 
   /** A block was decoded: does a region begin there? */
   blockDecoded(page: number, offset: number, mode: number, header: number): void {
-    if (mode !== FLAT32) return;
-    const entry = this.#entries.get(page * PAGE_BYTES + offset);
+    const long = mode !== FLAT32;
+    if (long && mode !== KEY_LONG) return;
+    const entry = this.#entries.get(keyOf(page, offset, long));
     if (entry && entry.live.slot > 0) this.#attach(header, entry.live, entry.entry);
   }
 
@@ -356,10 +378,10 @@ export class Tier1 {
       return;
     }
     const { bytes } = this.#parts.physical;
-    const { pages, instructionCount, tlbAt, user } = region;
+    const { pages, instructionCount, tlbAt, user, long } = region;
     const ticket = this.#ticket++;
     const live: Live = {
-      ...{ number, ticket, pages, instructionCount, tlbAt, user },
+      ...{ number, ticket, pages, instructionCount, tlbAt, user, long },
       ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false, strangers: 0 },
     };
     this.#live.set(number, live);
@@ -389,8 +411,8 @@ export class Tier1 {
     this.#parts.table.set(live.slot, f);
     live.entries.forEach(({ page, offset }, entry) => {
       if (page < 0) return;
-      this.#entries.set(page * PAGE_BYTES + offset, { live, entry });
-      const header = this.#parts.code.headerOf(page, offset, FLAT32);
+      this.#entries.set(keyOf(page, offset, live.long), { live, entry });
+      const header = this.#parts.code.headerOf(page, offset, modeOf(live.long));
       if (header !== 0) this.#attach(header, live, entry);
     });
   }
@@ -409,10 +431,10 @@ export class Tier1 {
     this.#instructions -= live.instructionCount;
     for (const { page } of live.pages) this.#parts.code.unwatch(page, live.number);
     live.entries.forEach(({ page, offset }) => {
-      const key = page * PAGE_BYTES + offset;
+      const key = keyOf(page, offset, live.long);
       if (this.#entries.get(key)?.live === live) this.#entries.delete(key);
       else if (live.slot > 0) return;
-      const header = this.#parts.code.headerOf(page, offset, FLAT32);
+      const header = this.#parts.code.headerOf(page, offset, modeOf(live.long));
       if (header === 0) return;
       this.#words[(header + HEADER.region) >> 2] = 0;
       this.#words[(header + HEADER.heat) >> 2] = this.#parts.code.heat;
@@ -433,6 +455,9 @@ export class Tier1 {
   }
 }
 
+/** What `headerOf` wants. */
+const modeOf = (long: boolean): number => (long ? MODE.long : FLAT32);
+const keyOf = (page: number, offset: number, long: boolean): number => (page * PAGE_BYTES + offset) * 2 + Number(long);
 const pageAt = (pages: readonly RegionPage[], at: number): RegionPage | undefined =>
   pages.find((p) => p.delta <= at && at < p.delta + PAGE_BYTES);
 const entryAt = (pages: readonly RegionPage[], at: number): Entry => {

@@ -175,10 +175,13 @@ export const STATE = {
   region: field(4),
   /** Two words, supervisor and user: one changes whenever its translations of code may have. See jit/tier1.ts. */
   codeEpoch: field(2 * 4),
-  /** After EXIT.site: which of the region's exits, its base, and the operand of the flags that is in neither lazy word. */
+  /** After EXIT.site: which of the region's exits, and what STATE.eip and the lazy flags are made from. */
   exitSite: field(4),
-  exitBase: field(4),
-  exitFlagX: field(4),
+  /** 8 bytes. */
+  exitBase: field(8),
+  /** The operands of the flags, 8 bytes each. */
+  exitFlagX: field(8),
+  exitFlagY: field(8),
   end: field(16),
 } as const;
 
@@ -269,8 +272,8 @@ export const LINEAR = {
   tlb64BankBytes: TLB64.entries * TLB64.entryBytes,
   jumpCache64: region(MAX_VCPUS * 2 * JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes),
   jumpCache64BankBytes: JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes,
-  /** jit/tier1.ts: 8 bytes a region. */
-  regionDescriptors: region(MAX_REGIONS * 8),
+  /** jit/tier1.ts: 16 bytes a region. */
+  regionDescriptors: region(MAX_REGIONS * 16),
   pageMap: region(PAGE_MAP_BYTES),
   dirtyMap: region(DIRTY_MAP_BYTES),
   records: region(RECORD_BYTES),

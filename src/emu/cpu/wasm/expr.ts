@@ -13,9 +13,9 @@ export type Code = readonly (number | Code)[];
 export interface Val<T extends ValType = ValType> {
   readonly type: T;
   readonly code: Code;
-  /** Of i32 constants: their value, so that arithmetic on constants is done when code is built. */
+  /** Of constants: their value, so that arithmetic on constants is done when code is built; of i64 only where it fits 32 bits. */
   readonly constant?: number;
-  /** Of i32 that are a known distance from an unknown: what tier 1 knows of addresses. */
+  /** Of integers that are a known distance from an unknown: what tier 1 knows of addresses. */
   readonly origin?: Origin;
 }
 /** An unknown by its number, and the distance from it. */
@@ -97,12 +97,23 @@ const fold = (op: number, compute: (a: number, b: number) => number, unit?: numb
     return origin === undefined ? { type: 'i32', code } : { type: 'i32', code, origin };
   };
 };
-const originOf = (op: number, a: I32, b: I32): Origin | undefined => {
+/** Addition and subtraction of i64: constants of 0 vanish, distances are followed. */
+const sum64 = (op: 0x7c | 0x7d): Bin<'i64', 'i64'> => {
+  return (a, b) => {
+    if (b.constant === 0) return a;
+    if (op === 0x7c && a.constant === 0) return b;
+    const code = [a.code, b.code, op];
+    const origin = originOf(op, a, b);
+    return origin === undefined ? { type: 'i64', code } : { type: 'i64', code, origin };
+  };
+};
+const originOf = (op: number, a: Val<IntType>, b: Val<IntType>): Origin | undefined => {
+  const adds = op === 0x6a || op === 0x7c;
   if (a.origin !== undefined && b.constant !== undefined) {
-    const by = op === 0x6a ? b.constant : -b.constant;
+    const by = adds ? b.constant : -b.constant;
     return { symbol: a.origin.symbol, offset: (a.origin.offset + by) | 0 };
   }
-  if (op === 0x6a && b.origin !== undefined && a.constant !== undefined) {
+  if (adds && b.origin !== undefined && a.constant !== undefined) {
     return { symbol: b.origin.symbol, offset: (b.origin.offset + a.constant) | 0 };
   }
   return undefined;
@@ -113,7 +124,11 @@ const simd = (n: number): number[] => [0xfd, ...uleb(n)];
 export const k32 = (value: number): I32 => SMALL[value + 64] ?? constant32(value);
 const constant32 = (value: number): I32 => ({ type: 'i32', code: [0x41, ...sleb32(value)], constant: value | 0 });
 const SMALL: readonly I32[] = Array.from({ length: 320 }, (_, i) => constant32(i - 64));
-export const k64 = (value: bigint | number): I64 => ({ type: 'i64', code: [0x42, ...sleb64(BigInt(value))] });
+export const k64 = (value: bigint | number): I64 => {
+  const code = [0x42, ...sleb64(BigInt(value))];
+  const constant = Number(value);
+  return constant === (constant | 0) ? { type: 'i64', code, constant } : { type: 'i64', code };
+};
 export const kf64 = (value: number): F64 => {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setFloat64(0, value, true);
@@ -197,8 +212,8 @@ export const i64 = {
   clz: un<'i64', 'i64'>('i64', 0x79),
   ctz: un<'i64', 'i64'>('i64', 0x7a),
   popcnt: un<'i64', 'i64'>('i64', 0x7b),
-  add: bin<'i64', 'i64'>('i64', 0x7c),
-  sub: bin<'i64', 'i64'>('i64', 0x7d),
+  add: sum64(0x7c),
+  sub: sum64(0x7d),
   mul: bin<'i64', 'i64'>('i64', 0x7e),
   divS: bin<'i64', 'i64'>('i64', 0x7f),
   divU: bin<'i64', 'i64'>('i64', 0x80),
