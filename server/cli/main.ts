@@ -1,6 +1,7 @@
 // The command `tabbox`.
 
 import { STATUS } from './machine-messages.ts';
+import { passwordHashCommand } from './password-hash.ts';
 import { runCommand } from './run.ts';
 import { serveCommand } from './serve.ts';
 import { DEFAULT_SERVER } from './share-options.ts';
@@ -11,6 +12,7 @@ const HELP = `usage: tabbox COMMAND [options]
   run     runs a machine without a page; see tabbox run --help
   share   runs a machine that others watch by a link; the options are those of run
   serve   serves the page and the relay; see tabbox serve --help
+  passwordhash  prints the hashes of a password for the remote display
   token   prints a join token for a relay; see tabbox token --help
   help    this text
 `;
@@ -29,6 +31,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
       return runCommand(['--share', DEFAULT_SERVER, ...args], WORKERS);
     case 'serve':
       return serveCommand(args);
+    case 'passwordhash':
+      return passwordHashCommand(args);
     case 'token':
       return tokenCommand(args);
     case 'help':

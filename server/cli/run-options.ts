@@ -11,6 +11,7 @@ import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from 
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
 import { parsePlatform } from './platform-options.ts';
 import { parseShareOptions, SHARE_HELP, SHARE_OPTIONS, type ShareOptions } from './share-options.ts';
+import { parseVrde, VRDE_HELP, type VrdeOptions, vrdeOptions } from './vrde-options.ts';
 
 /** Where a stream of bytes goes. */
 export type Sink =
@@ -76,6 +77,8 @@ export interface RunOptions {
   readonly debug: DebugOptions;
   /** Undefined: nobody is shown the machine. */
   readonly share: ShareOptions | undefined;
+  /** Undefined: no remote display. */
+  readonly vrde: VrdeOptions | undefined;
   /** Undefined: mixed. */
   readonly tier: TierMode | undefined;
 }
@@ -105,7 +108,7 @@ Runs a PC without a screen and ends when it is switched off.
     --cdrom FILE             disc in the CD drive
     --floppy FILE            diskette in drive A
     --rtc WHEN               what the clock shows at power-on: utc, local, or a time such as 2024-02-29T12:00:00Z
-${NETWORK_HELP}  Talking to it
+${NETWORK_HELP}${VRDE_HELP}  Talking to it
     --serial WHERE           stdio, file:PATH or none; repeated for COM2 to COM4. On a terminal Ctrl-A x quits
     --monitor WHERE          stdio or unix:PATH: commands, one a line (see help there)
     --debugcon WHERE         stdio or file:PATH: what the guest writes to port E9h
@@ -161,6 +164,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     nsPerInstruction: parseClock(values['clock-ns']),
     debug: parseDebugOptions(values),
     share: parseShareOptions(values),
+    vrde: parseVrde(values),
     tier: parseTier(values.tier),
   };
   checkTogether(options);
@@ -213,6 +217,7 @@ function parsed(args: readonly string[]) {
         bandwidthgroup: { type: 'string', multiple: true, default: [] },
         tier: text,
         ...networkOptions(),
+        ...vrdeOptions(),
         ...DEBUG_OPTIONS,
         ...SHARE_OPTIONS,
       },

@@ -6,6 +6,7 @@ import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import type { RdpGateway } from '../rdp/gateway.ts';
 import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
@@ -21,6 +22,7 @@ import { RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
 import { shareHeadless } from './run-share.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
+import { openVrde } from './vrde-server.ts';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -85,6 +87,7 @@ class Run {
   };
   #nextId = 1;
   #gdb: GdbSocket | undefined;
+  #vrde: RdpGateway | undefined;
   #over = false;
 
   constructor(options: RunOptions, workers: RunWorkers) {
@@ -131,6 +134,7 @@ class Run {
     if (monitor.kind === 'unix') this.#closers.push(await serveSocket(monitor.path, execute));
     if (monitor.kind === 'stdio') this.#closers.push(serveLines(process.stdin, process.stdout, execute));
     await this.#openGdb();
+    await this.#openVrde();
     const port = serial.findIndex((sink) => sink.kind === 'stdio');
     if (port >= 0) this.#closers.push(this.#openTerminal(port));
     return this.#ended;
@@ -156,6 +160,18 @@ class Run {
     say(`GDB: target remote ${socket.address}${gdbWait ? ' (the machine waits for it)' : ''}`);
   }
 
+  async #openVrde(): Promise<void> {
+    const { vrde } = this.#options;
+    if (!vrde) return;
+    for (const warning of vrde.warnings) say(warning);
+    await Promise.race([this.#started, this.#ended]);
+    if (this.#over || !this.#desktop) return;
+    const gateway = await openVrde(this.#desktop, vrde, say);
+    this.#vrde = gateway;
+    this.#closers.push(() => gateway.close());
+    say(`RDP: ${gateway.address}`);
+  }
+
   #openTerminal(port: number): () => void {
     return useTerminal(
       process.stdin,
@@ -175,6 +191,16 @@ class Run {
 
   #execute(command: MonitorCommand): Promise<Reply> {
     if (isNetworkCommand(command)) return this.#executeHere(command);
+    if (command.verb === 'info' && this.#vrde) return this.#withVrde(this.#vrde, command);
+    return this.#executeThere(command);
+  }
+
+  async #withVrde(vrde: RdpGateway, command: MonitorCommand): Promise<Reply> {
+    const { lines, error } = await this.#executeThere(command);
+    return { lines: [...lines, `vrde: ${vrde.address}, ${vrde.activeCount} clients`], error };
+  }
+
+  #executeThere(command: MonitorCommand): Promise<Reply> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#replies.set(id, resolve);

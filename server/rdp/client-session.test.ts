@@ -31,6 +31,7 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
     random: (count) => new Uint8Array(count).fill(9),
     authenticate: async () => undefined,
     slowDown: async () => {},
+    onWrongPassword: () => {},
     onActive: () => {},
     onEnd: (why) => ends.push(why),
     ...parts,

@@ -24,6 +24,7 @@ export interface ClientSessionParts {
   readonly random: (count: number) => Uint8Array;
   readonly authenticate: (who: Credentials) => Promise<Refusal | undefined>;
   readonly slowDown: (userName: string) => Promise<void>;
+  readonly onWrongPassword: () => void;
   readonly onActive: () => void;
   readonly onEnd: (why: string) => void;
 }
@@ -44,10 +45,10 @@ export class ClientSession {
 
   constructor(parts: ClientSessionParts) {
     this.#parts = parts;
-    const { desktop, policy, standardKey, startTls, random, authenticate, slowDown } = parts;
+    const { desktop, policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword } = parts;
     this.#connection = new ServerConnection(
       {
-        ...{ policy, standardKey, startTls, random, authenticate, slowDown },
+        ...{ policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword },
         send: (bytes) => {
           if (!parts.send(bytes)) this.#hasRoom = false;
         },

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
-import { CodedError } from '#base/errors.ts';
+import { CodedError, unreachable } from '#base/errors.ts';
 import type { Desktop } from '#display/desktop/desktop.ts';
 import { ClientSession, type DisabledFeatures } from './client-session.ts';
 import { ERROR_INFO } from './pdu/share.ts';
@@ -47,14 +47,15 @@ interface Client {
 export class RdpGateway {
   readonly #desktop: Desktop;
   readonly #settings: GatewaySettings;
-  readonly #standardKey: StandardKey;
+  /** Where standard RDP security is allowed; making one takes time. */
+  readonly #standardKey: StandardKey | undefined;
   readonly #throttle = new LoginThrottle(() => performance.now());
   readonly #clients = new Set<Client>();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isClosed = false;
 
-  private constructor(desktop: Desktop, settings: GatewaySettings, standardKey: StandardKey) {
+  private constructor(desktop: Desktop, settings: GatewaySettings, standardKey: StandardKey | undefined) {
     this.#desktop = desktop;
     this.#settings = settings;
     this.#standardKey = standardKey;
@@ -63,8 +64,9 @@ export class RdpGateway {
 
   /** Listens on the first port that is free. @throws CodedError<'no-port'> */
   static async open(desktop: Desktop, settings: GatewaySettings): Promise<RdpGateway> {
-    const gateway = new RdpGateway(desktop, settings, await generateStandardKey());
-    const { address, ports } = settings;
+    const { address, ports, policy } = settings;
+    const standardKey = policy.method === 'tls' ? undefined : await generateStandardKey();
+    const gateway = new RdpGateway(desktop, settings, standardKey);
     let why = '';
     for (const port of ports) {
       const failure = await gateway.#listen(port);
@@ -135,7 +137,7 @@ export class RdpGateway {
     const session = new ClientSession({
       desktop: this.#desktop,
       ...{ policy, disabled },
-      standardKey: () => this.#standardKey,
+      standardKey: () => this.#standardKey ?? unreachable('the policy forbids standard security'),
       send: (bytes) => {
         if (!socket.destroyed && !isEnding) socket.write(bytes);
         return socket.writableLength < HIGH_WATER_BYTES;
@@ -148,6 +150,7 @@ export class RdpGateway {
       random: (count) => randomBytes(count),
       authenticate: (who) => this.#authenticate(who, client),
       slowDown: (userName) => this.#slowDown(address, userName),
+      onWrongPassword: () => this.#throttle.failed(address),
       onActive: () => {
         client.isActive = true;
         clearTimeout(deadline);

@@ -22,7 +22,10 @@ export class CredSspPhase implements Phase {
     await state.host.slowDown('');
     const { send, done, failed } = this.#server.receive(packet);
     if (send) state.host.send(send);
-    if (failed !== undefined) throw new Refused({ errorInfo: 0, why: failed });
+    if (failed !== undefined) {
+      state.host.onWrongPassword();
+      throw new Refused({ errorInfo: 0, why: failed });
+    }
     if (!done) return this;
     state.proven = done;
     if (state.selectedProtocol === PROTOCOL.hybridEx) state.host.send(AUTHORIZED);

@@ -45,6 +45,8 @@ export interface ConnectionHost {
   readonly authenticate: (who: Credentials) => Promise<Refusal | undefined>;
   /** Waits out what wrong passwords have cost a user or an address; before each look at a password. */
   readonly slowDown: (userName: string) => Promise<void>;
+  /** CredSSP has found one. */
+  readonly onWrongPassword: () => void;
   /** Size of the screen. */
   readonly screen: () => { readonly width: number; readonly height: number };
   /** The client sees the screen from now on; again after each change of its size. */

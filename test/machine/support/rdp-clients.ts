@@ -30,8 +30,8 @@ export class Display {
     this.#process = process;
   }
 
-  static async open(width = 1280, height = 1024): Promise<Display> {
-    const args = ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp'];
+  static async open(width = 2000, height = 1100): Promise<Display> {
+    const args = ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'];
     const server = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
     const number = await new Promise<string>((resolve, reject) => {
       server.once('error', reject);
@@ -72,6 +72,13 @@ export interface ClientOptions {
   readonly user?: string;
   readonly password?: string;
   readonly args?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+interface More {
+  /** Typed on its standard input. */
+  readonly answers: string;
+  readonly environment: Readonly<Record<string, string>> | undefined;
 }
 
 const counter = { next: 1 };
@@ -86,12 +93,18 @@ export class RdpClient {
   log = '';
   #window: string | undefined;
 
-  private constructor(display: Display, command: string, args: readonly string[], title: string, answers: string) {
+  private constructor(display: Display, command: string, args: readonly string[], title: string, more: More) {
     this.#display = display;
     this.#title = title;
     // Each has its own home: rdesktop keeps there whom it trusts.
     this.#folder = mkdtempSync(join(tmpdir(), 'tabbox-rdp-client-'));
-    const env = { ...process.env, DISPLAY: display.name, HOME: this.#folder, XDG_CONFIG_HOME: this.#folder };
+    const env = {
+      ...process.env,
+      DISPLAY: display.name,
+      HOME: this.#folder,
+      XDG_CONFIG_HOME: this.#folder,
+      ...more.environment,
+    };
     this.#process = spawn(command, args, { env, stdio: 'pipe' });
     const listen = (bytes: Buffer): void => {
       this.log = (this.log + bytes.toString()).slice(-200_000);
@@ -99,7 +112,7 @@ export class RdpClient {
     this.#process.stdout?.on('data', listen);
     this.#process.stderr?.on('data', listen);
     this.#process.stdin?.on('error', () => {});
-    if (answers) this.#process.stdin?.write(answers);
+    if (more.answers) this.#process.stdin?.write(more.answers);
     this.#exit = new Promise((resolve) => {
       this.#process.once('exit', (status) => {
         rmSync(this.#folder, { recursive: true, force: true });
@@ -113,8 +126,9 @@ export class RdpClient {
     const title = `rdp-test-${process.pid}-${counter.next++}`;
     const { host = '127.0.0.1', port, user = 'tester', password = 'secret', args = [] } = options;
     const trust = args.some((arg) => arg.startsWith('/cert')) ? [] : ['/cert:ignore'];
-    const all = [`/v:${host}:${port}`, `/u:${user}`, `/p:${password}`, `/t:${title}`, ...trust, ...args];
-    return new RdpClient(display, 'xfreerdp', all, title, '');
+    // Apart, because xfreerdp takes no port behind an IPv6 address.
+    const all = [`/v:${host}`, `/port:${port}`, `/u:${user}`, `/p:${password}`, `/t:${title}`, ...trust, ...args];
+    return new RdpClient(display, 'xfreerdp', all, title, { answers: '', environment: options.environment });
   }
 
   /** rdesktop 1.9. @param options.args such as `-a 24` */
@@ -122,7 +136,10 @@ export class RdpClient {
     const title = `rdp-test-${process.pid}-${counter.next++}`;
     const { host = '127.0.0.1', port, user = 'tester', password = 'secret', args = [] } = options;
     const all = ['-u', user, '-p', password, '-T', title, ...args, `${host}:${port}`];
-    return new RdpClient(display, 'rdesktop', all, title, 'yes\nyes\nyes\n');
+    return new RdpClient(display, 'rdesktop', all, title, {
+      answers: 'yes\nyes\nyes\n',
+      environment: options.environment,
+    });
   }
 
   get exited(): boolean {
