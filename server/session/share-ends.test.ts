@@ -1,0 +1,185 @@
+/** Both ends of a link as browsers run them, with a real relay between them. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
+import { ShareHost, type ShareState } from '#display/sharing/share-host.ts';
+import { Viewer } from '#display/sharing/viewer.ts';
+import { ANY_NUMBER_OF_USES, decodeMessage, encodeMessage, HOST, type Role } from '#display/stream/messages.ts';
+import { ScreenDecoder } from '#display/stream/screen-decoder.ts';
+import { JoinTokens } from '../relay/join-tokens.ts';
+import { Relay } from '../relay/relay.ts';
+import { SessionService } from './session-service.ts';
+
+const tokens = new JoinTokens(new Uint8Array(32).fill(9));
+let server: Server;
+let relay: Relay;
+let base = '';
+const sockets: WebSocket[] = [];
+const open: { close(): void }[] = [];
+
+beforeAll(async () => {
+  relay = new Relay({ tokens, services: [new SessionService(tokens)], ownPageTokens: false });
+  server = createServer();
+  server.on('upgrade', (request, socket, head) => relay.upgrade(request, socket, head));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+
+afterEach(() => {
+  for (const one of open.splice(0)) one.close();
+});
+
+afterAll(async () => {
+  await relay.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+function newSocket(url: string, protocols: string[]): globalThis.WebSocket {
+  const socket = new WebSocket(url, protocols);
+  sockets.push(socket);
+  return socket as unknown as globalThis.WebSocket;
+}
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  for (let left = 1000; left > 0; left--) {
+    if (isSo()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`not ${what}`);
+}
+
+/** A host whose direct connections are what the test makes of them. */
+function hostOf(desktop: PaintedDesktop) {
+  const direct = { signals: [] as string[], sent: [] as Uint8Array[], closed: [] as number[] };
+  let state: ShareState | undefined;
+  const host = new ShareHost({
+    ...{ url: `${base.replace('http', 'ws')}relay/session`, machine: 'Painted', name: 'Host', desktop, newSocket },
+    token: () => tokens.issue({ subject: 'test', rights: { session: { host: true } }, lifeSeconds: 60 }),
+    fourByThree: () => true,
+    keyboard: { putScancodes: (set1) => desktop.scancodes.push(...set1) },
+    mouse: { move: (dx, dy, dz, buttons) => desktop.mouse.push({ dx, dy, dz, buttons }) },
+    ...{ typeText: () => {}, onPointer: () => {} },
+    onState: (now) => {
+      state = now;
+    },
+    direct: {
+      signal: (_, data) => direct.signals.push(data),
+      send: (_, message) => direct.sent.push(message),
+      close: (participant) => direct.closed.push(participant),
+    },
+  });
+  open.push({ close: () => host.stop() });
+  const socket = (): WebSocket => sockets[sockets.length - 1];
+  return { host, direct, state: () => state, socket };
+}
+
+async function linkOf(host: ShareHost, role: Role): Promise<string> {
+  await until('shared', () => host.state.people.length > 0);
+  const had = host.state.links.length;
+  host.makeLink({ label: role, role, lifetime: 0, uses: ANY_NUMBER_OF_USES });
+  await until('a link', () => host.state.links.length > had);
+  return host.state.links[had].token;
+}
+
+function viewerOf(token: string, name: string): Viewer {
+  const viewer = new Viewer({ base, token, name, key: '', onKey: () => {}, newSocket });
+  open.push(viewer);
+  return viewer;
+}
+
+const shows = (viewer: Viewer, { screen }: PaintedDesktop): boolean =>
+  viewer.width === screen.width &&
+  viewer.height === screen.height &&
+  Buffer.compare(Buffer.from(viewer.pixels.buffer), Buffer.from(screen.pixels.buffer)) === 0;
+
+describe('a host and its viewers', () => {
+  it('show the same through changes of picture and size', async () => {
+    const desktop = new PaintedDesktop(300, 200);
+    const { host } = hostOf(desktop);
+    const token = await linkOf(host, 'view');
+    expect(desktop.viewCount).toBe(0);
+    desktop.paint(10, 10, 50, 50, 0xff_0000);
+    const ann = viewerOf(token, 'Ann');
+    await until('the picture', () => shows(ann, desktop));
+    expect(ann.fourByThree).toBe(true);
+    for (let i = 0; i < 30; i++) desktop.paint(i * 9, i * 5, 20, 20, i * 0x01_0203);
+    const bob = viewerOf(token, 'Bob');
+    await until('the pictures', () => shows(ann, desktop) && shows(bob, desktop));
+    desktop.resize(640, 480);
+    desktop.paint(600, 400, 40, 80, 0x00_ff00);
+    await until('the new size', () => shows(ann, desktop) && shows(bob, desktop));
+    ann.close();
+    bob.close();
+    await until('nobody drawing for nobody', () => desktop.viewCount === 0);
+  });
+
+  it('find each other again when the host was away, with nobody’s keys down', async () => {
+    const desktop = new PaintedDesktop(128, 128);
+    const { host, socket } = hostOf(desktop);
+    const token = await linkOf(host, 'control');
+    const hostSocket = socket();
+    const ann = viewerOf(token, 'Ann');
+    await until('the picture', () => shows(ann, desktop));
+    ann.keyboard.putScancodes([0x2a]);
+    await until('the key', () => desktop.scancodes.includes(0x2a));
+    hostSocket.terminate();
+    await until('the release', () => desktop.scancodes.includes(0xaa));
+    await until('the absence', () => ann.state.value.people.every(({ id }) => id !== HOST));
+    desktop.paint(0, 0, 9, 9, 0x12_3456);
+    await until('the return', () => ann.state.value.people.some(({ id }) => id === HOST));
+    await until('the new picture', () => shows(ann, desktop));
+    expect(host.state.links).toHaveLength(1);
+    ann.keyboard.putScancodes([0x1e, 0x9e]);
+    await until('the keys', () => desktop.scancodes.includes(0x9e));
+  });
+});
+
+describe('a direct connection', () => {
+  it('has pictures and keys, under the same rules, and leaves nothing down when it ends', async () => {
+    const desktop = new PaintedDesktop(128, 128);
+    const { host, direct } = hostOf(desktop);
+    const ann = viewerOf(await linkOf(host, 'control'), 'Ann');
+    const eve = viewerOf(await linkOf(host, 'view'), 'Eve');
+    await until('both here', () => host.state.people.length === 3);
+    const idOf = (viewer: Viewer): number => viewer.state.value.id;
+    for (const viewer of [ann, eve]) host.directOpened(idOf(viewer));
+    host.directMessage(idOf(ann), encodeMessage('refresh', { since: 0 }));
+    const decoder = new ScreenDecoder();
+    const draw = (): void => {
+      for (const bytes of direct.sent.splice(0)) {
+        const message = decodeMessage(bytes);
+        if (message.name === 'update') decoder.apply(message.body);
+      }
+    };
+    const isShown = (): boolean => {
+      draw();
+      return Buffer.compare(Buffer.from(decoder.pixels.buffer), Buffer.from(desktop.screen.pixels.buffer)) === 0;
+    };
+    desktop.paint(1, 1, 60, 60, 0xab_cdef);
+    await until('shown directly', isShown);
+    // Whoever does not acknowledge gets no more than four.
+    for (let i = 0; i < 12; i++) {
+      desktop.paint(i, i, 3, 3, i + 1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(direct.sent.length).toBeLessThanOrEqual(4);
+    draw();
+    host.directMessage(idOf(ann), encodeMessage('ack', { sequence: decoder.sequence }));
+    await until('caught up', isShown);
+    await until('those of the relay, too', () => shows(eve, desktop));
+
+    const keys = (code: number): Uint8Array<ArrayBuffer> =>
+      encodeMessage('keys', { participant: HOST, epoch: 0, scancodes: Uint8Array.of(code) });
+    host.directMessage(idOf(eve), keys(0x10));
+    host.directMessage(99, keys(0x11));
+    host.directMessage(idOf(ann), keys(0x1e));
+    expect(desktop.scancodes).toEqual([0x1e]);
+    host.directMessage(idOf(ann), Uint8Array.of(255));
+    expect(direct.closed).toEqual([idOf(ann)]);
+    host.directClosed(idOf(ann));
+    expect(desktop.scancodes).toEqual([0x1e, 0x9e]);
+  });
+});
