@@ -81,6 +81,59 @@ describe('the picture', () => {
   });
 });
 
+describe('keys', () => {
+  /** X names with the set 1 codes of a US keyboard. */
+  const KEYS = {
+    ...{ Escape: '1', F1: '3b', F10: '44', F11: '57', F12: '58', Tab: 'f', Return: '1c', BackSpace: 'e', space: '39' },
+    ...{ Shift_L: '2a', Shift_R: '36', Control_L: '1d', Alt_L: '38', minus: 'c', grave: '29', backslash: '2b' },
+    ...{ KP_Multiply: '37', KP_Subtract: '4a', KP_Add: '4e', comma: '33', z: '2c', '0': 'b' },
+    ...{ KP_Enter: 'e0 1c', KP_Divide: 'e0 35', Insert: 'e0 52', Delete: 'e0 53', Home: 'e0 47' },
+    ...{ End: 'e0 4f', Prior: 'e0 49', Next: 'e0 51', Left: 'e0 4b', Right: 'e0 4d', Down: 'e0 50', Super_L: 'e0 5b' },
+    ...{ Menu: 'e0 5d', Caps_Lock: '3a', Scroll_Lock: '46', Num_Lock: '45' },
+  } as const;
+
+  it('of every kind arrive as the codes that a keyboard sends, and come up', async () => {
+    const { gateway, desktop } = await gatewayWith();
+    const one = client('freerdp', gateway.port, '/sec:tls', '/bpp:24', '-grab-keyboard', '/kbd:0x409');
+    await one.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+    const wrong: string[] = [];
+    for (const [name, codes] of Object.entries(KEYS)) {
+      desktop.scancodes.length = 0;
+      await one.key(name);
+      const down = codes.split(' ').map((byte) => Number.parseInt(byte, 16));
+      const up = [...down.slice(0, -1), down[down.length - 1] | 0x80];
+      // xdotool may hold Shift for a character.
+      const wanted = [...down, ...up].join();
+      const isThere = (): boolean =>
+        desktop.scancodes
+          .filter((code) => code !== 0x2a && code !== 0xaa)
+          .join()
+          .includes(wanted);
+      const isShift = down[0] === 0x2a;
+      await eventually(
+        name,
+        () => (isThere() || (isShift && desktop.scancodes.join() === wanted) ? true : undefined),
+        3000,
+      ).catch(() => wrong.push(`${name}: ${desktop.scancodes.map((code) => code.toString(16)).join(' ')}`));
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('that are held when a client is ended come up', async () => {
+    const { gateway, desktop } = await gatewayWith();
+    for (const kind of ['freerdp', 'rdesktop'] as const) {
+      desktop.scancodes.length = 0;
+      const one = client(kind, gateway.port, ...(kind === 'freerdp' ? ['/sec:tls', '/bpp:24'] : ['-g', '640x480']));
+      await one.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+      await one.keyDown('Control_L');
+      await eventually('key down', () => (desktop.scancodes.includes(0x1d) ? true : undefined));
+      await one.close();
+      await one.keyUp('Control_L');
+      await eventually('key up', () => (desktop.scancodes.at(-1) === 0x9d ? true : undefined));
+    }
+  });
+});
+
 describe('input', () => {
   it.each([
     ['freerdp', ['/sec:tls']],

@@ -169,11 +169,58 @@ describe('a second client', () => {
     await all[0].close();
     // The rude one's key comes up, and the others stay.
     await expect.poll(() => desktop.scancodes, { timeout: 10_000 }).toContain(0xaa);
+    await all[0].keyUp('Shift_L');
     expect(gateway.activeCount).toBe(2);
   });
 });
 
 const isBlue2 = (shot: Shot): boolean => shot.at(50, 50) === 0x2040c0;
+
+describe('a screen asked for by its number', () => {
+  it.each([
+    ['freerdp', '/d:DOMAIN@1', true],
+    ['freerdp', '/d:DOMAIN@0', true],
+    ['freerdp', '/d:DOMAIN@9', false],
+  ] as const)('%s %s: %s', async (kind, domain, isThere) => {
+    const seen: string[] = [];
+    const { gateway } = await gatewayWith({ check: async (who) => seen.push(who.domain) > 0 });
+    const one = client(kind, gateway.port, {}, '/sec:tls', '/bpp:24', domain);
+    if (isThere) await one.shows('screen', isBlue);
+    else expect(await one.exit()).not.toBe(0);
+    expect(seen).toEqual(['DOMAIN']);
+  });
+
+  it('is no part of the user name under network level authentication', async () => {
+    const policy = { method: 'tls', credSsp: await credSsp(), credSspOnly: true } as const;
+    const { gateway } = await gatewayWith({ policy, check: checkKnownUsers(USERS) });
+    const login = { user: 'alice@1', password: 'wonder' };
+    await client('freerdp', gateway.port, login, '/sec:nla', '/bpp:24').shows('screen', isBlue);
+  });
+});
+
+describe('what is switched off for clients', () => {
+  it('input: they see, and nothing they do counts', async () => {
+    const { gateway, desktop } = await gatewayWith({ disabled: { display: false, input: true } });
+    const one = client('freerdp', gateway.port, {}, '/sec:tls', '/bpp:24');
+    await one.shows('screen', isBlue);
+    await one.key('a');
+    await one.point(20, 20);
+    await one.click(1);
+    desktop.paint(0, 0, 640, 480, 0x00ff00);
+    await one.shows('change', (shot) => shot.at(300, 200) === 0x00ff00);
+    expect([desktop.scancodes, desktop.mouse]).toEqual([[], []]);
+  });
+
+  it('the display: they type, and see nothing', async () => {
+    const { gateway, desktop } = await gatewayWith({ disabled: { display: true, input: false } });
+    const one = client('freerdp', gateway.port, {}, '/sec:tls', '/bpp:24');
+    await one.window();
+    await one.key('a');
+    await expect.poll(() => desktop.scancodes, { timeout: 10_000 }).toEqual(expect.arrayContaining([0x1e, 0x9e]));
+    expect(isBlue(await one.shot())).toBe(false);
+    expect(desktop.viewCount).toBe(0);
+  });
+});
 
 describe('certificates', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tabbox-rdp-ca-'));

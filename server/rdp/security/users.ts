@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { CodedError } from '#base/errors.ts';
 import type { Credentials } from '../sequence/phase.ts';
+import { takeScreen } from './monitor-suffix.ts';
 import type { NtlmUser } from './ntlm.ts';
 
 export type AuthType = 'null' | 'external' | 'guest';
@@ -53,7 +54,7 @@ export const simpleHash = (password: string): Uint8Array => createHash('sha256')
 export const ntHashOf =
   (users: KnownUsers) =>
   ({ userName }: NtlmUser): Uint8Array | undefined =>
-    users.nt.get(userName.toLowerCase());
+    users.nt.get(takeScreen(userName).name.toLowerCase());
 
 /** Says yes or no to a name and a password, in time. */
 export type PasswordCheck = (who: Credentials) => Promise<boolean>;

@@ -6,9 +6,14 @@ import { PduError } from '../pdu/bytes.ts';
 import { decodeClientInfo } from '../pdu/client-info.ts';
 import { encodeValidClient } from '../pdu/license.ts';
 import { SEC } from '../pdu/security-header.ts';
+import { ERROR_INFO } from '../pdu/share.ts';
+import { takeScreen } from '../security/monitor-suffix.ts';
 import { Activation } from './activation.ts';
 import { IO_CHANNEL_ID } from './link.ts';
 import { type ConnectionState, type Credentials, type Phase, Refused } from './phase.ts';
+
+/** Screens that a machine has. */
+const SCREENS = 1;
 
 export class Logon implements Phase {
   readonly framing = 'rdp';
@@ -25,6 +30,9 @@ export class Logon implements Phase {
     if ((data.flags & SEC.info) === 0) throw new PduError('a client does not say who it is', { flags: data.flags });
     state.info = decodeClientInfo(data.payload);
     const refusal = await state.host.authenticate(this.#credentials());
+    if (!refusal && state.screen > SCREENS) {
+      throw new Refused({ errorInfo: ERROR_INFO.rpcInitiatedDisconnect, why: `there is no screen ${state.screen}` });
+    }
     if (refusal) throw new Refused(refusal);
     state.link.sendToChannel(IO_CHANNEL_ID, encodeValidClient(), SEC.license);
     return Activation.begin(state);
@@ -33,7 +41,12 @@ export class Logon implements Phase {
   /** What CredSSP has proven counts; the info packet could name anybody. */
   #credentials(): Credentials {
     const { proven, info } = this.#state;
-    const { domain, userName, password } = proven ?? info ?? { domain: '', userName: '', password: '' };
-    return { domain, userName, password, isProven: proven !== undefined };
+    const named = proven ?? info ?? { domain: '', userName: '', password: '' };
+    const [domain, userName] = [takeScreen(named.domain), takeScreen(named.userName)];
+    this.#state.screen = domain.screen ?? userName.screen ?? 1;
+    return {
+      ...{ domain: domain.name, userName: userName.name, password: named.password },
+      isProven: proven !== undefined,
+    };
   }
 }

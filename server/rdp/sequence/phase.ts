@@ -82,6 +82,8 @@ export interface ConnectionState {
   info: ClientInfo | undefined;
   /** Name that CredSSP has proven. */
   proven: { readonly domain: string; readonly userName: string; readonly password: string } | undefined;
+  /** The one the client asked for, from 1. */
+  screen: number;
   bitsPerPixel: number;
   capabilities: ClientCapabilities | undefined;
 }

@@ -208,6 +208,11 @@ export class RdpClient {
     await this.#xdotool('keydown', name);
   }
 
+  /** Whoever has the keyboard by now. */
+  async keyUp(name: string): Promise<void> {
+    await this.#xdotool('keyup', name);
+  }
+
   /** Moves the pointer to a place in the window. */
   async point(x: number, y: number): Promise<void> {
     await this.#xdotool('mousemove', '--window', await this.window(), `${x}`, `${y}`);
