@@ -2,6 +2,7 @@
 
 import { STATUS } from './machine-messages.ts';
 import { passwordHashCommand } from './password-hash.ts';
+import { rdpCommand } from './rdp-link.ts';
 import { runCommand } from './run.ts';
 import { serveCommand } from './serve.ts';
 import { DEFAULT_SERVER } from './share-options.ts';
@@ -11,6 +12,7 @@ const HELP = `usage: tabbox COMMAND [options]
 
   run     runs a machine without a page; see tabbox run --help
   share   runs a machine that others watch by a link; the options are those of run
+  rdp     lets RDP clients into a session, by its link; see tabbox rdp --help
   serve   serves the page and the relay; see tabbox serve --help
   passwordhash  prints the hashes of a password for the remote display
   token   prints a join token for a relay; see tabbox token --help
@@ -29,6 +31,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
       return runCommand(args, WORKERS);
     case 'share':
       return runCommand(['--share', DEFAULT_SERVER, ...args], WORKERS);
+    case 'rdp':
+      return rdpCommand(args);
     case 'serve':
       return serveCommand(args);
     case 'passwordhash':

@@ -32,6 +32,8 @@ export interface ViewerParts {
   /** Of an earlier visit, to be the same person again. */
   readonly key: string;
   readonly onKey: (key: string) => void;
+  /** The picture has changed, and is what it now is until control goes back to the event loop. */
+  readonly onPicture?: (rects: readonly Rect[]) => void;
 }
 
 export interface ViewerState {
@@ -61,6 +63,9 @@ const BEFORE: ViewerState = {
   },
   lease: { mode: 'share', holder: NOBODY, epoch: 0, asking: [] },
 };
+/** Within a signed field of so many bits and a sign. */
+const bounded = (count: number, bits: number): number =>
+  Math.max(-(2 ** bits), Math.min(2 ** bits - 1, Math.trunc(count)));
 const NOTHING: readonly Rect[] = [];
 /** A message through the relay has arrived after so long. */
 const OVERTAKE_MS = 500;
@@ -72,6 +77,7 @@ export class Viewer implements PictureSource {
   readonly #state: Signal<ViewerState> = signal(BEFORE);
   readonly #pointers: Signal<Pointers> = signal(new Map());
   readonly #onKey: (key: string) => void;
+  readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
   #direct: DirectPeer | undefined;
   #directBytes = 0;
   /** When input last went through the relay. */
@@ -79,9 +85,10 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey, newSocket }: ViewerParts) {
+  constructor({ base, token, name, key, onKey, onPicture, newSocket }: ViewerParts) {
     this.#key = key;
     this.#onKey = onKey;
+    this.#onPicture = onPicture;
     this.#link = new RelayLink({
       url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
       newSocket,
@@ -163,7 +170,9 @@ export class Viewer implements PictureSource {
 
   readonly mouse: MouseInput = {
     move: (dx, dy, dz, buttons) => {
-      if (this.mayType) this.#sendInput(encodeMessage('mouse', { ...this.#mine, dx, dy, dz, buttons }));
+      if (!this.mayType) return;
+      const report = { dx: bounded(dx, 15), dy: bounded(dy, 15), dz: bounded(dz, 7), buttons: buttons & 0xff };
+      this.#sendInput(encodeMessage('mouse', { ...this.#mine, ...report }));
     },
   };
 
@@ -262,7 +271,10 @@ export class Viewer implements PictureSource {
   /** @param reply the way that it came */
   #draw(update: BodyOf<'update'>, reply: { send(message: Uint8Array<ArrayBuffer>): void }): void {
     try {
-      this.#changed.push(...this.#decoder.apply(update));
+      const rects = this.#decoder.apply(update);
+      // Whoever is told needs no account of it.
+      if (this.#onPicture) this.#onPicture(rects);
+      else this.#changed.push(...rects);
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
       reply.send(encodeMessage('refresh', { since: 0 }));
