@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GPR, STATE } from '../state/layout.ts';
+import { GPR, SEG, STATE } from '../state/layout.ts';
 import { CODE, DebugBench, STACK } from './debug-bench.suite.ts';
 
 /** mov ecx, 1000 / L: inc eax / add edx, eax / dec ecx / jnz L / hlt */
@@ -66,8 +66,15 @@ describe('the stub', () => {
     expect(register(bench, 16)).toBe('00000000000000c0ff3f');
     expect(bench.ask(`P20=${'0123456789abcdef'.repeat(2)}`)).toBe('OK');
     expect(register(bench, 0x20)).toBe('0123456789abcdef'.repeat(2));
-    // A selector alone makes no segment.
-    expect(bench.ask(`Pa=${hex32(0x10)}`)).toBe('E02');
+    // A selector alone makes no segment: the base stays. CPL cannot be written at all.
+    const base = bench.cpu.state.base(SEG.ds);
+    expect(bench.ask(`Pc=${hex32(0x1_0020)}`)).toBe('OK');
+    expect([bench.cpu.state.selector(SEG.ds), bench.cpu.state.base(SEG.ds)]).toEqual([0x20, base]);
+    expect(bench.ask(`Pc=${all.slice(12 * 8, 13 * 8)}`)).toBe('OK');
+    // The upper half of YMM0 follows MXCSR.
+    expect(bench.ask(`P29=${'fedcba9876543210'.repeat(2)}`)).toBe('OK');
+    expect(register(bench, 0x29)).toBe('fedcba9876543210'.repeat(2));
+    expect(bench.ask(`P46=${hex32(3)}`)).toBe('E02');
     const changed = hex32(7) + all.slice(8);
     expect(bench.ask(`G${changed}`)).toBe('OK');
     expect(bench.ask('g')).toBe(changed);

@@ -2,10 +2,12 @@
  * The CPU's registers by name, as bytes in the order a debugger wants them.
  *
  * Source: GDB manual, "Standard Target Features", i386 (the order of the names is GDB's own); SDM Vol. 1, 8.1 (x87 state).
- * Not modelled: segment registers are read only, because a selector without its descriptor would lie.
+ * Not modelled: a selector that is written loads no descriptor; outside protected mode it sets the base.
  */
 import { CpuState } from '../state/cpu-state.ts';
-import { FPR_BYTES, GPR, SEG, STATE, XMM_BYTES } from '../state/layout.ts';
+import { EFLAGS } from '../state/flags.ts';
+import { FPR_BYTES, GPR, SEG, SEGMENT, STATE, XMM_BYTES } from '../state/layout.ts';
+import { CR0 } from '../system/control-bits.ts';
 
 export type RegisterType =
   | 'int32'
@@ -14,6 +16,7 @@ export type RegisterType =
   | 'data_ptr'
   | 'i386_eflags'
   | 'i387_ext'
+  | 'uint128'
   | 'vec128'
   | 'i386_mxcsr';
 
@@ -21,7 +24,7 @@ export interface Register {
   readonly name: string;
   readonly bits: 32 | 64 | 80 | 128;
   readonly type: RegisterType;
-  readonly feature: 'core' | 'sse' | 'segments' | 'system';
+  readonly feature: 'core' | 'sse' | 'avx' | 'segments' | 'system';
   /** For a debugger's `info float` and the like. */
   readonly group?: 'float' | 'vector' | 'system';
   readonly read: (state: CpuState, into: DataView) => void;
@@ -75,6 +78,16 @@ const xmm = (n: number): Register => {
   const at = STATE.xmm + n * XMM_BYTES;
   return {
     ...{ name: `xmm${n}`, bits: 128, type: 'vec128', feature: 'sse', group: 'vector' },
+    read: (state, into) => bytesInto(into).set(bytesOf(state, at, 16)),
+    write: (state, from) => bytesOf(state, at, 16).set(bytesInto(from)),
+  };
+};
+
+/** The upper half of YMMn; GDB joins the halves. */
+const ymmHigh = (n: number): Register => {
+  const at = STATE.xmm + n * XMM_BYTES + 16;
+  return {
+    ...{ name: `ymm${n}h`, bits: 128, type: 'uint128', feature: 'avx', group: 'vector' },
     read: (state, into) => bytesInto(into).set(bytesOf(state, at, 16)),
     write: (state, from) => bytesOf(state, at, 16).set(bytesInto(from)),
   };
@@ -138,7 +151,16 @@ const EFLAGS_REGISTER: Register = {
 };
 
 const selector = (name: (typeof SELECTORS)[number]): Register => ({
-  ...made(name, (state) => state.selector(SEG[name])),
+  ...made(
+    name,
+    (state) => state.selector(SEG[name]),
+    (state, value) => {
+      const at = CpuState.segment(SEG[name]);
+      state.set(at + SEGMENT.selector, value & 0xffff);
+      const isProtected = (state.get(STATE.cr0) & CR0.pe) !== 0 && (state.eflags & EFLAGS.vm) === 0;
+      if (!isProtected) state.set(at + SEGMENT.base, (value & 0xffff) << 4);
+    },
+  ),
   ...{ feature: 'core', group: 'system' },
 });
 
@@ -182,6 +204,7 @@ export const REGISTERS_32: readonly Register[] = [
   ...X87,
   ...[0, 1, 2, 3, 4, 5, 6, 7].map(xmm),
   field('mxcsr', STATE.mxcsr, 32, 'i386_mxcsr', { feature: 'sse', group: 'vector' }),
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map(ymmHigh),
   ...systemRegisters(32),
 ];
 
@@ -197,6 +220,7 @@ export const REGISTERS_64: readonly Register[] = [
   ...X87,
   ...Array.from({ length: 16 }, (_, n) => xmm(n)),
   field('mxcsr', STATE.mxcsr, 32, 'i386_mxcsr', { feature: 'sse', group: 'vector' }),
+  ...Array.from({ length: 16 }, (_, n) => ymmHigh(n)),
   field('fs_base', CpuState.segment(SEG.fs), 64, 'int64', { feature: 'segments' }),
   field('gs_base', CpuState.segment(SEG.gs), 64, 'int64', { feature: 'segments' }),
   ...systemRegisters(64),

@@ -81,6 +81,7 @@ const TYPES: Readonly<Record<Register['feature'], string>> = {
     VECTORS.map(([id, type, count]) => `<vector id="${id}" type="${type}" count="${count}"/>`).join('') +
     `<union id="vec128">${FIELDS.map(([name, type]) => `<field name="${name}" type="${type}"/>`).join('')}</union>` +
     flagType('i386_mxcsr', MXCSR),
+  avx: '',
   segments: '',
   system: '',
 };
@@ -88,13 +89,14 @@ const TYPES: Readonly<Record<Register['feature'], string>> = {
 const NAMES: Readonly<Record<Register['feature'], string>> = {
   core: 'org.gnu.gdb.i386.core',
   sse: 'org.gnu.gdb.i386.sse',
+  avx: 'org.gnu.gdb.i386.avx',
   segments: 'org.gnu.gdb.i386.segments',
   system: 'org.tabbox.system',
 };
 
 /** The `target.xml` for registers whose numbers are their places in the list. */
 export function targetDescription(architecture: Architecture, registers: readonly Register[]): string {
-  const features = (['core', 'sse', 'segments', 'system'] as const)
+  const features = (['core', 'sse', 'avx', 'segments', 'system'] as const)
     .map((feature) => featureText(feature, registers))
     .join('');
   return `<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd"><target version="1.0"><architecture>${architecture}</architecture>${features}</target>`;
