@@ -11,5 +11,7 @@ tar -C "$folder" -xzf "$1"
 set +e
 echo "BOOT-OK native"
 while printf '# ' && read -r line; do
+  # A terminal would have echoed the line.
+  echo
   eval "$(printf '%s' "$line" | sed "s#/bench/#$folder/bench/#g; s#/bin/busybox#$folder/bin/busybox#g; s#/tmp/data16#$folder/data16#g")"
 done

@@ -33,14 +33,15 @@ const rowsOf = (samples, emulator, row) =>
   runsOf(samples, emulator).flatMap((sample) => sample.rows.filter((one) => one.row === row));
 const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
-/** Rows whose check values are not all the same, as messages. */
+/** Rows whose check values are not all the same, as messages. 64-bit programs are not the same programs. */
 export function checkMismatches(samples) {
   const seen = new Map();
   for (const { emulator, rows } of samples) {
     for (const { row, check } of rows) {
-      const values = seen.get(row) ?? new Map();
+      const program = emulator.endsWith('64') ? `${row} (64-bit)` : row;
+      const values = seen.get(program) ?? new Map();
       values.set(check, [...new Set([...(values.get(check) ?? []), emulator])]);
-      seen.set(row, values);
+      seen.set(program, values);
     }
   }
   return [...seen]

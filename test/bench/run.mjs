@@ -102,7 +102,7 @@ async function measure(emulator, round, { memory, programs, limit }) {
     for (const program of programs) {
       const counted = emulator === 'v86' && program === 'int';
       const before = counted ? await session.instructions() : 0;
-      const rows = await runProgram(session, program, limit);
+      const rows = await runProgram(session, program, limit, emulator.startsWith('native'));
       if (counted) sample.intInstructions = ((await session.instructions()) - before) >>> 0;
       sample.rows.push(...rows);
       for (const { row, seconds } of rows) process.stderr.write(`${round} ${emulator} ${row} ${seconds}\n`);

@@ -32,6 +32,8 @@ export const KEY_LONG = 8;
 const KEY_BITS = 4;
 /** Keys of a page: offset and mode. */
 const KEYS = 4096 << KEY_BITS;
+/** Blocks that are found without the maps. */
+const RECENT = 1 << 14;
 const codeSizeOf = (mode: number): 16 | 32 | 64 => (mode & MODE.long ? 64 : mode & MODE.code32 ? 32 : 16);
 
 interface Block {
@@ -86,6 +88,8 @@ export class CodeCache implements CodeWatch {
   readonly #fetched = new Uint8Array(2 * MAX_LENGTH + 2);
   readonly #end: number = LINEAR.records + LINEAR.recordBytes;
   #next: number = LINEAR.records + ALONE_BYTES;
+  /** What `find` found last, in front of the maps: page, key, header, 0. Blocks of two pages are not among it. */
+  readonly #recent: Int32Array = new Int32Array(RECENT * 4).fill(-1);
   /** By offset in a page: 1 where code is only run alone, and no block goes on; undefined: nowhere. */
   #stops: Uint8Array | undefined;
   regions: RegionWatch | undefined;
@@ -136,9 +140,15 @@ export class CodeCache implements CodeWatch {
     const offset = physical % PAGE_BYTES;
     if (this.#stops !== undefined && this.#stops[offset] !== 0) return -1;
     const key = (offset << KEY_BITS) | modeKey(this.#state.get(STATE.mode));
+    const recent = recentSlot(page, key);
+    if (this.#recent[recent] === page && this.#recent[recent + 1] === key) return this.#recent[recent + 2];
     const block = this.#pages.get(page)?.blocks.get(key);
     if (block === undefined) return this.#decode(linear, page, offset, key);
-    if (block.nextPage >= 0) {
+    if (block.nextPage < 0) {
+      this.#recent[recent] = page;
+      this.#recent[recent + 1] = key;
+      this.#recent[recent + 2] = block.header;
+    } else {
       const next = this.#mmu.translateCode(linear - offset + PAGE_BYTES);
       if (next < 0) return 0;
       if (Math.floor(next / PAGE_BYTES) !== block.nextPage) {
@@ -242,6 +252,7 @@ export class CodeCache implements CodeWatch {
       page.bytes.fill(0);
       for (const ranges of page.regions.values()) for (const r of ranges) mark(page.bytes, r.from, r.to);
     }
+    this.#recent.fill(-1);
     this.#next = LINEAR.records + ALONE_BYTES;
     this.#state.set(STATE.linkFrom, 0);
     this.#mmu.flush(false);
@@ -460,6 +471,8 @@ export class CodeCache implements CodeWatch {
   /** Makes a block unusable. @returns true when it is the running one */
   #drop(number: number, page: CodePage, block: Block): boolean {
     page.blocks.delete(block.key);
+    const recent = recentSlot(number, block.key);
+    if (this.#recent[recent + 2] === block.header) this.#recent[recent] = -1;
     page.stale.set(block.key, block.header);
     const first = (block.header + RECORD.bytes) >> 1;
     this.#halves[first] = MICRO.stale;
@@ -468,6 +481,9 @@ export class CodeCache implements CodeWatch {
     return this.#state.get(STATE.block) === block.header;
   }
 }
+
+const recentSlot = (page: number, key: number): number =>
+  (((key >>> KEY_BITS) + Math.imul(page, 0x9e51)) & (RECENT - 1)) << 2;
 
 const isEmpty = (page: CodePage): boolean =>
   page.blocks.size === 0 && page.incoming.size === 0 && page.regions.size === 0;

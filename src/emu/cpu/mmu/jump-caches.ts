@@ -6,6 +6,7 @@ import { JUMP_CACHE, JUMP_CACHE64, LINEAR, STATE, STATE_BLOCK_BYTES } from '../s
 
 /** A bank, and the code mode its entries were made in. */
 interface JumpBank {
+  readonly long: boolean;
   readonly at: number;
   readonly words: Int32Array;
   /** Its word of STATE.codeEpoch, which counts how often it was emptied. */
@@ -16,9 +17,15 @@ interface JumpBank {
   used: boolean;
   /** Code of a page that is not global may be in it. */
   local: boolean;
-  /** By page number modulo 4096: 1 when code of such a page may be in it. */
-  readonly pages: Uint8Array;
+  /** Linear page numbers whose translation code in it, or a region, relies on. */
+  readonly pages: Set<number>;
 }
+
+const TWO_32 = 2 ** 32;
+const WORDS32 = JUMP_CACHE.entryBytes / 4;
+const WORDS64 = JUMP_CACHE64.entryBytes / 4;
+/** Number of the page that an address is on; 32-bit ones may be signed. */
+const pageIn = (bank: JumpBank, linear: number): number => Math.floor((bank.long ? linear : linear >>> 0) / 4096);
 
 /** Copied, not filled: `fill` on shared memory takes twice as long (2.3 -> 1.2 us a bank). */
 const EMPTY = new Int32Array((JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes) / 4);
@@ -37,7 +44,7 @@ export class JumpCaches {
         : LINEAR.jumpCache + (vcpu * 2 + user) * LINEAR.jumpCacheBankBytes;
       const words = new Int32Array(buffer, at, long ? EMPTY.length : EMPTY_NARROW.length);
       const epoch = new Int32Array(buffer, stateAt + STATE.codeEpoch + user * 4, 1);
-      return { at, words, epoch, mode: -1, csBase: 0, used: true, local: true, pages: new Uint8Array(4096) };
+      return { long, at, words, epoch, mode: -1, csBase: 0, used: true, local: true, pages: new Set() };
     };
     this.#banks = [bank(0, false), bank(1, false), bank(0, true), bank(1, true)];
     this.#current = this.#banks[0];
@@ -72,13 +79,16 @@ export class JumpCaches {
   /** Code of this page may get into the bank in use. */
   expectCode(linear: number, global: boolean): void {
     const bank = this.#current;
-    bank.pages[(linear >>> 12) & 0xfff] = 1;
+    bank.pages.add(pageIn(bank, linear));
     if (!global) bank.local = true;
   }
 
-  mayHoldCode(linear: number): boolean {
-    const page = (linear >>> 12) & 0xfff;
-    return this.#banks.some(({ pages }) => pages[page] !== 0);
+  /** INVLPG: most are for data, and leave everything as it is. */
+  invalidatePage(linear: number): void {
+    for (const bank of this.#banks) {
+      const page = pageIn(bank, linear);
+      if (bank.pages.delete(page)) dropPage(bank, page);
+    }
   }
 
   /** After a restore: nothing is known of what the memory holds. */
@@ -90,7 +100,19 @@ export class JumpCaches {
 
 function empty(bank: JumpBank): void {
   bank.words.set(bank.words.length === EMPTY.length ? EMPTY : EMPTY_NARROW);
-  bank.pages.fill(0);
+  bank.pages.clear();
   bank.local = false;
+  bank.epoch[0]++;
+}
+
+/** What begins on the page goes, and what may reach into it from the one before. */
+function dropPage(bank: JumpBank, page: number): void {
+  const { words, long, csBase } = bank;
+  const step = long ? WORDS64 : WORDS32;
+  for (let at = 0; at < words.length; at += step) {
+    const eip = long ? words[at + 1] * TWO_32 + (words[at] >>> 0) : words[at];
+    const begins = pageIn(bank, csBase + eip);
+    if (begins === page || begins === page - 1) words[at + step / 2] = 0;
+  }
   bank.epoch[0]++;
 }

@@ -372,23 +372,36 @@ describe('jump caches', () => {
     cpu.mmu.invalidatePage(0x1234_5000);
     expect(words[1]).toBe(77);
     cpu.mmu.translateCode(0x5000);
-    cpu.mmu.invalidatePage(0x5000);
-    expect(words[1]).toBe(0);
-    words[1] = 77;
-    cpu.mmu.translateCode(0x5000);
     cpu.mmu.flush(true);
     expect(words[1]).toBe(0);
+  });
+
+  it('lose what begins on an invalidated page, or may reach into it, and nothing else', () => {
+    const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 6);
+    const epoch = new Int32Array(cpu.physical.bytes.buffer, cpu.state.at + STATE.codeEpoch, 1);
+    cpu.mmu.modeChanged(MODE.code32, 0);
+    words.set([0x5123, 77, 0x4ffe, 78, 0x6000, 79]);
+    cpu.mmu.translateCode(0x5000);
+    const before = epoch[0];
+    cpu.mmu.invalidatePage(0x7000);
+    expect([words[1], words[3], words[5], epoch[0]]).toEqual([77, 78, 79, before]);
+    cpu.mmu.invalidatePage(0x5000);
+    expect([words[1], words[3], words[5]]).toEqual([0, 0, 79]);
+    // Regions ask again where their pages are.
+    expect(epoch[0]).not.toBe(before);
   });
 
   it('outlast a flush that keeps global pages when they hold code of no others', () => {
     const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 4);
     cpu.state.set(STATE.cr4, 0x80);
     page32({ 5: 0x5000 | P | W | G, 6: 0x6000 | P | W });
+    cpu.mmu.modeChanged(MODE.code32, 0);
     cpu.mmu.translateCode(0x5000);
     words[1] = 77;
     cpu.mmu.flush(true);
     expect(words[1]).toBe(77);
     // INVLPG drops global translations too.
+    words[0] = 0x5000;
     cpu.mmu.invalidatePage(0x5000);
     expect(words[1]).toBe(0);
     cpu.mmu.translateCode(0x5000);

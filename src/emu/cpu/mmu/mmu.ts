@@ -266,8 +266,8 @@ export class Mmu implements SlowMemory {
   invalidatePage(linear: number): void {
     let large = false;
     for (const bank of this.#banks) large = bank.invalidatePage(linear) || large;
-    // Most INVLPG are for data: then the jump caches, which take longer to fill again, stay.
-    if (large || this.#jumps.mayHoldCode(linear)) this.#jumps.flush(false);
+    if (large) this.#jumps.flush(false);
+    else this.#jumps.invalidatePage(linear);
   }
 
   /** The A20 gate. */
