@@ -3,6 +3,7 @@ import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop
 import { ClientInput } from './client-input.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
+import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
 import type { StandardKey } from './security/proprietary-certificate.ts';
 import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
 import { ServerConnection } from './sequence/server-connection.ts';
@@ -72,7 +73,10 @@ export class ClientSession {
           this.#isSuppressed = suppressed;
           if (!suppressed) this.#ask();
         },
-        onFrameAcknowledged: () => {},
+        onFrameAcknowledged: (frame) => {
+          this.#output?.onFrameAcknowledged(frame);
+          this.#ask();
+        },
       },
     );
   }
@@ -102,7 +106,9 @@ export class ClientSession {
     const { link, capabilities, bitsPerPixel } = this.#connection.state;
     if (!capabilities) return;
     const isFirst = this.#seat === undefined;
-    this.#output = new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
+    this.#output = canShowRemoteFx(capabilities)
+      ? new RemoteFxOutput(link, capabilities)
+      : new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
     this.#output.begin();
     if (isFirst) {
       this.#seat = desktop.seat();
@@ -114,7 +120,7 @@ export class ClientSession {
   }
 
   #ask(): void {
-    if (this.#isAsking || !this.#view || !this.#hasRoom || this.#isSuppressed) return;
+    if (this.#isAsking || !this.#view || !this.#hasRoom || this.#isSuppressed || !this.#output?.isReady) return;
     this.#isAsking = true;
     this.#view.request(() => {
       this.#isAsking = false;

@@ -81,6 +81,38 @@ describe('the picture', () => {
   });
 });
 
+describe('RemoteFX', () => {
+  it('shows the screen about as it is, and changes of it', async () => {
+    const { gateway, desktop } = await gatewayWith();
+    const one = client('freerdp', gateway.port, '/sec:tls', '/bpp:32', '/rfx', '/network:lan');
+    const meanError = (shot: Shot, seed: number, top = 0, bottom = 300): number => {
+      let sum = 0;
+      let count = 0;
+      for (let y = top; y < bottom; y += 3) {
+        for (let x = 0; x < 640; x += 3) {
+          const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
+          for (const shift of [16, 8, 0]) sum += Math.abs(((is >> shift) & 255) - ((should >> shift) & 255));
+          count += 3;
+        }
+      }
+      return sum / count;
+    };
+    let error = 255;
+    const isClose = (seed: number) => (shot: Shot) =>
+      shot.width === 640 && shot.height === 480 && (error = meanError(shot, seed)) < 3;
+    const because = (): never => {
+      throw new Error(`off by ${error} on average\n${one.log.slice(-2000)}`);
+    };
+    const first = await one.shows('test card', isClose(1)).catch(because);
+    // Noise is what no lossy codec keeps: so it was RemoteFX.
+    expect(meanError(first, 1, 300, 480)).toBeGreaterThan(1);
+    for (const seed of [2, 3, 4, 5]) {
+      paintTestCard(desktop, seed);
+      await one.shows(`test card ${seed}`, isClose(seed)).catch(because);
+    }
+  });
+});
+
 describe('keys', () => {
   /** X names with the set 1 codes of a US keyboard. */
   const KEYS = {

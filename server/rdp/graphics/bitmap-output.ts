@@ -23,6 +23,9 @@ export interface ScreenOutput {
   /** The client has just become active, and shows nothing. */
   begin(): void;
   show(screen: Picture, rects: readonly Rect[]): void;
+  /** False while the client has to say first that it has shown what it got. */
+  readonly isReady: boolean;
+  onFrameAcknowledged(frame: number): void;
 }
 
 export class BitmapOutput implements ScreenOutput {
@@ -37,6 +40,11 @@ export class BitmapOutput implements ScreenOutput {
     this.#depth = depth;
     this.#encoder = new BitmapEncoder(depth, !capabilities.skipAlpha);
   }
+
+  /** Bitmap updates are not acknowledged. */
+  readonly isReady = true;
+
+  onFrameAcknowledged(): void {}
 
   begin(): void {
     if (this.#depth === 8) this.#send(FAST_UPDATE.palette, encodePaletteUpdate(PALETTE_332));

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Rlgr1Encoder } from './rlgr1.ts';
+import { QUANTIZATION_BYTES, TileEncoder } from './tile-encoder.ts';
+import { TILE_PIXELS, TILE_SIZE, transform } from './wavelet.ts';
+
+/** [MS-RDPRFX] 3.1.8.1.7.3 the other way round. */
+function decodeRlgr1(bytes: Uint8Array, count: number): Int16Array {
+  const out = new Int16Array(count);
+  let at = 0;
+  let bit = 0;
+  const read = (bits: number): number => {
+    let value = 0;
+    for (let i = 0; i < bits; i++, bit++) value = (value << 1) | (((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1);
+    return value;
+  };
+  const limit = (value: number): number => Math.max(0, Math.min(80, value));
+  let kp = 8;
+  let krp = 8;
+  const golomb = (): number => {
+    let high = 0;
+    while (read(1) === 1) if (++high > 100_000) throw new Error('no end of ones');
+    const kr = krp >> 3;
+    const value = (high << kr) | read(kr);
+    if (high === 0) krp = limit(krp - 2);
+    else if (high > 1) krp = limit(krp + high);
+    return value;
+  };
+  while (at < count) {
+    if (kp >> 3 !== 0) {
+      while (read(1) === 0) {
+        at += 1 << (kp >> 3);
+        kp = limit(kp + 4);
+      }
+      at += read(kp >> 3);
+      const sign = read(1);
+      const magnitude = golomb() + 1;
+      if (at < count) out[at++] = sign ? -magnitude : magnitude;
+      kp = limit(kp - 6);
+    } else {
+      const code = golomb();
+      out[at++] = code & 1 ? -((code + 1) >> 1) : code >> 1;
+      kp = limit(code === 0 ? kp + 3 : kp - 3);
+    }
+  }
+  return out;
+}
+
+/** 3.1.8.1.4 undone: a lifting step has an exact opposite, but for the bit that halving the high band drops. */
+function inverse(tile: Int16Array): void {
+  for (const [at, half] of [
+    [3840, 8],
+    [3072, 16],
+    [0, 32],
+  ] as const) {
+    const width = half * 2;
+    const size = half * half;
+    const rows = new Int16Array(width * width);
+    const line = (low: number, high: number, into: number): void => {
+      for (let n = 0; n < half; n++) {
+        const before = tile[high + Math.max(n - 1, 0)];
+        rows[into + n * 2] = tile[low + n] - ((before + tile[high + n]) >> 1);
+      }
+      for (let n = 0; n < half; n++) {
+        const next = rows[into + Math.min(n + 1, half - 1) * 2];
+        rows[into + n * 2 + 1] = (tile[high + n] << 1) + ((rows[into + n * 2] + next) >> 1);
+      }
+    };
+    for (let y = 0; y < half; y++) {
+      line(at + size * 3 + y * half, at + y * half, y * width);
+      line(at + size + y * half, at + size * 2 + y * half, (half + y) * width);
+    }
+    for (let x = 0; x < width; x++) {
+      for (let n = 0; n < half; n++) {
+        const before = rows[(half + Math.max(n - 1, 0)) * width + x];
+        tile[at + n * 2 * width + x] = rows[n * width + x] - ((before + rows[(half + n) * width + x]) >> 1);
+      }
+      for (let n = 0; n < half; n++) {
+        const here = tile[at + n * 2 * width + x];
+        const next = tile[at + Math.min(n + 1, half - 1) * 2 * width + x];
+        tile[at + (n * 2 + 1) * width + x] = (rows[(half + n) * width + x] << 1) + ((here + next) >> 1);
+      }
+    }
+  }
+}
+
+describe('RemoteFX', () => {
+  it('RLGR1 gives coefficients back, with runs and without', () => {
+    const values = fc.array(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.integer({ min: 1, max: 600 }).map((n) => new Array<number>(n).fill(0)) },
+        fc.array(fc.integer({ min: -5, max: 5 }), { maxLength: 60 }),
+        fc.array(fc.integer({ min: -4000, max: 4000 }), { maxLength: 8 }),
+      ),
+      { maxLength: 20 },
+    );
+    const encoder = new Rlgr1Encoder(100_000);
+    fc.assert(
+      fc.property(values, (parts) => {
+        const coefficients = Int16Array.from(parts.flat());
+        const code = encoder.encode(coefficients)!;
+        expect(decodeRlgr1(code, coefficients.length)).toEqual(coefficients);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('wavelets can be undone', () => {
+    const tile = Int16Array.from({ length: TILE_PIXELS }, (_, i) => ((Math.imul(i, 2654435761) >>> 20) & 4095) - 2048);
+    const before = tile.slice();
+    transform(tile);
+    inverse(tile);
+    let worst = 0;
+    tile.forEach((value, i) => {
+      worst = Math.max(worst, Math.abs(value - before[i]));
+    });
+    // Three levels, a dropped bit each way.
+    expect(worst).toBeLessThan(12);
+  });
+
+  it('a plain tile is a few bytes, and its colour is what comes out', () => {
+    const pixels = new Uint32Array(TILE_PIXELS).fill(0xff40c000);
+    const { y, cb, cr } = new TileEncoder().encode({ width: TILE_SIZE, height: TILE_SIZE, pixels }, 0, 0);
+    expect(y.length + cb.length + cr.length).toBeLessThan(60);
+    expect(QUANTIZATION_BYTES).toEqual([0x66, 0x66, 0x77, 0x88, 0x98]);
+    const plane = decodeRlgr1(y, TILE_PIXELS);
+    for (let i = 4033; i < TILE_PIXELS; i++) plane[i] += plane[i - 1];
+    for (let i = 4032; i < TILE_PIXELS; i++) plane[i] <<= 5;
+    inverse(plane);
+    // R 0, G 192, B 64.
+    const luma = 0.587 * 192 + 0.114 * 64;
+    for (const value of plane) expect(Math.abs(value / 32 + 128 - luma)).toBeLessThan(1.5);
+  });
+});
