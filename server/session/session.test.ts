@@ -109,7 +109,7 @@ async function linkOf(host: Peer, role: Role, more: { lifetime?: number; uses?: 
 
 async function join(token: string, name: string, key = ''): Promise<{ viewer: Peer; welcome: BodyOf<'welcome'> }> {
   const viewer = await new Peer(token).open();
-  viewer.send('join', { version, name, key });
+  viewer.send('join', { version, name, key, since: 0 });
   return { viewer, welcome: await viewer.next('welcome') };
 }
 

@@ -139,7 +139,7 @@ export class Session {
   // Viewers.
 
   /** Somebody comes in. @throws CodedError the link no longer allows it */
-  viewerCame(connection: RelayConnection, link: string, { name, key }: BodyOf<'join'>): Viewer {
+  viewerCame(connection: RelayConnection, link: string, { name, key, since }: BodyOf<'join'>): Viewer {
     const { role } = this.links.check(link);
     if (!this.#people.returning(key, link)) this.links.use(link);
     const place = this.#people.enter(name, key, link);
@@ -149,7 +149,7 @@ export class Session {
     const welcome = { version: STREAM_VERSION, participant: place.id, role, machine: this.#machine, key: place.key };
     connection.send(encodeMessage('welcome', welcome));
     connection.send(encodeMessage('lease', this.#lease));
-    const feed = this.#fan.open((message) => connection.send(message));
+    const feed = this.#fan.open((message) => connection.send(message), since);
     const viewer: Viewer = { id: place.id, name: place.name, role, link, connection, feed };
     this.#viewers.set(place.id, viewer);
     this.#tellRoster();

@@ -128,7 +128,9 @@ async function viewers({ url, link, count }: Settings): Promise<void> {
   let bytes = 0;
   for (let i = 0; i < count; i++) {
     const socket = new WebSocket(url, ['tabbox', `token.${link}`]);
-    socket.on('open', () => socket.send(encodeMessage('join', { version: STREAM_VERSION, name: `V${i}`, key: '' })));
+    socket.on('open', () =>
+      socket.send(encodeMessage('join', { version: STREAM_VERSION, name: `V${i}`, key: '', since: 0 })),
+    );
     socket.on('message', (data: Buffer) => {
       const message = decodeMessage(data);
       if (message.name !== 'update') return;

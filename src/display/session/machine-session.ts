@@ -266,8 +266,9 @@ export class MachineSession {
   share(name: string): void {
     const outputs = this.outputs.value;
     if (!outputs || this.sharing.value) return;
+    const { url: server, token } = this.#parts.networks.relay;
     this.sharing.value = new MachineSharing({
-      ...{ screen: outputs.shared, base: this.#parts.base, machine: this.settings.name, name },
+      ...{ screen: outputs.shared, server, token, machine: this.settings.name, name },
       ...{ keyboard: this.#ownKeyboard, mouse: this.#ownMouse, newShareWorker: this.#parts.newShareWorker },
       typeText: (text) => {
         this.typeText(text).catch((error: unknown) => {

@@ -37,6 +37,8 @@ const NOBODY_YET: ShareState = {
 };
 
 export class MachineSharing {
+  /** Address of the relay's web server, where links lead. */
+  readonly server: string;
   readonly #worker: Worker;
   readonly #service: Comlink.Remote<ShareService>;
   readonly #hub: DirectHub;
@@ -44,6 +46,7 @@ export class MachineSharing {
   readonly #pointers: Signal<Pointers> = signal(new Map());
 
   constructor({ newShareWorker, keyboard, mouse, typeText, ...order }: MachineSharingParts) {
+    this.server = order.server;
     this.#worker = newShareWorker();
     this.#service = Comlink.wrap<ShareService>(this.#worker);
     this.#worker.addEventListener('error', ({ message }) => {

@@ -16,8 +16,10 @@ export interface SharedScreen {
 
 export interface ShareOrder {
   readonly screen: SharedScreen;
-  /** Address of the page, from which the relay's is made. */
-  readonly base: string;
+  /** Address of the relay's web server, with a slash at the end. */
+  readonly server: string;
+  /** Lets its bearer share; undefined: the server gives one to its own page. */
+  readonly token: string | undefined;
   readonly machine: string;
   readonly name: string;
 }
@@ -38,7 +40,7 @@ export interface ShareListener {
 export class ShareService {
   #host: ShareHost | undefined;
 
-  start({ screen, base, machine, name }: ShareOrder, listener: ShareListener): void {
+  start({ screen, server, token, machine, name }: ShareOrder, listener: ShareListener): void {
     const frame = new SharedFrame(screen.frameBuffer, screen.frameOffset, screen.vram.length);
     const record = new Uint32Array(FRAME_WORDS);
     const keyboard = { putScancodes: (set1: readonly number[]): void => listener.putScancodes(set1) };
@@ -47,8 +49,8 @@ export class ShareService {
     };
     this.#host = new ShareHost({
       ...{ machine, name, keyboard, mouse },
-      url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
-      token: () => hostToken(base, machine),
+      url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
+      token: async () => token ?? hostToken(server, machine),
       desktop: new MachineDesktop({ vram: screen.vram, frame, keyboard, mouse }),
       fourByThree: () => {
         frame.read(record);
@@ -115,10 +117,12 @@ export class ShareService {
 }
 
 /** A page of this server in a browser on the same computer gets a token without anybody's doing. @throws CodedError */
-async function hostToken(base: string, subject: string): Promise<string> {
+async function hostToken(server: string, subject: string): Promise<string> {
   const body = JSON.stringify({ subject: subject.slice(0, 100) || 'machine' });
-  const response = await fetch(new URL('relay/token', base), { method: 'POST', body });
+  const response = await fetch(new URL('relay/token', server), { method: 'POST', body });
   if (response.ok) return ((await response.json()) as { readonly token: string }).token;
+  // Another attempt may do better.
+  if (response.status >= 500) throw new Error('the relay is not well');
   const said = (await response.json().catch(() => undefined)) as { readonly message?: string } | undefined;
   throw new CodedError('no-relay', said?.message ?? 'this page’s server has no relay: start it with npm start');
 }

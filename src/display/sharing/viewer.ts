@@ -93,7 +93,10 @@ export class Viewer implements PictureSource {
       url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
       newSocket,
       token: () => Promise.resolve(token),
-      onOpen: () => this.#link.send(encodeMessage('join', { version: STREAM_VERSION, name, key: this.#key })),
+      onOpen: () => {
+        const since = this.#decoder.sequence;
+        this.#link.send(encodeMessage('join', { version: STREAM_VERSION, name, key: this.#key, since }));
+      },
       onMessage: (message) => this.#take(message),
       onState: (connection, why) => {
         if (connection !== 'open') this.#direct?.close();

@@ -20,7 +20,7 @@ const role = fc.constantFrom(...ROLES);
 const some = (most: number) => fc.uint8Array({ maxLength: most });
 
 const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
-  join: fc.record({ version: u16, name, key: id }),
+  join: fc.record({ version: u16, name, key: id, since: u32 }),
   host: fc.record({ version: u16, machine: name, name, key: id }),
   welcome: fc.record({ version: u16, participant: u16, role, machine: name, key: id }),
   roster: fc.record({ people: fc.array(fc.record({ id: u16, name, role, link: id }), { maxLength: 8 }) }),

@@ -2,7 +2,7 @@
  * The display stream protocol: every message between a machine's host, the relay and those who watch. One message is
  * one WebSocket message or one WebRTC data channel message: a byte that names it, then its fields.
  *
- * Pictures. Every update carries a number and the number it builds upon (`base`): it brings whoever has at least `base`
+ * Pictures. Every update carries a number, which goes up for as long as the session lasts, and the number it builds upon (`base`): it brings whoever has at least `base`
  * to `sequence`; base 0 builds upon nothing. So a late joiner, a slow viewer and everybody else are served by the same
  * kind of message, made once.
  *
@@ -92,8 +92,11 @@ export type Link = RecordOf<{
 export const ANY_NUMBER_OF_USES = 0xffff;
 
 const SHAPES = {
-  /** Viewer: let me in. `key` is a former `welcome`'s, to come back as the same person; empty the first time. */
-  join: { version: u16, name, key: secret },
+  /**
+   * Viewer: let me in. `key` is a former `welcome`'s, to come back as the same person; empty the first time.
+   * since: the number of the last update that I have; 0 none.
+   */
+  join: { version: u16, name, key: secret, since: u32 },
   /** Host: open a session, or I am back in it (`key`). */
   host: { version: u16, machine: name, name, key: secret },
   /** Relay: you are in. */

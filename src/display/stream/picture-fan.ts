@@ -82,12 +82,10 @@ export class PictureFan {
 
   /** The host sent an update. @param message it, to be passed on as it is */
   update(message: Uint8Array, { sequence, base }: UpdateHead): void {
-    const isRestart = sequence < this.#latest;
     if (this.#asked !== undefined && base <= this.#asked) this.#asked = undefined;
     this.#keep({ message, sequence, base });
-    this.#latest = sequence;
+    this.#latest = Math.max(this.#latest, sequence);
     for (const feed of this.#feeds) {
-      if (isRestart) feed.forget();
       if (feed.got < base || sequence <= feed.got) continue;
       if (feed.hasRoom) {
         this.#sentUpdates++;
@@ -171,7 +169,7 @@ export class PictureFeed {
     if (!had && this.hasRoom) this.#onRoom();
   }
 
-  /** The viewer could not draw what came, or the numbers start again. */
+  /** The viewer could not draw what came. */
   forget(): void {
     this.#got = 0;
     this.#inFlight = [];

@@ -72,6 +72,19 @@ describe('a screen through the stream', () => {
     );
   });
 
+  it('is not taken back by an older picture that comes late', () => {
+    const screen = canvas(100, 100);
+    const encoder = new ScreenEncoder();
+    const decoder = new ScreenDecoder();
+    encoder.absorb(screen, whole(screen));
+    const old = encoder.updateSince(0);
+    encoder.absorb(screen, [paint(screen, 0, 0, 9, 9, 0xff_0000)]);
+    decoder.apply(encoder.updateSince(0));
+    expect(decoder.apply(old)).toEqual([]);
+    expect(isSame(decoder, screen)).toBe(true);
+    expect(decoder.sequence).toBe(2);
+  });
+
   it('says nothing when what was drawn again looks the same', () => {
     const screen = canvas(640, 400);
     const encoder = new ScreenEncoder();

@@ -22,11 +22,6 @@ export class ScreenDecoder {
     return this.#sequence;
   }
 
-  /** Whether `apply` can draw an update that builds upon `base`. */
-  canApply({ base, sequence }: { readonly base: number; readonly sequence: number }): boolean {
-    return base <= this.#sequence && (base === 0 || this.#sequence < sequence);
-  }
-
   /**
    * Draws an update.
    * @returns the tiles that changed; nothing when it is old news
@@ -34,8 +29,9 @@ export class ScreenDecoder {
    *   drawn and a picture that builds upon nothing is needed
    */
   apply(update: BodyOf<'update'>): readonly Rect[] {
-    if (update.base !== 0 && update.sequence <= this.#sequence) return NOTHING;
-    if (!this.canApply(update)) {
+    // Numbers never start again within a session, so a whole picture may be old news, too: by another way, or kept.
+    if (update.sequence <= this.#sequence) return NOTHING;
+    if (update.base > this.#sequence) {
       refuse(`update ${update.sequence} builds upon ${update.base}, but the last one here is ${this.#sequence}`);
     }
     this.#sequence = 0;

@@ -4,11 +4,13 @@ const PREFIX = '#join=';
 const NAME = 'tabbox.name';
 const ADDRESS = 'tabbox.address';
 
-/** Whether this page's address means something on other computers. */
-export const isLoopback = (): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(location.hostname);
+/** Whether a server's address means something on this computer only. */
+export const isLoopback = (server: string): boolean =>
+  /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(server).hostname);
 
 /** Where others reach this server; remembered, since a page on the server's own computer cannot know it. */
-export const publicAddress = (): string => (isLoopback() && read(() => localStorage, ADDRESS)) || location.origin;
+export const publicAddress = (server: string): string =>
+  (isLoopback(server) && read(() => localStorage, ADDRESS)) || new URL(server).origin;
 
 /** @returns false: it is no address of a web server */
 export function setPublicAddress(text: string): boolean {
@@ -17,9 +19,13 @@ export function setPublicAddress(text: string): boolean {
   return true;
 }
 
-/** The address that lets others in. The token is in the fragment, which browsers send to no server. */
-export function linkTo(token: string, origin: string): string {
-  const address = new URL(location.pathname, origin);
+/**
+ * The address that lets others in. The token is in the fragment, which browsers send to no server.
+ * @param server the relay's, whose path it is
+ * @param origin by which others reach it
+ */
+export function linkTo(token: string, server: string, origin: string): string {
+  const address = new URL(new URL(server).pathname, origin);
   address.hash = `${PREFIX}${token}`;
   return address.href;
 }

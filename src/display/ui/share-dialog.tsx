@@ -92,17 +92,22 @@ function Shared({
   readonly sharing: MachineSharing;
 }): JSX.Element {
   const { connection, why, people, links, lease } = sharing.state.value;
-  const origin = useSignal(publicAddress());
+  const origin = useSignal(publicAddress(sharing.server));
   return (
     <div class="share">
       <p role="status" data-testid="share-state" data-state={connection}>
         {connection === 'open' ? 'Shared.' : connection === 'closed' ? `Not shared: ${why}.` : `Connecting … ${why}`}
       </p>
-      {connection === 'open' && isLoopback() && <PublicAddress origin={origin} />}
+      {connection === 'open' && isLoopback(sharing.server) && <PublicAddress server={sharing.server} origin={origin} />}
       {connection === 'open' && <NewLink sharing={sharing} />}
       <ul class="links">
         {links.map((link) => (
-          <LinkRow key={link.id} link={link} origin={origin.value} onRevoke={() => sharing.revokeLink(link.id)} />
+          <LinkRow
+            key={link.id}
+            link={link}
+            address={linkTo(link.token, sharing.server, origin.value)}
+            onRevoke={() => sharing.revokeLink(link.id)}
+          />
         ))}
       </ul>
       <fieldset class="row">
@@ -142,8 +147,13 @@ function Shared({
   );
 }
 
+interface PublicAddressProps {
+  readonly server: string;
+  readonly origin: { value: string };
+}
+
 /** A page opened as localhost gives links that nobody else can follow, unless somebody says how they reach the server. */
-function PublicAddress({ origin }: { readonly origin: { value: string } }): JSX.Element {
+function PublicAddress({ server, origin }: PublicAddressProps): JSX.Element {
   return (
     <label>
       Others reach this server at (this page’s own address works on this computer only)
@@ -153,7 +163,7 @@ function PublicAddress({ origin }: { readonly origin: { value: string } }): JSX.
         value={origin.value}
         placeholder="https://192.168.1.20:8086"
         onChange={(event) => {
-          if (setPublicAddress(event.currentTarget.value)) origin.value = publicAddress();
+          if (setPublicAddress(event.currentTarget.value)) origin.value = publicAddress(server);
         }}
       />
     </label>
@@ -244,14 +254,13 @@ function Choice({ label, testId, choices, value }: ChoiceProps): JSX.Element {
 
 interface LinkRowProps {
   readonly link: Link;
-  readonly origin: string;
+  readonly address: string;
   readonly onRevoke: () => void;
 }
 
-function LinkRow({ link, origin, onRevoke }: LinkRowProps): JSX.Element {
+function LinkRow({ link, address, onRevoke }: LinkRowProps): JSX.Element {
   const copied = useSignal(false);
   const withCode = useSignal(false);
-  const address = linkTo(link.token, origin);
   return (
     <li data-testid="link">
       <span>
