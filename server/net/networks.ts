@@ -10,7 +10,7 @@ import type { NatRights } from '../../src/net-relay/nat/address-policy.ts';
 import { natConfig } from '../../src/net-relay/nat/nat-config.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { BandwidthGroup, LimitedPort } from '../../src/net-relay/switch/bandwidth-group.ts';
-import { EthernetSwitch } from '../../src/net-relay/switch/ethernet-switch.ts';
+import { EthernetSwitch, type SwitchPort } from '../../src/net-relay/switch/ethernet-switch.ts';
 import { NAT_RIGHTS, NatDriver } from './nat-driver.ts';
 import { openTap } from './tap.ts';
 import { parseUdpTunnel, UdpTunnel } from './udp-tunnel.ts';
@@ -24,8 +24,21 @@ const now = (): number => performance.now();
 export interface Attachment {
   /** Of a card with NAT, or of the NAT network that it shares. */
   readonly nat: NatDriver | undefined;
+  /** On an internal network. */
+  readonly place: Place | undefined;
   /** Moves the card to a bandwidth group, or out of all. */
   setBandwidthGroup(name: string | undefined): void;
+  close(): void;
+}
+
+export interface Place {
+  readonly network: EthernetSwitch;
+  readonly port: SwitchPort;
+}
+
+interface Joined {
+  readonly nat: NatDriver | undefined;
+  readonly place?: Place;
   close(): void;
 }
 
@@ -48,19 +61,19 @@ export class Networks {
    */
   async attach(card: NetworkCardConfig, cable: PacketPort, most: NatRights = ALL_RIGHTS): Promise<Attachment> {
     const port = new LimitedPort(cable, undefined, now, () => this.#armGroups());
-    const { nat, close } = await this.#join(card, port, most);
+    const { nat, place, close } = await this.#join(card, port, most);
     const setBandwidthGroup = (name: string | undefined): void => {
       port.group = name === undefined ? undefined : this.#group(name);
     };
     if (card.bandwidthGroup !== undefined) setBandwidthGroup(card.bandwidthGroup);
-    return { nat, setBandwidthGroup, close };
+    return { nat, place, setBandwidthGroup, close };
   }
 
   async #join(
     { slot, attachment, promiscuous = 'deny' }: NetworkCardConfig,
     port: PacketPort,
     most: NatRights,
-  ): Promise<{ readonly nat: NatDriver | undefined; close(): void }> {
+  ): Promise<Joined> {
     switch (attachment.kind) {
       case 'null':
         return { nat: undefined, close: () => port.setLink(false) };
@@ -89,18 +102,18 @@ export class Networks {
     cable: PacketPort,
     promiscuous: PromiscuousPolicy,
     open: ((end: PacketPort) => Promise<NatDriver>) | undefined,
-  ): Promise<{ readonly nat: NatDriver | undefined; close(): void }> {
+  ): Promise<Joined> {
     const shared = this.#shared.get(name) ?? (await openShared(open));
     this.#shared.set(name, shared);
     shared.users++;
-    const place = shared.network.plug(cable, { kind: 'machine', promiscuous });
+    const port = shared.network.plug(cable, { kind: 'machine', promiscuous });
     const close = (): void => {
-      place.close();
+      port.close();
       if (--shared.users > 0) return;
       shared.nat?.close();
       this.#shared.delete(name);
     };
-    return { nat: shared.nat, close };
+    return { nat: shared.nat, ...(open ? {} : { place: { network: shared.network, port } }), close };
   }
 
   // Bandwidth groups.

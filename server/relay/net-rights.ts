@@ -35,6 +35,8 @@ const netRights = v.strictObject({
   ),
   /** Frames may come from other addresses than the card's, as those of a bridge in the guest do. */
   otherMacs: v.optional(v.boolean(), false),
+  /** Cards of an internal network may send to each other without the relay; they learn each other's IP addresses. */
+  direct: v.optional(v.boolean(), false),
   cards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_NETWORK_CARDS)), MAX_NETWORK_CARDS),
   /** What all cards of the token's subject may send together; left out: no limit. */
   bitsPerSecond: v.optional(v.pipe(v.number(), v.minValue(1))),
@@ -46,7 +48,7 @@ export type NetRights = v.InferOutput<typeof netRights>;
 export const OWN_PAGE_RIGHTS: v.InferInput<typeof netRights> = {
   nat: { loopback: true, private: true, public: true, forwards: true },
   ...{ intnet: '*', natnetwork: '*', hostonly: '*', bridged: '*', generic: ['UDPTunnel', 'VDE'] },
-  ...{ promiscuous: true, otherMacs: true },
+  ...{ promiscuous: true, otherMacs: true, direct: true },
 };
 
 /** @throws CodedError<'bad-rights'> */

@@ -15,13 +15,15 @@ import { parseNetworkCard } from '#storage/settings/machine-settings.ts';
 import { FrameChannel } from '../../src/net-relay/transports/frame-channel.ts';
 import {
   decodeRelay,
+  encodePeer,
   encodeStatus,
   FIRST_CREDIT,
   MOST_MESSAGE_BYTES,
   type RelayStatus,
 } from '../../src/net-relay/wire/relay.ts';
-import { type Attachment, Networks } from '../net/networks.ts';
+import { type Attachment, Networks, type Place } from '../net/networks.ts';
 import { type FrameFigures, GuardedPort } from './guarded-port.ts';
+import { type MeetingGuest, Meetings } from './meetings.ts';
 import { type MetricFamily, metric } from './metrics.ts';
 import { checkCard, type NetRights, OWN_PAGE_RIGHTS, parseNetRights } from './net-rights.ts';
 import { CLOSE, type ConnectionHandler, type RelayConnection, type RelayService } from './service.ts';
@@ -39,6 +41,7 @@ export class NetService implements RelayService {
   readonly mostBufferedBytes: number = 2 * FIRST_CREDIT;
   readonly #networks = new Networks();
   readonly #cards = new Set<CardConnection>();
+  readonly #meetings = new Meetings();
   readonly #figures: FrameFigures = { framesFromCards: 0, framesToCards: 0, spoofed: 0 };
 
   connect(connection: RelayConnection): ConnectionHandler {
@@ -49,6 +52,7 @@ export class NetService implements RelayService {
       throw new CodedError('too-many-cards', `${subject} has ${others} cards here already; its token allows no more`);
     const card = new CardConnection(connection, rights, {
       join: (config, cable) => this.#join(subject, rights, config, cable),
+      meetings: this.#meetings,
       figures: this.#figures,
       closed: () => this.#cards.delete(card),
     });
@@ -88,6 +92,7 @@ export class NetService implements RelayService {
           { labels: { direction: 'to' }, value: framesToCards },
         ],
       },
+      metric('gauge', 'tabbox_net_direct_pairs', 'Pairs of cards that need no relay.', this.#meetings.directPairs),
       metric('counter', 'tabbox_net_spoofed_frames', 'Frames that were dropped for their source address.', spoofed),
     ];
   }
@@ -99,6 +104,7 @@ export class NetService implements RelayService {
 
 interface CardParts {
   join(card: NetworkCardConfig, cable: PacketPort): Promise<Attachment>;
+  readonly meetings: Meetings;
   readonly figures: FrameFigures;
   closed(): void;
 }
@@ -112,6 +118,7 @@ class CardConnection implements ConnectionHandler {
   #state: 'new' | 'joining' | 'attached' | 'closed' = 'new';
   #channel: FrameChannel | undefined;
   #attachment: Attachment | undefined;
+  #guest: MeetingGuest | undefined;
   /** Undefined until it is attached. */
   kind: NicAttachment['kind'] | undefined;
 
@@ -148,7 +155,7 @@ class CardConnection implements ConnectionHandler {
   }
 
   async #attach(request: unknown): Promise<void> {
-    const { card } = request as { readonly card?: unknown };
+    const { card, direct } = request as { readonly card?: unknown; readonly direct?: unknown };
     const config = parseNetworkCard(card);
     checkCard(this.#rights, config);
     const [near, far] = createWire();
@@ -166,11 +173,25 @@ class CardConnection implements ConnectionHandler {
       soon: (flush) => setImmediate(flush),
       readText,
       onStatus: () => this.#broken('a status, which is for the relay to send'),
+      onPeer: (message) => this.#guest?.take(message),
       onBroken: (why) => this.#broken(why),
     });
     this.#state = 'attached';
     this.#connection.send(status({ kind: 'attached', network: describe(config) }));
     near.setLink(true);
+    if (attachment.place) this.#meet(config, attachment.place, direct === true);
+  }
+
+  #meet(config: NetworkCardConfig, place: Place, isWilling: boolean): void {
+    const { direct, otherMacs, bitsPerSecond } = this.#rights;
+    this.#guest = this.#parts.meetings.join({
+      place,
+      mac: otherMacs ? null : config.mac,
+      // What goes around the relay is not counted by it.
+      isWilling: isWilling && direct && bitsPerSecond === undefined,
+      isNosy: (config.promiscuous ?? 'deny') !== 'deny',
+      send: (message) => this.#connection.send(encodePeer(Buffer.from(JSON.stringify(message)))),
+    });
   }
 
   #broken(why: string): void {
@@ -182,6 +203,7 @@ class CardConnection implements ConnectionHandler {
     this.#state = 'closed';
     this.kind = undefined;
     clearTimeout(this.#timer);
+    this.#guest?.leave();
     this.#channel?.close();
     this.#attachment?.close();
     this.#parts.closed();

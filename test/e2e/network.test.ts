@@ -104,9 +104,14 @@ describe('a guest in a tab', () => {
     expect(await shell(page, `wget -q -O - ${url}/ | sha256sum`, DOWNLOAD_MS)).toContain(sha256(file));
   });
 
-  it('meets one in another tab on an internal network', async () => {
+  it.each(['by WebRTC', 'through the relay'])('meets one in another tab on an internal network, %s', async (way) => {
     const first = await lab.visit();
     const second = { page: await first.context.newPage() };
+    if (way === 'through the relay') {
+      // As in a browser whose owner forbids WebRTC.
+      await first.context.addInitScript(() => Reflect.deleteProperty(globalThis, 'RTCPeerConnection'));
+      await first.page.reload();
+    }
     await second.page.goto(lab.server.url);
     const network = { nic1: 'intnet', intnet1: 'lab', nictype1: 'virtio' };
     await Promise.all([boot(first.page, network), boot(second.page, network)]);
@@ -115,8 +120,21 @@ describe('a guest in a tab', () => {
       await untilRelay(page, 'attached');
       await shell(page, address(n + 1));
     }
+    const direct = () => first.page.getByTestId('network-1').getAttribute('data-direct');
+    const framesByRelay = async (): Promise<number> => {
+      const text = await (await fetch(`${lab.server.url}metrics`)).text();
+      return Number(/tabbox_net_frames_total\{direction="from"\} (\d+)/.exec(text)?.[1]);
+    };
+    if (way === 'by WebRTC') await expect.poll(direct, { timeout: 60_000 }).toBe('1');
+    else expect(await direct()).toBe('0');
+    // The first finds its way to everybody; the others know theirs.
+    await shell(first.page, 'ping -c 1 192.168.7.2', ANSWER_MS);
+    const before = await framesByRelay();
     expect(await shell(first.page, 'ping -c 3 192.168.7.2', ANSWER_MS)).toContain('3 packets received');
     expect(await shell(second.page, 'ping -c 3 192.168.7.1', ANSWER_MS)).toContain('3 packets received');
+    const carried = (await framesByRelay()) - before;
+    if (way === 'by WebRTC') expect(carried).toBeLessThan(6);
+    else expect(carried).toBeGreaterThanOrEqual(12);
 
     // One pulls its cable, and then moves to another network.
     await second.page.getByTestId('network').click();

@@ -14,6 +14,7 @@ import { placeOf } from './drives.ts';
 import type { PlacedFile } from './image-files.ts';
 import { MachineSession, stateKey } from './machine-session.ts';
 import { type Networks, newCard } from './network-links.ts';
+import { canConnectPeers, connectPeer } from './peer-connection.ts';
 import { explain, type Problem } from './problems.ts';
 import { type ReadyMade, readyMade } from './ready-made.ts';
 
@@ -287,6 +288,7 @@ export class MachineLibrary {
     void service.subscribe(
       Comlink.proxy((event: NetworkEvent) => this.sessions.value.get(event.machine)?.network.onEvent(event)),
     );
+    if (canConnectPeers()) void service.usePeers(Comlink.proxy(connectPeer));
     this.#networkService = service;
     return service;
   }

@@ -19,6 +19,8 @@ export class NetworkLinks {
   readonly cards: Signal<readonly NetworkCardConfig[]>;
   /** How the relay sees each card; a card that is not attached is not there. */
   readonly states: Signal<ReadonlyMap<number, RelayState>> = signal(new Map());
+  /** Cards of other tabs that are reached without the relay, by slot. */
+  readonly directPeers: Signal<ReadonlyMap<number, number>> = signal(new Map());
   readonly #machine: string;
   readonly #networks: Networks;
   readonly #doorbell: SharedArrayBuffer;
@@ -64,8 +66,9 @@ export class NetworkLinks {
     await this.#networks.service().unplug(this.#machine);
   }
 
-  onEvent({ machine, slot, state }: NetworkEvent): void {
+  onEvent({ machine, slot, state, directPeers }: NetworkEvent): void {
     if (machine !== this.#machine || !this.#rings.has(slot)) return;
+    this.directPeers.value = new Map(this.directPeers.value).set(slot, directPeers);
     const states = new Map(this.states.value);
     if (state.kind === 'closed') states.delete(slot);
     else states.set(slot, state);

@@ -8,19 +8,22 @@ import { megabytes } from './format.ts';
 interface NetworkLampProps {
   readonly card: NetworkCardConfig;
   readonly relay: RelayState | undefined;
+  /** Cards of other tabs that are reached without the relay. */
+  readonly directPeers: number;
   readonly activity: NetworkActivity | undefined;
   /** The reading before. */
   readonly before: NetworkActivity | undefined;
 }
 
-export function NetworkLamp({ card, relay, activity, before }: NetworkLampProps): JSX.Element {
+export function NetworkLamp({ card, relay, directPeers, activity, before }: NetworkLampProps): JSX.Element {
   const { slot } = card;
   const sending = moved(activity?.bytesSent, before?.bytesSent);
   const receiving = moved(activity?.bytesReceived, before?.bytesReceived);
   const trouble = troubleOf(card, relay, activity);
   const doing = trouble ? 'trouble' : sending ? 'writing' : receiving ? 'reading' : 'idle';
   const said = { trouble: trouble ?? '', writing: 'sending', reading: 'receiving', idle: 'idle' }[doing];
-  const network = relay?.kind === 'attached' ? relay.network : card.attachment.kind;
+  const where = relay?.kind === 'attached' ? relay.network : card.attachment.kind;
+  const network = directPeers > 0 ? `${where}, ${directPeers} reached directly` : where;
   const totals = activity
     ? `${megabytes(activity.bytesSent)} sent, ${megabytes(activity.bytesReceived)} received`
     : 'nothing yet';
@@ -29,6 +32,7 @@ export function NetworkLamp({ card, relay, activity, before }: NetworkLampProps)
       class={`activity ${doing}`}
       title={`${said}; ${network}; ${card.type}, ${card.mac}; ${totals}`}
       data-testid={`network-${slot}`}
+      data-direct={directPeers}
       data-relay={relay?.kind ?? 'none'}
     >
       <span class="lamp" aria-hidden="true" /> Net {slot}

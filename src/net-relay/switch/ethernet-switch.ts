@@ -47,6 +47,8 @@ export class SwitchPort implements PacketReceiver {
   readonly #cable: PacketPort;
   readonly #queue: FrameQueue;
   stations = 0;
+  /** Ports that this one's frames reach without the switch: nothing is passed between them. */
+  readonly direct = new Set<SwitchPort>();
 
   constructor(ofSwitch: EthernetSwitch, cable: PacketPort, options: SwitchPortOptions) {
     this.#switch = ofSwitch;
@@ -114,7 +116,19 @@ export class EthernetSwitch {
 
   remove(port: SwitchPort): void {
     this.#ports.delete(port);
+    for (const other of port.direct) this.setDirect(port, other, false);
     this.forget(port);
+  }
+
+  /** Two ports have found, or lost, a way around the switch. */
+  setDirect(a: SwitchPort, b: SwitchPort, isDirect: boolean): void {
+    if (isDirect) {
+      a.direct.add(b);
+      b.direct.add(a);
+    } else {
+      a.direct.delete(b);
+      b.direct.delete(a);
+    }
   }
 
   /** The port's stations may be anywhere now. */
@@ -133,7 +147,7 @@ export class EthernetSwitch {
     const known = isGroupMac(destination) ? undefined : this.#stations.get(destination);
     const to = known && nowMs - known.seenMs < AGEING_MS ? known.port : undefined;
     for (const port of this.#ports) {
-      if (port === from) continue;
+      if (port === from || port.direct.has(from)) continue;
       if (to === undefined || port === to || maySee(port, from, to)) port.send(frame);
     }
   }

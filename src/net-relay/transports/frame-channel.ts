@@ -17,6 +17,7 @@ import {
   frameCost,
   MOST_MESSAGE_BYTES,
   MOST_RELAY_FRAME_BYTES,
+  type PeerMessage,
   type RelayStatus,
 } from '../wire/relay.ts';
 
@@ -27,6 +28,8 @@ export interface ChannelParts {
   soon(flush: () => void): void;
   readText(bytes: Uint8Array): string;
   onStatus(status: RelayStatus): void;
+  /** Left out: peers are not talked about here. */
+  onPeer?(message: PeerMessage): void;
   /** The other side sent what it must not; the carrier is to be closed. */
   onBroken(why: string): void;
 }
@@ -96,6 +99,8 @@ export class FrameChannel implements PacketReceiver {
     }
     if (decoded.kind === 'credit') this.#takeCredit(decoded.bytes);
     else if (decoded.kind === 'status') this.#parts.onStatus(decoded.status);
+    else if (decoded.kind === 'peer' && this.#parts.onPeer) this.#parts.onPeer(decoded.message);
+    else if (decoded.kind === 'peer') this.#break('a word about peers');
     else if (decoded.kind === 'attach') this.#break('a second request to attach');
     else this.#takeFrames(decoded.frames, decoded.cost);
   }

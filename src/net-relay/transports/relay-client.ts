@@ -12,7 +12,7 @@
  *   waiting      time (0.5 s to 30 s)     connecting
  */
 import type { PacketPort } from '#emu/host/packet-port.ts';
-import { encodeAttach, type RelayStatus } from '../wire/relay.ts';
+import { encodeAttach, type PeerMessage, type RelayStatus } from '../wire/relay.ts';
 import { FrameChannel } from './frame-channel.ts';
 
 /** What is needed of a WebSocket, the page's or Node's. */
@@ -46,6 +46,8 @@ export interface RelayClientParts {
   /** From 0 to 1: spreads the tries of many pages after a relay's restart. */
   random(): number;
   onState(state: RelayState): void;
+  /** Other cards of the network that can be reached directly. Left out: the relay says nothing of them. */
+  onPeer?(message: PeerMessage): void;
 }
 
 export type RelayState =
@@ -85,11 +87,13 @@ export class RelayClient {
       if (refusal) this.#refused(refusal);
       else this.#lost();
     };
+    const { onPeer } = this.#parts;
     const channel = new FrameChannel(this.#cable, {
       send: (message) => this.#carrier?.send(message),
       soon: (flush) => this.#parts.soon(flush),
       readText: (bytes) => this.#parts.readText(bytes),
       onStatus: (status) => this.#status(status),
+      ...(onPeer ? { onPeer: (message: PeerMessage) => onPeer(message) } : {}),
       onBroken: () => lost(),
     });
     this.#channel = channel;
@@ -103,6 +107,11 @@ export class RelayClient {
       closed: lost,
     });
     this.#stopTimer = this.#parts.after(ATTACH_MS, () => lost());
+  }
+
+  /** Says something to or about a peer. @param message as `encodePeer` has it */
+  sendPeer(message: Uint8Array): void {
+    this.#carrier?.send(message);
   }
 
   #status(status: RelayStatus): void {

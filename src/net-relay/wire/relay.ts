@@ -5,6 +5,7 @@
  *   type 2, credit   u8 type | u32 bytes that the sender of this message can take in addition
  *   type 3, status   u8 type | UTF-8 JSON, at most 16 KiB: RelayStatus; from the relay only
  *   type 4, attach   u8 type | UTF-8 JSON, at most 16 KiB: RelayAttach; the machine's first message, and only that
+ *   type 5, peer     u8 type | UTF-8 JSON, at most 16 KiB: PeerMessage
  *
  * Numbers are big-endian. A frame costs its length and two bytes of credit. Each side may send `FIRST_CREDIT` bytes
  * before it hears of more; one that sends more is cut off.
@@ -17,19 +18,42 @@ export const FIRST_CREDIT: number = 256 * 1024;
 export const MOST_MESSAGE_BYTES: number = 64 * 1024;
 export const MOST_RELAY_FRAME_BYTES = 16_384;
 const MOST_JSON_BYTES = 16 * 1024;
-const TYPE = { frames: 1, credit: 2, status: 3, attach: 4 } as const;
+const TYPE = { frames: 1, credit: 2, status: 3, attach: 4, peer: 5 } as const;
 
 /** The first thing a relay says, and what it says when it cannot go on. */
 export type RelayStatus =
   | { readonly kind: 'attached'; readonly network: string }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string };
 
+/**
+ * How cards of an internal network come to send frames to each other without the relay. Peers are the relay's numbers.
+ *
+ *   relay  -> both       meet     one of them begins
+ *   either -> other      signal   what WebRTC has to say, through the relay
+ *   either -> relay      direct   frames to the peer go directly from now on, or no longer
+ *   relay  -> other      part     the peer is gone, or may no longer be met
+ *
+ * Once both say `direct`, the relay's switch passes nothing between them.
+ */
+export type PeerMessage =
+  | {
+      readonly kind: 'meet';
+      readonly peer: number;
+      readonly isInitiator: boolean;
+      /** The only source that its frames may have, 12 hexadecimal digits; null: any. */
+      readonly mac: string | null;
+    }
+  | { readonly kind: 'signal'; readonly peer: number; readonly data: unknown }
+  | { readonly kind: 'direct'; readonly peer: number; readonly on: boolean }
+  | { readonly kind: 'part'; readonly peer: number };
+
 export type RelayMessage =
   | { readonly kind: 'frames'; readonly frames: readonly Uint8Array[]; readonly cost: number }
   | { readonly kind: 'credit'; readonly bytes: number }
   | { readonly kind: 'status'; readonly status: RelayStatus }
   /** As it came: whoever takes it checks it. */
-  | { readonly kind: 'attach'; readonly request: unknown };
+  | { readonly kind: 'attach'; readonly request: unknown }
+  | { readonly kind: 'peer'; readonly message: PeerMessage };
 
 /** What a frame costs. */
 export const frameCost = (frame: Uint8Array): number => 2 + frame.length;
@@ -59,6 +83,9 @@ export const encodeStatus = (json: Uint8Array): Uint8Array => withType(TYPE.stat
 /** @param json of what the card is to be attached to, as UTF-8 */
 export const encodeAttach = (json: Uint8Array): Uint8Array => withType(TYPE.attach, json);
 
+/** @param json of a `PeerMessage`, as UTF-8 */
+export const encodePeer = (json: Uint8Array): Uint8Array => withType(TYPE.peer, json);
+
 function withType(type: number, json: Uint8Array): Uint8Array {
   const b = new Uint8Array(1 + json.length);
   b[0] = type;
@@ -84,6 +111,10 @@ export function decodeRelay(b: Uint8Array, readText: (bytes: Uint8Array) => stri
     case TYPE.attach: {
       const request = parseJson(b, readText);
       return request === undefined ? undefined : { kind: 'attach', request };
+    }
+    case TYPE.peer: {
+      const message = parsePeer(parseJson(b, readText));
+      return message && { kind: 'peer', message };
     }
     default:
       return undefined;
@@ -116,5 +147,17 @@ function parseStatus(value: unknown): RelayStatus | undefined {
   const { kind, network, code, message } = value as Readonly<Record<string, unknown>>;
   if (kind === 'attached' && typeof network === 'string') return { kind, network };
   if (kind === 'refused' && typeof code === 'string' && typeof message === 'string') return { kind, code, message };
+  return undefined;
+}
+
+function parsePeer(value: unknown): PeerMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { kind, peer, isInitiator, mac, data, on } = value as Readonly<Record<string, unknown>>;
+  if (typeof peer !== 'number' || !Number.isSafeInteger(peer) || peer < 0) return undefined;
+  if (kind === 'part') return { kind, peer };
+  if (kind === 'direct' && typeof on === 'boolean') return { kind, peer, on };
+  if (kind === 'signal' && data !== undefined) return { kind, peer, data };
+  const isAddress = mac === null || (typeof mac === 'string' && /^[0-9A-F]{12}$/.test(mac));
+  if (kind === 'meet' && typeof isInitiator === 'boolean' && isAddress) return { kind, peer, isInitiator, mac };
   return undefined;
 }

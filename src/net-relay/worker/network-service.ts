@@ -2,10 +2,15 @@
  * The page's networks, and the whole surface the page has to them. A card's frames go through its packet ring; what is
  * said here is which ring leads where, and how that goes.
  */
+import * as Comlink from 'comlink';
 import { CodedError } from '#base/errors.ts';
 import type { NetworkCardConfig } from '#emu/host/network-card.ts';
+import { createWire } from '#emu/host/packet-port.ts';
 import { PacketRingEnd } from '#emu/host/packet-ring.ts';
+import { DirectHub } from '../switch/direct-hub.ts';
 import { RelayClient, type RelayState } from '../transports/relay-client.ts';
+import type { PeerMessage } from '../wire/relay.ts';
+import { DirectPeers, type PeerRequest } from './direct-peers.ts';
 import { pumpRing } from './pump-ring.ts';
 import { openRelay, type RelayAddress } from './relay-carrier.ts';
 
@@ -25,6 +30,8 @@ export interface NetworkEvent {
   readonly machine: string;
   readonly slot: number;
   readonly state: RelayState;
+  /** Cards of the same internal network that are reached without the relay. */
+  readonly directPeers: number;
 }
 
 /** What the thread can do. */
@@ -44,6 +51,7 @@ export class NetworkService {
   readonly #listeners: ((event: NetworkEvent) => void)[] = [];
   readonly #plugged = new Map<string, Plugged>();
   readonly #decoder = new TextDecoder();
+  #connectPeer: ((request: PeerRequest) => void) | undefined;
 
   constructor(thread: NetworkThread) {
     this.#thread = thread;
@@ -52,6 +60,11 @@ export class NetworkService {
   /** @param listener from another thread, through `Comlink.proxy` */
   subscribe(listener: (event: NetworkEvent) => void): void {
     this.#listeners.push(listener);
+  }
+
+  /** Without this, cards reach each other through the relay only. @param connect makes WebRTC connections */
+  usePeers(connect: (request: PeerRequest) => void): void {
+    this.#connectPeer = connect;
   }
 
   /** @throws CodedError<'bad-network'> the card has a cable already */
@@ -85,12 +98,23 @@ export class NetworkService {
   }
 
   #connect(end: PacketRingEnd, { machine, card, relay }: Pick<PlugRequest, 'machine' | 'card' | 'relay'>): RelayClient {
-    const { slot } = card;
-    if (card.attachment.kind === 'null') {
-      this.#tell({ machine, slot, state: { kind: 'closed' } });
-    }
-    const client = new RelayClient(end, {
-      request: new TextEncoder().encode(JSON.stringify({ card })),
+    const { slot, attachment } = card;
+    const connectPeer = attachment.kind === 'intnet' ? this.#connectPeer : undefined;
+    let state: RelayState = { kind: 'closed' };
+    const tell = (): void => this.#tell({ machine, slot, state, directPeers: peers?.open ?? 0 });
+    const readText = (bytes: Uint8Array): string => this.#decoder.decode(bytes);
+    const [hubEnd, clientEnd] = createWire();
+    const peers =
+      connectPeer &&
+      new DirectPeers({
+        hub: new DirectHub(end, hubEnd),
+        connect: (request) => connectPeer(Comlink.transfer(request, [request.port])),
+        send: (message) => client.sendPeer(message),
+        changed: tell,
+        readText,
+      });
+    const client = new RelayClient(peers ? clientEnd : end, {
+      request: new TextEncoder().encode(JSON.stringify({ card, direct: peers !== undefined })),
       open: (events) => openRelay(relay, machine, events),
       after: (ms, call) => {
         const timer = setTimeout(call, ms);
@@ -98,11 +122,17 @@ export class NetworkService {
       },
       // Frames of one turn of the pump go in one message.
       soon: (flush) => queueMicrotask(flush),
-      readText: (bytes) => this.#decoder.decode(bytes),
+      readText,
       random: () => this.#thread.random(),
-      onState: (state) => this.#tell({ machine, slot, state }),
+      onState: (now) => {
+        state = now;
+        if (now.kind !== 'attached') peers?.clear();
+        tell();
+      },
+      ...(peers ? { onPeer: (message: PeerMessage) => peers.take(message) } : {}),
     });
-    if (card.attachment.kind !== 'null') client.start();
+    if (attachment.kind === 'null') tell();
+    else client.start();
     return client;
   }
 
