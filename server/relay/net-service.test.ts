@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -7,7 +8,7 @@ import { WebSocket } from 'ws';
 import type { NetworkCardConfig, NicAttachment } from '#emu/host/network-card.ts';
 import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import { RelayClient, type RelayState } from '../../src/net-relay/transports/relay-client.ts';
-import { encodeAttach, encodeFrames, FIRST_CREDIT } from '../../src/net-relay/wire/relay.ts';
+import { encodeAttach, encodeChange, encodeFrames, encodePeer, FIRST_CREDIT } from '../../src/net-relay/wire/relay.ts';
 import { type RunningServer, startServer } from '../http/serve.ts';
 import { JoinTokens, loadTokenKey } from './join-tokens.ts';
 import { NetService } from './net-service.ts';
@@ -57,6 +58,7 @@ const issue = (rights: unknown, subject = 'm'): Promise<string> =>
   tokens.issue({ subject, rights: { net: rights }, lifeSeconds: 60 });
 
 interface Guest {
+  readonly client: RelayClient;
   readonly port: PacketPort;
   readonly got: Buffer[];
   readonly states: RelayState[];
@@ -100,7 +102,7 @@ async function guest(config: NetworkCardConfig, rights: unknown = ALL, subject =
   });
   client.start();
   closers.push(() => client.close());
-  return { port, got, states };
+  return { client, port, got, states };
 }
 
 const attached = ({ states }: Guest) => expect.poll(() => states.at(-1)?.kind, { timeout: 5000 }).toBe('attached');
@@ -182,6 +184,56 @@ describe('cards of pages', () => {
   });
 });
 
+describe('forwarded ports', () => {
+  const connected = (port: number): Promise<Socket | undefined> =>
+    new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      closers.push(() => socket.destroy());
+      socket.on('error', () => resolve(undefined));
+      socket.on('connect', () => resolve(socket));
+    });
+  const noteOf = ({ states }: Guest): string | undefined => {
+    const state = states.at(-1);
+    return state?.kind === 'attached' ? state.note : undefined;
+  };
+  const freePort = async (): Promise<number> => {
+    const probe = createServer();
+    await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+    const { port } = probe.address() as AddressInfo;
+    await new Promise((resolve) => probe.close(resolve));
+    return port;
+  };
+
+  it('change while connections go on', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const rule = (name: string, port: number): string => `${name},tcp,,${port},,80`;
+    const config = card(1, { ...NAT, forwards: [rule('a', first)] });
+    const one = await guest(config, { nat: { forwards: true } });
+    await attached(one);
+    const before = await connected(first);
+    expect(before).toBeDefined();
+    const change = (forwards: unknown): void => one.client.change(json({ forwards }), json({ card: config }));
+    change([rule('b', second)]);
+    await expect.poll(() => noteOf(one)).toBe('');
+    expect(await connected(second)).toBeDefined();
+    expect(await connected(first)).toBeUndefined();
+    expect([before?.destroyed, before?.readyState]).toEqual([false, 'open']);
+    change([rule('b', second), 'nonsense']);
+    await expect.poll(() => noteOf(one)).toContain("port forwarding rule 'nonsense'");
+    expect(one.port.linkUp).toBe(true);
+    change([]);
+    await expect.poll(() => noteOf(one)).toBe('');
+    expect(await connected(second)).toBeUndefined();
+  });
+
+  it('are nobody’s without the right', async () => {
+    const one = await guest(card(1, NAT), ALL);
+    await attached(one);
+    one.client.change(json({ forwards: ['a,tcp,,0,,80'] }), json({}));
+    await expect.poll(() => one.states.at(-1)).toMatchObject({ kind: 'refused', code: 'not-allowed' });
+  });
+});
+
 describe('rights', () => {
   it.each([
     ['NAT', NAT, { intnet: '*' }],
@@ -242,7 +294,9 @@ describe('hostile peers', () => {
     const noise = fc.oneof(
       fc.uint8Array({ minLength: 0, maxLength: 3000 }),
       fc.uint8Array({ minLength: 1, maxLength: 40 }).map((tail) => Uint8Array.of(1, ...tail)),
-      fc.json().map((text) => encodeAttach(new TextEncoder().encode(text))),
+      ...[encodeAttach, encodePeer, encodeChange].map((encode) =>
+        fc.oneof(fc.json(), fc.constant('null')).map((text) => encode(new TextEncoder().encode(text))),
+      ),
       fc.constant(encodeFrames([new Uint8Array(16_384)])),
     );
     const session = async (first: boolean, messages: readonly Uint8Array[]): Promise<void> => {

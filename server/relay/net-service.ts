@@ -12,6 +12,7 @@ import { CodedError } from '#base/errors.ts';
 import { macBytes, type NetworkCardConfig, type NicAttachment } from '#emu/host/network-card.ts';
 import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import { parseNetworkCard } from '#storage/settings/machine-settings.ts';
+import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { FrameChannel } from '../../src/net-relay/transports/frame-channel.ts';
 import {
   decodeRelay,
@@ -21,6 +22,7 @@ import {
   MOST_MESSAGE_BYTES,
   type RelayStatus,
 } from '../../src/net-relay/wire/relay.ts';
+import type { NatDriver } from '../net/nat-driver.ts';
 import { type Attachment, Networks, type Place } from '../net/networks.ts';
 import { type FrameFigures, GuardedPort } from './guarded-port.ts';
 import { type MeetingGuest, Meetings } from './meetings.ts';
@@ -30,6 +32,7 @@ import { CLOSE, type ConnectionHandler, type RelayConnection, type RelayService 
 
 const ATTACH_MS = 10_000;
 const BYTE_BITS = 8;
+const MOST_FORWARDS = 64;
 
 const readText = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 const status = (value: RelayStatus): Uint8Array => encodeStatus(Buffer.from(JSON.stringify(value)));
@@ -119,6 +122,10 @@ class CardConnection implements ConnectionHandler {
   #channel: FrameChannel | undefined;
   #attachment: Attachment | undefined;
   #guest: MeetingGuest | undefined;
+  /** Rules that are in force, as they were given, and those that are to be. */
+  #forwards: readonly string[] | undefined;
+  #wanted: readonly string[] | undefined;
+  #isChanging = false;
   /** Undefined until it is attached. */
   kind: NicAttachment['kind'] | undefined;
 
@@ -155,7 +162,7 @@ class CardConnection implements ConnectionHandler {
   }
 
   async #attach(request: unknown): Promise<void> {
-    const { card, direct } = request as { readonly card?: unknown; readonly direct?: unknown };
+    const { card, direct } = (request ?? {}) as { readonly card?: unknown; readonly direct?: unknown };
     const config = parseNetworkCard(card);
     checkCard(this.#rights, config);
     const [near, far] = createWire();
@@ -173,6 +180,7 @@ class CardConnection implements ConnectionHandler {
       soon: (flush) => setImmediate(flush),
       readText,
       onStatus: () => this.#broken('a status, which is for the relay to send'),
+      onChange: (change) => this.#change(config, change),
       onPeer: (message) => this.#guest?.take(message),
       onBroken: (why) => this.#broken(why),
     });
@@ -180,6 +188,47 @@ class CardConnection implements ConnectionHandler {
     this.#connection.send(status({ kind: 'attached', network: describe(config) }));
     near.setLink(true);
     if (attachment.place) this.#meet(config, attachment.place, direct === true);
+  }
+
+  /** Forwarded ports change while connections go on; of several changes at once the last one counts. */
+  #change(config: NetworkCardConfig, change: unknown): void {
+    const nat = this.#attachment?.nat;
+    const { attachment } = config;
+    const { forwards } = (change ?? {}) as { readonly forwards?: unknown };
+    if (!nat || attachment.kind !== 'nat') throw new CodedError('bad-message', 'this card has no forwarded ports');
+    const wanted = parseNetworkCard({ ...config, attachment: { ...attachment, forwards } });
+    checkCard(this.#rights, wanted);
+    const rules = wanted.attachment.kind === 'nat' ? wanted.attachment.forwards : [];
+    if (rules.length > MOST_FORWARDS) throw new CodedError('bad-message', `more than ${MOST_FORWARDS} forwarded ports`);
+    this.#wanted = rules;
+    this.#forwards ??= attachment.forwards;
+    if (this.#isChanging) return;
+    this.#isChanging = true;
+    this.#followRules(nat)
+      .then(
+        () => '',
+        (cause: unknown) => (cause instanceof CodedError ? cause.message : String(cause)),
+      )
+      .then((message) => {
+        this.#isChanging = false;
+        this.#connection.send(status({ kind: 'note', message }));
+      });
+  }
+
+  async #followRules(nat: NatDriver): Promise<void> {
+    for (let wanted = this.#wanted; wanted; wanted = this.#wanted) {
+      this.#wanted = undefined;
+      for (const text of this.#forwards ?? []) {
+        if (wanted.includes(text)) continue;
+        this.#forwards = this.#forwards?.filter((one) => one !== text);
+        await nat.forwards.delete(parseForwardRule(text).name);
+      }
+      for (const text of wanted) {
+        if (this.#forwards?.includes(text)) continue;
+        await nat.forwards.add(parseForwardRule(text));
+        this.#forwards = [...(this.#forwards ?? []), text];
+      }
+    }
   }
 
   #meet(config: NetworkCardConfig, place: Place, isWilling: boolean): void {

@@ -57,6 +57,7 @@ function troubleOf(
 ): string | undefined {
   if (activity && !activity.cableConnected) return 'cable not connected';
   if (attachment.kind === 'null') return 'not attached';
+  if (relay?.kind === 'attached' && relay.note) return relay.note;
   if (relay?.kind === 'refused') return `no network: ${relay.message}`;
   if (relay?.kind === 'waiting') {
     const seconds = Math.ceil(relay.ms / 1000);

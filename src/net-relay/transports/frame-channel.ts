@@ -30,6 +30,8 @@ export interface ChannelParts {
   onStatus(status: RelayStatus): void;
   /** Left out: peers are not talked about here. */
   onPeer?(message: PeerMessage): void;
+  /** Left out: nothing can be changed here. */
+  onChange?(request: unknown): void;
   /** The other side sent what it must not; the carrier is to be closed. */
   onBroken(why: string): void;
 }
@@ -101,6 +103,8 @@ export class FrameChannel implements PacketReceiver {
     else if (decoded.kind === 'status') this.#parts.onStatus(decoded.status);
     else if (decoded.kind === 'peer' && this.#parts.onPeer) this.#parts.onPeer(decoded.message);
     else if (decoded.kind === 'peer') this.#break('a word about peers');
+    else if (decoded.kind === 'change' && this.#parts.onChange) this.#parts.onChange(decoded.request);
+    else if (decoded.kind === 'change') this.#break('a change of what cannot be changed');
     else if (decoded.kind === 'attach') this.#break('a second request to attach');
     else this.#takeFrames(decoded.frames, decoded.cost);
   }

@@ -12,7 +12,7 @@
  *   waiting      time (0.5 s to 30 s)     connecting
  */
 import type { PacketPort } from '#emu/host/packet-port.ts';
-import { encodeAttach, type PeerMessage, type RelayStatus } from '../wire/relay.ts';
+import { encodeAttach, encodeChange, type PeerMessage, type RelayStatus } from '../wire/relay.ts';
 import { FrameChannel } from './frame-channel.ts';
 
 /** What is needed of a WebSocket, the page's or Node's. */
@@ -52,7 +52,8 @@ export interface RelayClientParts {
 
 export type RelayState =
   | { readonly kind: 'connecting' }
-  | { readonly kind: 'attached'; readonly network: string }
+  /** @property note what went wrong with the last change; '': nothing */
+  | { readonly kind: 'attached'; readonly network: string; readonly note?: string }
   | { readonly kind: 'waiting'; readonly ms: number; readonly tries: number }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
   | { readonly kind: 'closed' };
@@ -69,11 +70,15 @@ export class RelayClient {
   #stopTimer: () => void = () => {};
   #tries = 0;
   #isOver = false;
+  #request: Uint8Array;
+  /** Of the relay that the card is attached to. */
+  #network: string | undefined;
 
   /** @param cable its end on the network's side */
   constructor(cable: PacketPort, parts: RelayClientParts) {
     this.#cable = cable;
     this.#parts = parts;
+    this.#request = parts.request;
   }
 
   start(): void {
@@ -99,7 +104,7 @@ export class RelayClient {
     this.#channel = channel;
     this.#carrier = this.#parts.open({
       opened: () => {
-        if (isCurrent) this.#carrier?.send(encodeAttach(this.#parts.request));
+        if (isCurrent) this.#carrier?.send(encodeAttach(this.#request));
       },
       message: (bytes) => {
         if (isCurrent) channel.take(bytes);
@@ -114,10 +119,26 @@ export class RelayClient {
     this.#carrier?.send(message);
   }
 
+  /**
+   * Changes something without a new connection.
+   * @param change for the relay, JSON as UTF-8 @param request what to ask for the next time, as `RelayClientParts` has it
+   */
+  change(change: Uint8Array, request: Uint8Array): void {
+    this.#request = request;
+    // Before that, the request may have been sent already; then it is refused as a change of nothing at worst.
+    if (this.#network !== undefined) this.#carrier?.send(encodeChange(change));
+  }
+
   #status(status: RelayStatus): void {
     this.#stopTimer();
+    if (status.kind === 'note') {
+      const network = this.#network ?? '';
+      this.#parts.onState({ kind: 'attached', network, note: status.message });
+      return;
+    }
     if (status.kind === 'attached') {
       this.#tries = 0;
+      this.#network = status.network;
       this.#parts.onState(status);
       this.#cable.setLink(true);
       return;
@@ -144,6 +165,7 @@ export class RelayClient {
   }
 
   #drop(): void {
+    this.#network = undefined;
     this.#channel?.close();
     this.#channel = undefined;
     const carrier = this.#carrier;

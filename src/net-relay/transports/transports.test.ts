@@ -4,8 +4,10 @@ import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import {
   decodeRelay,
   encodeAttach,
+  encodeChange,
   encodeCredit,
   encodeFrames,
+  encodePeer,
   encodeStatus,
   FIRST_CREDIT,
   type RelayStatus,
@@ -81,6 +83,21 @@ describe('relay messages', () => {
     const request = { card: { slot: 1 } };
     const attach = encodeAttach(new TextEncoder().encode(JSON.stringify(request)));
     expect(decodeRelay(attach, readText)).toEqual({ kind: 'attach', request });
+    const change = encodeChange(new TextEncoder().encode(JSON.stringify(request)));
+    expect(decodeRelay(change, readText)).toEqual({ kind: 'change', request });
+    for (const message of [
+      { kind: 'meet', peer: 3, isInitiator: true, mac: '080027000001' },
+      { kind: 'meet', peer: 3, isInitiator: false, mac: null },
+      { kind: 'signal', peer: 0, data: { sdp: 'x' } },
+      { kind: 'direct', peer: 7, on: false },
+      { kind: 'part', peer: 7 },
+    ]) {
+      const bytes = encodePeer(new TextEncoder().encode(JSON.stringify(message)));
+      expect(decodeRelay(bytes, readText)).toEqual({ kind: 'peer', message });
+    }
+    for (const bad of [{ kind: 'part', peer: -1 }, { kind: 'meet', peer: 1, isInitiator: true, mac: 'x' }, [], 5]) {
+      expect(decodeRelay(encodePeer(new TextEncoder().encode(JSON.stringify(bad))), readText)).toBeUndefined();
+    }
     const refused: RelayStatus = { kind: 'refused', code: 'expired', message: 'ask for a new link' };
     expect(decodeRelay(status(refused), readText)).toEqual({ kind: 'status', status: refused });
   });

@@ -6,6 +6,7 @@
  *   type 3, status   u8 type | UTF-8 JSON, at most 16 KiB: RelayStatus; from the relay only
  *   type 4, attach   u8 type | UTF-8 JSON, at most 16 KiB: RelayAttach; the machine's first message, and only that
  *   type 5, peer     u8 type | UTF-8 JSON, at most 16 KiB: PeerMessage
+ *   type 6, change   u8 type | UTF-8 JSON, at most 16 KiB: what is to be different from now on; answered by a `note`
  *
  * Numbers are big-endian. A frame costs its length and two bytes of credit. Each side may send `FIRST_CREDIT` bytes
  * before it hears of more; one that sends more is cut off.
@@ -18,12 +19,14 @@ export const FIRST_CREDIT: number = 256 * 1024;
 export const MOST_MESSAGE_BYTES: number = 64 * 1024;
 export const MOST_RELAY_FRAME_BYTES = 16_384;
 const MOST_JSON_BYTES = 16 * 1024;
-const TYPE = { frames: 1, credit: 2, status: 3, attach: 4, peer: 5 } as const;
+const TYPE = { frames: 1, credit: 2, status: 3, attach: 4, peer: 5, change: 6 } as const;
 
 /** The first thing a relay says, and what it says when it cannot go on. */
 export type RelayStatus =
   | { readonly kind: 'attached'; readonly network: string }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  /** How a change went; '': well. The connection goes on. */
+  | { readonly kind: 'note'; readonly message: string };
 
 /**
  * How cards of an internal network come to send frames to each other without the relay. Peers are the relay's numbers.
@@ -53,7 +56,9 @@ export type RelayMessage =
   | { readonly kind: 'status'; readonly status: RelayStatus }
   /** As it came: whoever takes it checks it. */
   | { readonly kind: 'attach'; readonly request: unknown }
-  | { readonly kind: 'peer'; readonly message: PeerMessage };
+  | { readonly kind: 'peer'; readonly message: PeerMessage }
+  /** As it came. */
+  | { readonly kind: 'change'; readonly request: unknown };
 
 /** What a frame costs. */
 export const frameCost = (frame: Uint8Array): number => 2 + frame.length;
@@ -86,6 +91,9 @@ export const encodeAttach = (json: Uint8Array): Uint8Array => withType(TYPE.atta
 /** @param json of a `PeerMessage`, as UTF-8 */
 export const encodePeer = (json: Uint8Array): Uint8Array => withType(TYPE.peer, json);
 
+/** @param json of what is to change, as UTF-8 */
+export const encodeChange = (json: Uint8Array): Uint8Array => withType(TYPE.change, json);
+
 function withType(type: number, json: Uint8Array): Uint8Array {
   const b = new Uint8Array(1 + json.length);
   b[0] = type;
@@ -108,9 +116,11 @@ export function decodeRelay(b: Uint8Array, readText: (bytes: Uint8Array) => stri
       const status = parseStatus(parseJson(b, readText));
       return status && { kind: 'status', status };
     }
-    case TYPE.attach: {
+    case TYPE.attach:
+    case TYPE.change: {
       const request = parseJson(b, readText);
-      return request === undefined ? undefined : { kind: 'attach', request };
+      const kind = b[0] === TYPE.attach ? 'attach' : 'change';
+      return request === undefined ? undefined : { kind, request };
     }
     case TYPE.peer: {
       const message = parsePeer(parseJson(b, readText));
@@ -146,6 +156,7 @@ function parseStatus(value: unknown): RelayStatus | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { kind, network, code, message } = value as Readonly<Record<string, unknown>>;
   if (kind === 'attached' && typeof network === 'string') return { kind, network };
+  if (kind === 'note' && typeof message === 'string') return { kind, message };
   if (kind === 'refused' && typeof code === 'string' && typeof message === 'string') return { kind, code, message };
   return undefined;
 }

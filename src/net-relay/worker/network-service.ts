@@ -44,6 +44,7 @@ interface Plugged {
   readonly end: PacketRingEnd;
   readonly stopPump: () => void;
   client: RelayClient;
+  card: NetworkCardConfig;
 }
 
 export class NetworkService {
@@ -76,13 +77,24 @@ export class NetworkService {
     }
     const end = new PacketRingEnd(ring, 'network', new Int32Array(doorbell));
     const client = this.#connect(end, request);
-    this.#plugged.set(key, { end, client, stopPump: pumpRing(end, () => this.#thread.yieldNow()) });
+    this.#plugged.set(key, { end, client, card, stopPump: pumpRing(end, () => this.#thread.yieldNow()) });
   }
 
   /** Leads a cable elsewhere; also tries again where the relay had refused. No cable: nothing happens. */
   replug(machine: string, card: NetworkCardConfig, relay: RelayAddress): void {
     const plugged = this.#plugged.get(keyOf(machine, card.slot));
     if (!plugged) return;
+    const { card: before } = plugged;
+    plugged.card = card;
+    if (before.attachment.kind === 'nat' && card.attachment.kind === 'nat') {
+      const { forwards } = card.attachment;
+      const same = { ...before, attachment: { ...before.attachment, forwards } };
+      if (JSON.stringify(same) === JSON.stringify(card) && JSON.stringify(before) !== JSON.stringify(card)) {
+        // Connections of the guest outlive this.
+        plugged.client.change(json({ forwards }), requestOf(card, false));
+        return;
+      }
+    }
     plugged.client.close();
     plugged.client = this.#connect(plugged.end, { machine, card, relay });
   }
@@ -114,7 +126,7 @@ export class NetworkService {
         readText,
       });
     const client = new RelayClient(peers ? clientEnd : end, {
-      request: new TextEncoder().encode(JSON.stringify({ card, direct: peers !== undefined })),
+      request: requestOf(card, peers !== undefined),
       open: (events) => openRelay(relay, machine, events),
       after: (ms, call) => {
         const timer = setTimeout(call, ms);
@@ -142,3 +154,5 @@ export class NetworkService {
 }
 
 const keyOf = (machine: string, slot: number): string => `${machine} ${slot}`;
+const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+const requestOf = (card: NetworkCardConfig, direct: boolean): Uint8Array => json({ card, direct });
