@@ -10,11 +10,12 @@ import type { DiskEvent } from '#storage/worker/disk-spec.ts';
 import type { StorageService } from '#storage/worker/storage-service.ts';
 import type { NetworkEvent, NetworkService } from '../../net-relay/worker/network-service.ts';
 import type { RelayAddress } from '../../net-relay/worker/relay-carrier.ts';
+import { canBeDirect } from '../sharing/direct-peer.ts';
 import { placeOf } from './drives.ts';
 import type { PlacedFile } from './image-files.ts';
 import { MachineSession, stateKey } from './machine-session.ts';
 import { type Networks, newCard } from './network-links.ts';
-import { canConnectPeers, connectPeer } from './peer-connection.ts';
+import { connectPeer } from './peer-connection.ts';
 import { explain, type Problem } from './problems.ts';
 import { type ReadyMade, readyMade } from './ready-made.ts';
 
@@ -288,7 +289,7 @@ export class MachineLibrary {
     void service.subscribe(
       Comlink.proxy((event: NetworkEvent) => this.sessions.value.get(event.machine)?.network.onEvent(event)),
     );
-    if (canConnectPeers()) void service.usePeers(Comlink.proxy(connectPeer));
+    if (canBeDirect()) void service.usePeers(Comlink.proxy(connectPeer));
     this.#networkService = service;
     return service;
   }

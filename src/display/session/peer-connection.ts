@@ -1,46 +1,30 @@
 /** WebRTC connections to other tabs, for the network worker, which can have none itself. */
-import SimplePeer from 'simple-peer/simplepeer.min.js';
 import type { PeerNews, PeerOrder, PeerRequest } from '../../net-relay/worker/direct-peers.ts';
+import { DirectPeer } from '../sharing/direct-peer.ts';
 
-/** Long enough for a slow machine; until then, and afterwards, the relay carries everything. */
-const CONNECT_MS = 60_000;
-
-export const canConnectPeers = (): boolean => typeof RTCPeerConnection === 'function';
+/** Until it is there, and when it never is, the relay carries everything: nothing is in a hurry. */
+const PATIENCE_MS = 60_000;
 
 /** Makes one connection, and carries its messages until either side ends it. */
 export function connectPeer({ isInitiator, port }: PeerRequest): void {
-  const tell = (news: PeerNews): void => {
-    if (news instanceof ArrayBuffer) port.postMessage(news, [news]);
-    else port.postMessage(news);
-  };
-  // Addresses of this computer only: asking a STUN server would tell others who plays with whom.
-  const peer = new SimplePeer({ initiator: isInitiator, config: { iceServers: [] } });
-  const timer = setTimeout(() => peer.destroy(), CONNECT_MS);
-  peer.on('signal', (data) => tell({ kind: 'signal', data: JSON.parse(JSON.stringify(data)) as unknown }));
-  peer.on('connect', () => {
-    clearTimeout(timer);
-    tell({ kind: 'open' });
+  const tell = (news: PeerNews): void => port.postMessage(news);
+  const peer = new DirectPeer({
+    isInitiator,
+    patienceMs: PATIENCE_MS,
+    onSignal: (data) => tell({ kind: 'signal', data }),
+    onOpen: () => tell({ kind: 'open' }),
+    onMessage: (message) => {
+      const { buffer } = Uint8Array.from(message);
+      port.postMessage(buffer, [buffer]);
+    },
+    onClose: () => tell({ kind: 'closed' }),
   });
-  peer.on('data', (data) => tell(Uint8Array.from(data).buffer));
-  // Every error is followed by a close.
-  peer.on('error', () => {});
-  peer.on('close', () => {
-    clearTimeout(timer);
-    tell({ kind: 'closed' });
-  });
-  port.onmessage = ({ data }: MessageEvent<PeerOrder>) => {
-    if (data instanceof ArrayBuffer) {
-      if (peer.connected) peer.send(new Uint8Array(data));
-    } else if (data.kind === 'close') {
-      peer.destroy();
+  port.onmessage = ({ data: order }: MessageEvent<PeerOrder>) => {
+    if (order instanceof ArrayBuffer) peer.send(new Uint8Array(order));
+    else if (order.kind === 'signal') peer.signal(String(order.data));
+    else {
+      peer.close();
       port.close();
-    } else if (!peer.destroyed) {
-      // What comes from the other tab is not to be trusted.
-      try {
-        peer.signal(data.data);
-      } catch {
-        peer.destroy();
-      }
     }
   };
 }

@@ -8,6 +8,8 @@ import { PieceCollector, piecesOf } from './pieces.ts';
 export interface DirectPeerParts {
   /** Makes the offer. */
   readonly isInitiator: boolean;
+  /** Gives up after so long; there may be no way from one to the other. */
+  readonly patienceMs?: number;
   /** To be taken to the other end's `signal`. */
   readonly onSignal: (data: string) => void;
   readonly onOpen: () => void;
@@ -22,7 +24,6 @@ interface Peer {
   destroy(): void;
 }
 
-/** Gives up after so long: there may be no way from one to the other. */
 const PATIENCE_MS = 15_000;
 
 export const canBeDirect = (): boolean => typeof RTCPeerConnection === 'function';
@@ -39,7 +40,7 @@ export class DirectPeer {
 
   constructor(parts: DirectPeerParts) {
     this.#parts = parts;
-    this.#patience = setTimeout(() => this.close(), PATIENCE_MS);
+    this.#patience = setTimeout(() => this.close(), parts.patienceMs ?? PATIENCE_MS);
     this.#start().catch(() => this.close());
   }
 

@@ -20,7 +20,13 @@ export const GUESTS_DIRECTORY: string = join(
   'guests',
 );
 export const CHROMIUM: readonly string[] = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-export const CHROMIUM_ARGUMENTS: string[] = ['--no-sandbox', '--autoplay-policy=user-gesture-required'];
+export const CHROMIUM_ARGUMENTS: string[] = [
+  '--no-sandbox',
+  '--autoplay-policy=user-gesture-required',
+  // Tabs find each other on this computer, whatever its networks, and without asking them for names.
+  '--allow-loopback-in-peer-connection',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
+];
 const VIEWPORT = { width: 1280, height: 960 };
 
 /** A person's browser profile with a page of it. */
