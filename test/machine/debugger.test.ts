@@ -1,6 +1,6 @@
 /** Debian's gdb at an unmodified kernel; traces and crash reports of the same. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -24,7 +24,11 @@ afterEach(async () => {
 });
 
 function machine(append: string, ...more: string[]): Headless {
-  const kernel = ['--kernel', guest('default-kernel'), '--initrd', guest('default-initrd'), '--memory', '128'];
+  return kernel('default', 128, append, more);
+}
+
+function kernel(name: string, memory: number, append: string, more: readonly string[]): Headless {
+  const kernel = ['--kernel', guest(`${name}-kernel`), '--initrd', guest(`${name}-initrd`), '--memory', `${memory}`];
   const one = new Headless([...kernel, '--append', `console=ttyS0 nokaslr ${append}`, ...more]);
   cleanUps.push(() => one.kill());
   return one;
@@ -145,6 +149,87 @@ describe('Debian’s gdb', () => {
     const again = await connected(one);
     expect(await again.command(`x/8xb ${address}`)).toBe(code);
     await again.command('detach');
+    expect(await shell(one, 'echo alive')).toContain('alive');
+  });
+});
+
+/** An ELF file with functions at these addresses, and nothing in them: what gdb knows of a kernel without its debug package. */
+function symbolFile(addresses: ReadonlyMap<string, bigint>): string {
+  const base = 0xffff_ffff_8000_0000n;
+  const sorted = [...addresses].sort(([, a], [, b]) => (a < b ? -1 : 1));
+  const lines = sorted.map(
+    ([name, at]) => `.org ${at - base}\n.globl ${name}\n.type ${name},@function\n${name}: .skip 16\n.size ${name},16`,
+  );
+  const source = join(folder, 'kernel.s');
+  const file = join(folder, 'kernel.elf');
+  writeFileSync(source, `.section .kernel,"ax",@nobits\n${lines.join('\n')}\n`);
+  execFileSync('gcc', [
+    '-nostdlib',
+    '-static',
+    '-no-pie',
+    `-Wl,--section-start=.kernel=0x${base.toString(16)},-e,0`,
+    source,
+    '-o',
+    file,
+  ]);
+  return file;
+}
+
+describe('Debian’s gdb and a 64-bit kernel', () => {
+  test('breaks at a function by its name, steps, reads and writes registers of all kinds', async () => {
+    const one = kernel('amd64', 256, '', ['--gdb', '0']);
+    await one.serial(PROMPT, BOOT_S);
+    const names = ['ksys_write', 'vfs_write', 'ksys_read', 'vfs_read', '__x64_sys_write', 'do_syscall_64'];
+    const listed = await shell(one, `grep -E ' (${names.join('|')})$' /proc/kallsyms`);
+    const found = listed.matchAll(/^([0-9a-f]{16}) [tT] (\w+)\r?$/gm);
+    const addresses = new Map(Array.from(found, ([, address, name]) => [name, BigInt(`0x${address}`)]));
+    expect([...addresses.keys()].sort()).toEqual(names.sort());
+
+    const gdb = await connected(one);
+    expect(await gdb.command('show architecture')).toContain('x86-64');
+    await gdb.command(`symbol-file ${symbolFile(addresses)}`);
+    await gdb.command('break ksys_write');
+    gdb.start('continue');
+    one.type('echo hello\r');
+    expect(await gdb.finish()).toMatch(/Breakpoint 1, 0xffffffff[0-9a-f]+ in ksys_write/);
+    // It was called by the system call's function, or in its place.
+    const [, caller] = /= 0x([0-9a-f]+)/.exec(await gdb.command('p/x *(long *)$rsp')) ?? [];
+    const from = ['__x64_sys_write', 'do_syscall_64'].map(
+      (name) => BigInt(`0x${caller}`) - (addresses.get(name) ?? 0n),
+    );
+    expect(from.some((distance) => distance > 0n && distance < 0x200n)).toBe(true);
+    expect(await gdb.command('info registers cs ss cpl cr3 efer')).toMatch(
+      /cs +0x10\b[\s\S]*ss +0x18\b[\s\S]*cpl +0x0\b[\s\S]*cr3 +0x[1-9a-f][\s\S]*efer +0x[0-9a-f]*d01\b/,
+    );
+    expect(await gdb.command('p/x $gs_base')).toMatch(/0xffff[0-9a-f]{12}/);
+    expect(
+      await gdb.command('monitor walk $rip'.replace('$rip', `0x${addresses.get('ksys_write')?.toString(16)}`)),
+    ).toMatch(/PML4[\s\S]*physical/);
+    for (let i = 0; i < 5; i++) {
+      const listing = await gdb.command('x/2i $pc');
+      const [, text] = /=> 0x[0-9a-f]+[^:]*:\s+(\S+)/.exec(listing) ?? [];
+      const [, next] = /\n\s+(0x[0-9a-f]+)/.exec(listing) ?? [];
+      await gdb.command('stepi');
+      if (!/^(j|call|ret|int|sys|iret|rep)/.test(text)) expect(await gdb.command('p/x $rip')).toContain(next);
+    }
+
+    // Each is written, read and put back as it was.
+    for (const [register, value] of [
+      ['$r12', '0x123456789abcdef0'],
+      ['$xmm3.v2_int64[1]', '0x1122334455667788'],
+      ['$ymm9.v4_int64[3]', '0x8877665544332211'],
+      ['$mxcsr', '0x1fa0'],
+      ['$fs_base', '0x7fff00001000'],
+      ['$ds', '0x2b'],
+    ]) {
+      await gdb.command(`set $saved = ${register}`);
+      await gdb.command(`set ${register} = ${value}`);
+      expect(await gdb.command(`p/x ${register}`), register).toMatch(new RegExp(`= (${value}|\\[[^\\]]*\\])`));
+      await gdb.command(`set ${register} = $saved`);
+    }
+    await gdb.command('delete');
+    expect(await gdb.command('detach')).toContain('detached');
+    await one.serial(/hello\r?\n[\s\S]*# /, ANSWER_S);
     expect(await shell(one, 'echo alive')).toContain('alive');
   });
 });
