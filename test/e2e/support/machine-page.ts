@@ -71,7 +71,7 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
   await page.getByTestId('new-machine').click();
   await page.getByTestId('choose-files').setInputFiles([...files]);
   const listed = page.getByTestId('file');
-  await listed.nth(files.length - 1).waitFor();
+  if (files.length > 0) await listed.nth(files.length - 1).waitFor();
   const roles = await Promise.all((await listed.all()).map((one) => one.getAttribute('data-role')));
   await page.getByTestId('memory').fill(String(memoryMb));
   if (url !== undefined) await page.getByTestId('url').fill(url);
