@@ -9,7 +9,7 @@ import type { OperandSpec } from '../decoder/operands.ts';
 import { conditionOfWords, typeOf, wordsOf } from '../isa/flag-ops.ts';
 import type { Address, AddressWidth, FlagSource, Ops, Width, Width32 } from '../isa/ops.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { RECORD, SEGMENT, STATE, XMM_BYTES } from '../state/layout.ts';
+import { BRANCH_TRACE_BYTES, LINEAR, RECORD, SEGMENT, STATE, XMM_BYTES } from '../state/layout.ts';
 import { STACK_ACCESS, STATUS, SYSTEM_CALLS, type SystemCall } from '../system/calls.ts';
 import { type I32, type I64, i32, i64, k32, k64, type V128, type Val, v128, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
@@ -354,7 +354,17 @@ export class Tier0Ops implements Ops {
   }
 
   jump(target: Address): void {
-    this.#exits.near(this.f.let(target), false);
+    const to = this.f.let(target);
+    if (this.#case.row.opcode.startsWith('FF /')) this.#trace(to);
+    this.#exits.near(to, false);
+  }
+
+  /** Leaves a trace of where an indirect jump or call goes, for tier 1. */
+  #trace(to: Address): void {
+    const at = this.get(STATE.branchTraceNext);
+    this.f.store64(at, word.toU('i64', this.eip()) as I64, LINEAR.branchTrace);
+    this.f.store64(at, word.toU('i64', to) as I64, LINEAR.branchTrace + 8);
+    this.set(STATE.branchTraceNext, i32.and(i32.add(at, k32(16)), k32(BRANCH_TRACE_BYTES - 1)));
   }
 
   again(): void {

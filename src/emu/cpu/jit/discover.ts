@@ -20,6 +20,8 @@ export interface CodeSource {
   entered(page: number, offset: number): number;
   /** Instructions of the region that can be entered at an offset in a page; 0 = there is none. */
   compiled(page: number, offset: number): number;
+  /** Where the indirect jump or call at a linear address has gone lately, most frequent first. */
+  targets(linear: number): readonly number[];
   /** With fewer entries a place is not worth compiling. */
   readonly least: number;
 }
@@ -30,6 +32,8 @@ export interface Limits {
 }
 
 const PAGE_BYTES = 4096;
+/** Distance of an indirect target from the region's base. */
+const FARTHEST_TARGET = 2 ** 30;
 /** Instructions up to which a function is worth having in the regions of all its callers. */
 const SMALL_FUNCTION = 48;
 
@@ -80,6 +84,8 @@ export class Discovery {
     const leaders = new Set<number>([0]);
     const entries = new Set<number>([0]);
     const work: number[] = [0];
+    /** By offset of an indirect jump or call: where it goes. */
+    const indirect = new Map<number, readonly number[]>();
     const enteredAt = (at: number): number => {
       const page = pageOf(at);
       return page ? this.#source.entered(page.page, (linear + at) & 0xfff) : -1;
@@ -125,6 +131,14 @@ export class Discovery {
         else if (kind === FLOW.call) {
           if (isWorthCopying(target) && follow(target)) entries.add(target);
         }
+        if (kind === FLOW.jumpIndirect || kind === FLOW.callIndirect) {
+          const known = this.#source
+            .targets(linear + at)
+            .map((to) => (long ? to - linear : (to - linear) | 0))
+            .filter((to) => Math.abs(to) < FARTHEST_TARGET && isWorthCopying(to) && follow(to));
+          for (const to of known) entries.add(to);
+          indirect.set(at, known);
+        }
         if (kind === FLOW.call || kind === FLOW.callIndirect) {
           if (follow(next)) entries.add(next);
         }
@@ -138,17 +152,19 @@ export class Discovery {
       }
     }
     if (!code.has(0)) return undefined;
-    return this.#assemble(tlbAt, user, code, leaders, entries, [...pages.values()]);
+    return this.#assemble({ tlbAt, user, code, leaders, entryOffsets: entries, pages: [...pages.values()], indirect });
   }
 
-  #assemble(
-    tlbAt: number,
-    user: boolean,
-    code: ReadonlyMap<number, Instruction>,
-    leaders: ReadonlySet<number>,
-    entryOffsets: ReadonlySet<number>,
-    pages: readonly { delta: number; page: number }[],
-  ): Region {
+  #assemble(parts: {
+    tlbAt: number;
+    user: boolean;
+    code: ReadonlyMap<number, Instruction>;
+    leaders: ReadonlySet<number>;
+    entryOffsets: ReadonlySet<number>;
+    pages: readonly { delta: number; page: number }[];
+    indirect: ReadonlyMap<number, readonly number[]>;
+  }): Region {
+    const { tlbAt, user, code, leaders, entryOffsets, pages } = parts;
     const starts = [...leaders].filter((at) => code.has(at)).sort((a, b) => a - b);
     const numbers = new Map(starts.map((at, i) => [at, i]));
     const blocks: Block[] = starts.map((start) => {
@@ -175,6 +191,10 @@ export class Discovery {
         end: at,
       };
     });
+    const goesTo = blocks.map(({ instructions }) => {
+      const known = parts.indirect.get((instructions.at(-1) as Instruction).at) ?? [];
+      return known.flatMap((at) => numbers.get(at) ?? []);
+    });
     const seed = numbers.get(0) as number;
     const entries = [seed];
     for (const at of entryOffsets) {
@@ -187,7 +207,7 @@ export class Discovery {
     return {
       blocks,
       entries,
-      returnSites: returnSitesOf(blocks),
+      dynamicTargets: dynamicTargetsOf(blocks, goesTo),
       ...{ tlbAt, user, long: this.#effects.long },
       pages: used,
       instructionCount: blocks.reduce((n, b) => n + b.instructions.length, 0),
@@ -251,28 +271,36 @@ function rangesOf(blocks: readonly Block[], delta: number): { from: number; to: 
   return joined;
 }
 
-/** A return goes to the sites of the calls of the functions it belongs to: of what can be reached without a call. */
-function returnSitesOf(blocks: readonly Block[]): number[][] {
-  const sites: Set<number>[] = blocks.map(() => new Set());
+/**
+ * Where indirect jumps and calls go, and returns: to the sites of the calls of the functions they belong to, which is what
+ * can be reached without a call.
+ * @param goesTo by block, known targets of an indirect jump or call at its end
+ */
+function dynamicTargetsOf(blocks: readonly Block[], goesTo: readonly (readonly number[])[]): number[][] {
+  const targets: Set<number>[] = blocks.map((_, n) => new Set(goesTo[n]));
   const callers = new Map<number, number[]>();
-  for (const b of blocks) {
-    if (b.flow !== FLOW.call || b.taken < 0 || b.next < 0) continue;
-    const list = callers.get(b.taken);
-    if (list) list.push(b.next);
-    else callers.set(b.taken, [b.next]);
-  }
-  for (const [head, targets] of callers) {
+  blocks.forEach((b, n) => {
+    if (b.next < 0) return;
+    const heads = b.flow === FLOW.call && b.taken >= 0 ? [b.taken] : b.flow === FLOW.callIndirect ? goesTo[n] : [];
+    for (const head of heads) {
+      const list = callers.get(head);
+      if (list) list.push(b.next);
+      else callers.set(head, [b.next]);
+    }
+  });
+  for (const [head, sites] of callers) {
     const seen = new Set<number>([head]);
     const work = [head];
     for (let n = work.pop(); n !== undefined; n = work.pop()) {
       const b = blocks[n];
-      if (b.flow === FLOW.return) for (const t of targets) sites[n].add(t);
-      for (const to of [b.flow === FLOW.call ? -1 : b.taken, b.next]) {
+      if (b.flow === FLOW.return) for (const t of sites) targets[n].add(t);
+      const jumps = b.flow === FLOW.jumpIndirect ? goesTo[n] : [];
+      for (const to of [b.flow === FLOW.call ? -1 : b.taken, b.next, ...jumps]) {
         if (to < 0 || seen.has(to)) continue;
         seen.add(to);
         work.push(to);
       }
     }
   }
-  return sites.map((s) => [...s]);
+  return targets.map((s) => [...s]);
 }

@@ -18,8 +18,8 @@ import { type FlagLiveness, flagLiveness } from './liveness.ts';
 import { EDGE, type Structure, structureOf } from './structure.ts';
 import { Tier1Ops, type Transfers } from './tier1-ops.ts';
 
-/** Return sites a return is compared with before it goes through the jump cache. */
-const MOST_RETURN_SITES = 8;
+/** Blocks that a dynamic target is compared with before it goes through the jump cache. */
+const MOST_COMPARED = 16;
 
 /** The word of STATE.codeEpoch that counts for a region. */
 export const epochOf = (region: Pick<Region, 'user'>): number => STATE.codeEpoch + (region.user ? 4 : 0);
@@ -283,7 +283,7 @@ class Emitter {
       jump: (to) => {
         frame.now.pending++;
         this.#settle(ops(), true);
-        for (const site of this.#region.returnSites[n].slice(0, MOST_RETURN_SITES)) {
+        for (const site of this.#region.dynamicTargets[n].slice(0, MOST_COMPARED)) {
           const { at } = this.#region.blocks[site];
           if (this.#structure.entryOf[site] < 0) continue;
           f.if(word.eq(to, frame.eip(at)), () => this.#enter(site, at, ops()));

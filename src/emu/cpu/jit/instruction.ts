@@ -51,8 +51,8 @@ export interface Region {
   readonly blocks: readonly Block[];
   /** Blocks that are reached from outside, the seed first. */
   readonly entries: readonly number[];
-  /** By block: blocks that a return there may go to. */
-  readonly returnSites: readonly (readonly number[])[];
+  /** By block: blocks that an indirect jump, an indirect call or a return at its end may go to, likely ones first. */
+  readonly dynamicTargets: readonly (readonly number[])[];
   /** Linear-memory address of the TLB bank it uses: what privilege it runs with. */
   readonly tlbAt: number;
   readonly user: boolean;

@@ -15,6 +15,7 @@ import type { CpuState } from '../state/cpu-state.ts';
 import { HEADER, LINEAR, MODE, STATE } from '../state/layout.ts';
 import type { Callee } from '../wasm/function.ts';
 import type { FunctionTable, WasmFunction } from '../wasm/host.ts';
+import { tracedTargets } from './branch-trace.ts';
 import { Discovery } from './discover.ts';
 import { EffectsTable } from './effects.ts';
 import { DESCRIPTOR, epochOf } from './emit.ts';
@@ -28,7 +29,8 @@ import {
   type RegionOrder,
 } from './region-order.ts';
 
-export type TierMode = '0' | '1' | 'mixed';
+/** Tier 0 alone; tier 1 from the first execution; tier 1 for what is hot, or, to test that, for what has run a few times. */
+export type TierMode = '0' | '1' | 'mixed' | 'eager';
 
 export interface Tier1Parts {
   readonly state: CpuState;
@@ -49,6 +51,7 @@ export interface Tier1Parts {
 
 /** Entries of a block until it is hot. */
 const THRESHOLD = 3000;
+const EAGER_THRESHOLD = 6;
 /** Entries until a place is looked at again that may be in a region soon. */
 const AGAIN = 1000;
 /** Entries below which a place near hot code is left to tier 0. */
@@ -160,7 +163,7 @@ export class Tier1 {
     code.regions = this;
     const { kernels, memoryPages, decoder } = parts;
     parts.compiler.setUp({ stateAt: parts.state.at, memoryPages, kernels, hidden: decoder.hidden });
-    code.heat = parts.mode === '0' ? 0 : this.#forced ? 1 : THRESHOLD;
+    code.heat = parts.mode === '0' ? 0 : this.#forced ? 1 : this.#threshold;
   }
 
   #newDiscovery(long: boolean): Discovery {
@@ -181,15 +184,20 @@ export class Tier1 {
           return { page: Math.floor(at / PAGE_BYTES), host: (entry & ~0xfff) >>> 0 };
         },
         compiled: (page, offset) => this.#entries.get(keyOf(page, offset, long))?.live.instructionCount ?? 0,
-        least: this.#forced ? 0 : LEAST,
+        targets: (linear) => tracedTargets(this.#words, long ? linear : linear >>> 0),
+        least: this.#parts.mode === 'mixed' ? LEAST : 0,
         entered: (page, offset) => {
           if (this.#forced) return 0;
           const header = code.headerOf(page, offset, mode);
           if (header === 0) return 0;
-          return Math.max(THRESHOLD - this.#words[(header + HEADER.heat) >> 2], 1);
+          return Math.max(this.#threshold - this.#words[(header + HEADER.heat) >> 2], 1);
         },
       },
     });
+  }
+
+  get #threshold(): number {
+    return this.#parts.mode === 'eager' ? EAGER_THRESHOLD : THRESHOLD;
   }
 
   get #forced(): boolean {

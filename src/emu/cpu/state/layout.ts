@@ -182,6 +182,8 @@ export const STATE = {
   /** The operands of the flags, 8 bytes each. */
   exitFlagX: field(8),
   exitFlagY: field(8),
+  /** Bytes into LINEAR.branchTrace where the next entry goes. */
+  branchTraceNext: field(4),
   end: field(16),
 } as const;
 
@@ -256,6 +258,8 @@ const region = (bytes: number, align = 64 * KIB): number => {
 region(4096, 1);
 /** Regions of tier 1 that may be alive at once, and slots of their table. */
 export const MAX_REGIONS = 4096;
+/** A power of two. */
+export const BRANCH_TRACE_BYTES = 32 * KIB;
 const RECORD_BYTES = 24 * 1024 * KIB;
 
 /**
@@ -274,6 +278,8 @@ export const LINEAR = {
   jumpCache64BankBytes: JUMP_CACHE64.entries * JUMP_CACHE64.entryBytes,
   /** jit/tier1.ts: 16 bytes a region. */
   regionDescriptors: region(MAX_REGIONS * 16),
+  /** The last indirect jumps and calls of tier 0: from and to, 8 bytes each, in a ring. */
+  branchTrace: region(BRANCH_TRACE_BYTES),
   pageMap: region(PAGE_MAP_BYTES),
   dirtyMap: region(DIRTY_MAP_BYTES),
   records: region(RECORD_BYTES),
