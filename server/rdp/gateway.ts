@@ -92,6 +92,11 @@ export class RdpGateway {
     return [...this.#clients].filter(({ isActive }) => isActive).length;
   }
 
+  /** Connections, whether they have got in or not. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const { session } of this.#clients) {

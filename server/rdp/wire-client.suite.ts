@@ -17,6 +17,8 @@ export interface WireOptions {
   readonly fastPath?: boolean;
   readonly colorDepth?: number;
   readonly channels?: readonly string[];
+  readonly user?: string;
+  readonly password?: string;
 }
 
 export interface Received {
@@ -61,6 +63,8 @@ export class WireClient {
   /** The PDUs of each step, in order; each is sent when the one before was answered. */
   steps(): readonly (() => void)[] {
     const joins = [0, 1, ...(this.options.channels ?? []).map((_, i) => i + 2)].map((n) => () => {
+      if (n === 0) this.readAttachConfirm();
+      this.received.length = 0;
       const channel = n === 0 ? this.userId : n === 1 ? this.ioChannel : this.channelIds[n - 2];
       this.#send(
         encodeData(
@@ -71,7 +75,6 @@ export class WireClient {
             .done(),
         ),
       );
-      this.received.length = 0;
     });
     return [
       () => this.sendConnectionRequest(),
@@ -116,6 +119,9 @@ export class WireClient {
   attachUser(): void {
     this.#readConnectResponse(new PduReader(this.next().packet, 7));
     this.#send(encodeData(Uint8Array.of(0x28)));
+  }
+
+  readAttachConfirm(): void {
     const confirm = new PduReader(this.next().packet, 9);
     this.userId = confirm.u16be() + USER_CHANNEL_BASE;
   }
@@ -141,7 +147,10 @@ export class WireClient {
     this.security = new StandardSecurity(clientRandom, this.#serverRandom, this.#method, 'client');
   }
 
-  sendInfo(user = 'wire', password = 'secret', domain = ''): void {
+  sendInfo(): void {
+    this.received.length = 0;
+    const { user = 'wire', password = 'secret' } = this.options;
+    const domain = '';
     const w = new PduWriter().u32(0).u32(0x10);
     for (const text of [domain, user, password, '', '']) w.u16(text.length * 2);
     for (const text of [domain, user, password, '', '']) w.utf16(text).u16(0);

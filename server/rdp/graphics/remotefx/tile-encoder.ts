@@ -51,31 +51,39 @@ export class TileEncoder {
   /** RGB to YCbCr by the irreversible transform, in fixed point with 5 bits behind it. */
   #convert(screen: Picture, left: number, top: number): void {
     const { width, height, pixels } = screen;
+    // Signed words stay small integers; unsigned ones do not.
+    const words = new Int32Array(pixels.buffer, pixels.byteOffset, pixels.length);
+    const [luma, blue, red] = [this.#y, this.#cb, this.#cr];
+    const last = Math.min(TILE_SIZE, width - left) - 1;
     let to = 0;
     for (let line = 0; line < TILE_SIZE; line++) {
-      const from = Math.min(top + line, height - 1) * width;
+      const from = Math.min(top + line, height - 1) * width + left;
       for (let i = 0; i < TILE_SIZE; i++, to++) {
-        const pixel = pixels[from + Math.min(left + i, width - 1)];
+        const pixel = words[from + Math.min(i, last)];
         const r = pixel & 255;
         const g = (pixel >>> 8) & 255;
         const b = (pixel >>> 16) & 255;
         // 3.1.8.1.3, the matrix times 2^15.
-        this.#y[to] = ((9798 * r + 19235 * g + 3735 * b) >> 10) - 4096;
-        this.#cb[to] = (-5535 * r - 10868 * g + 16403 * b) >> 10;
-        this.#cr[to] = (16378 * r - 13714 * g - 2664 * b) >> 10;
+        luma[to] = ((9798 * r + 19235 * g + 3735 * b) >> 10) - 4096;
+        blue[to] = (-5535 * r - 10868 * g + 16403 * b) >> 10;
+        red[to] = (16378 * r - 13714 * g - 2664 * b) >> 10;
       }
     }
   }
 
   #code(plane: Int16Array): Uint8Array {
     transform(plane);
-    SUBBANDS.forEach(([start, index], i) => {
-      const end = SUBBANDS[i + 1]?.[0] ?? TILE_PIXELS;
-      const shift = QUANTIZATION[index] - 1;
-      const half = 1 << (shift - 1);
-      for (let at = start; at < end; at++) plane[at] = (plane[at] + half) >> shift;
-    });
+    for (let i = 0; i < SUBBANDS.length; i++) {
+      const [start, index] = SUBBANDS[i];
+      const end = i + 1 < SUBBANDS.length ? SUBBANDS[i + 1][0] : TILE_PIXELS;
+      quantize(plane, start, end, QUANTIZATION[index] - 1);
+    }
     for (let at = TILE_PIXELS - 1; at > LL3_AT; at--) plane[at] -= plane[at - 1];
     return this.#rlgr.encode(plane)?.slice() ?? unreachable('a tile takes more than any tile can');
   }
+}
+
+function quantize(plane: Int16Array, start: number, end: number, shift: number): void {
+  const half = 1 << (shift - 1);
+  for (let at = start; at < end; at++) plane[at] = (plane[at] + half) >> shift;
 }
