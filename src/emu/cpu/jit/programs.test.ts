@@ -29,8 +29,20 @@ describe('random programs', () => {
         expect(differences(expected, later), `seed ${seed}, eager`).toBe('');
       }
       expect(halted).toBeGreaterThan(count * 0.8);
-      expect(tier1.cpu.tier1.counts.regions).toBeGreaterThan(count);
+      expect(tier1.cpu.tier1.counts.regions).toBeGreaterThanOrEqual(count);
       expect(eager.cpu.tier1.counts.regions).toBeGreaterThan(count / 2);
     });
   }
+
+  it(`end the same while regions are evicted a hundred times, from seed ${first}`, { timeout: 600_000 }, () => {
+    const tier0 = new ProgramRunner('0');
+    const small = new ProgramRunner('1');
+    const { tier1 } = small.cpu;
+    tier1.mostInstructions = 40;
+    for (let seed = first; tier1.counts.evicted < 100; seed++) {
+      expect(seed - first, 'programs until a hundred evictions').toBeLessThan(200);
+      expect(differences(tier0.run(seed, false), small.run(seed, false)), `seed ${seed}`).toBe('');
+      expect(tier1.instructionsKept).toBeLessThan(1000);
+    }
+  });
 });

@@ -196,6 +196,11 @@ export class Tier1 {
     });
   }
 
+  /** Instructions of the regions that there are. */
+  get instructionsKept(): number {
+    return this.#instructions;
+  }
+
   get #threshold(): number {
     return this.#parts.mode === 'eager' ? EAGER_THRESHOLD : THRESHOLD;
   }
