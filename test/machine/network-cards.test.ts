@@ -12,6 +12,8 @@ const mac = (slot: number): string => `08002700AB0${slot}`;
 const MB = 1 << 20;
 const machines: Headless[] = [];
 const uploads: string[] = [];
+/** Of the last connection: bytes so far. */
+let arrived = 0;
 let server: Server;
 let port = 0;
 
@@ -20,9 +22,11 @@ beforeAll(async () => {
   server = createServer({ allowHalfOpen: true }, (socket) => {
     const hash = createHash('sha256');
     let bytes = 0;
+    arrived = 0;
     socket.on('data', (data) => {
       hash.update(data);
       bytes += data.length;
+      arrived = bytes;
     });
     socket.on('end', () => {
       uploads.push(hash.digest('hex'));
@@ -101,4 +105,32 @@ test('NAT takes 20 MB from a guest, and its half-closed connection', { timeout: 
   const said = await run(machine, `nc 10.0.2.2 ${port} < /tmp/f`, 600);
   expect(said).toContain(`${20 * MB} bytes ${hash}`);
   expect(uploads).toEqual([hash]);
+});
+
+test('a bandwidth group holds its limit, and follows its changes', { timeout: 600_000 }, async () => {
+  const network = ['--nic1', 'nat', '--nictype1', 'virtio', '--nat-localhostreachable1', 'on'];
+  const machine = await boot(...network, '--bandwidthgroup', 'slow=1m', '--nicbandwidthgroup1', 'slow');
+  await run(machine, SCRIPT, 30);
+  await run(machine, 'ip link set eth0 up; udhcpc -i eth0 -n -q -f -s /tmp/dhcp', 60);
+  machine.type(`nc 10.0.2.2 ${port} < /dev/zero & \n`);
+  await expect.poll(() => arrived, { timeout: 60_000 }).toBeGreaterThan(0);
+  /** Bytes a second, over some seconds. */
+  const rate = async (seconds: number): Promise<number> => {
+    const [bytes, began] = [arrived, performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    return (arrived - bytes) / ((performance.now() - began) / 1000);
+  };
+  // The burst that a group may begin with passes first.
+  await rate(2);
+  const limited = await rate(10);
+  // Payload is 1448 of a frame's 1514 bytes.
+  expect(limited).toBeLessThan(125_000 * 1.05);
+  expect(limited).toBeGreaterThan(60_000);
+  expect(await machine.command('bandwidthctl list')).toContain("Name: 'slow', Type: Network, Limit: 1");
+  await machine.command('bandwidthctl set slow --limit 3m');
+  await rate(2);
+  expect(await rate(5)).toBeGreaterThan(limited * 1.5);
+  await machine.command('bandwidthctl set slow --limit 100k');
+  await rate(2);
+  expect(await rate(10)).toBeLessThan(12_500 * 1.3);
 });
