@@ -269,7 +269,8 @@ int main(int count, char **arguments) {
     for (uint32_t at = 0; at < DATA_BYTES; at += 4096) (void)*(volatile uint8_t *)((i ? HIGH_DATA : LOW_DATA) + at);
     for (uint32_t at = 0; at < CODE_BYTES; at += 4096) (void)*(volatile uint8_t *)((i ? HIGH_CODE : LOW_CODE) + at);
   }
-  output = out = malloc((size_t)left * (sizeof(struct result) + 576) + (1 << 24));
+  /* As much as all cases could change; what is not used is never backed. */
+  output = out = malloc((size_t)left * (sizeof(struct result) + 4 * MAX_CHANGES));
   if (!output) return 2;
   size_t stack_bytes = 1 << 18;
   stack_t stack = {.ss_sp = malloc(stack_bytes), .ss_size = stack_bytes};

@@ -316,7 +316,8 @@ int main(int count, char **arguments) {
   memcpy(&left, input + DATA_BYTES, 4);
   next = input + DATA_BYTES + 4;
   protect(0);
-  output = out = malloc((size_t)left * (sizeof(struct result) + 64) + (1 << 24) + (size_t)left * 512);
+  /* As much as all cases could change; what is not used is never backed. */
+  output = out = malloc((size_t)left * (sizeof(struct result) + 4 * MAX_CHANGES));
   if (!output) return 2;
   size_t stack_bytes = 1 << 18;
   stack_t stack = {.ss_sp = malloc(stack_bytes), .ss_size = stack_bytes};

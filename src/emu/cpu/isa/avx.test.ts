@@ -111,6 +111,17 @@ describe('masked accesses', () => {
     expect(bench.run(`${skipped} ${gather}`).fault).toBeUndefined();
     expect(ymm(0).slice(0, 2)).toEqual([0x3_0000_0004n, 0x1_0000_000bn]);
   });
+
+  it('check the segment for the components that XSAVE and XRSTOR are asked for', () => {
+    const on = setUp();
+    // As much as x87 and SSE state need.
+    bench.put32(TABLE + 8 + 24, (SMALL << 16) | 575);
+    for (const code of ['64 0FAE23', '64 0FAE2B']) {
+      expect(bench.run(`${on} ${eax(3)} 31D2 ${code}`).fault).toBeUndefined();
+      expect(bench.run(`${on} ${eax(7)} 31D2 ${code}`).fault).toBe(GP);
+      expect(bench.run(`${on} ${eax(3)} 31D2 ${code}`, at(64)).fault).toBe(GP);
+    }
+  });
 });
 
 describe('XCR0', () => {

@@ -6,7 +6,7 @@ import { GPR, STATE, XMM_BYTES } from '../state/layout.ts';
 import { type I32, i32, i64, k32, k64, v128, word } from '../wasm/expr.ts';
 import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { getReg } from './register-ops.ts';
-import { type Row, row } from './row.ts';
+import { type Row, type RowOptions, row } from './row.ts';
 import {
   elementAt,
   FX,
@@ -29,14 +29,17 @@ const ALIGNMENT = 63;
 
 const enabled = (e: Ops): void => e.raiseIf(i32.eqz(i32.and(e.get(STATE.cr4), k32(OSXSAVE))), EXCEPTION.ud);
 
-/** The area's address, after what may be wrong with it. */
-function areaOf(e: Ops): Address {
+/** The area's address, after what may be wrong with it; the AVX component is not looked at. */
+function areaOf(e: Ops, access: 'read' | 'write'): Address {
   enabled(e);
   e.raiseIf(i32.and(e.get(STATE.cr0), k32(CR0.ts)), EXCEPTION.nm);
   const at = e.f.let(e.linear(0));
   e.raiseIf(i32.and(word.low(at), k32(ALIGNMENT)), EXCEPTION.gp, k32(0));
+  e.checkSegment(e.offsetOf(0), AREA.avx, access);
   return at;
 }
+const checkAvx = (e: Ops, access: 'read' | 'write'): void =>
+  e.checkSegment(e.f.let(word.add(e.offsetOf(0), AREA.avx)), AREA.bytes - AREA.avx, access);
 /** What is asked for and enabled. */
 const requested = (e: Ops): I32 => e.f.let(i32.and(e.get(STATE.xcr0), getReg(e, 32, GPR.eax)));
 const has = (components: I32, mask: number): I32 => i32.and(components, k32(mask));
@@ -45,12 +48,15 @@ const upperHalf = (e: Ops, n: I32): I32 => i32.add(e.addressOf(STATE.xmm), i32.m
 
 const save = (e: Ops): void => {
   const { f } = e;
-  const at = areaOf(e);
+  const at = areaOf(e, 'write');
   const components = requested(e);
   const states = f.let(word.add(at, AREA.states));
   const before = f.let(e.load64(states));
   e.probe(at, k32(AREA.avx));
-  f.if(has(components, COMPONENT.avx), () => e.probe(f.let(word.add(at, AREA.avx)), k32(AREA.bytes - AREA.avx)));
+  f.if(has(components, COMPONENT.avx), () => {
+    checkAvx(e, 'write');
+    e.probe(f.let(word.add(at, AREA.avx)), k32(AREA.bytes - AREA.avx));
+  });
   f.if(has(components, COMPONENT.x87), () => storeX87Image(e, at));
   f.if(has(components, COMPONENT.sse | COMPONENT.avx), () => {
     e.store(32, word.add(at, FX.mxcsr), e.get(STATE.mxcsr));
@@ -69,17 +75,18 @@ const save = (e: Ops): void => {
 
 const restore = (e: Ops): void => {
   const { f } = e;
-  const at = areaOf(e);
+  const at = areaOf(e, 'read');
   const components = requested(e);
+  // Every page is read before anything changes.
+  f.drop(e.load(8, at));
   const present = f.let(e.load64(f.let(word.add(at, AREA.states))));
   const form = f.let(e.load64(f.let(word.add(at, AREA.form))));
   const reserved = f.let(e.load64(f.let(word.add(at, AREA.reserved))));
   const disabled = f.let(i64.and(present, i64.xor(i64.extendU(e.get(STATE.xcr0)), k64(-1n))));
   e.raiseIf(i64.ne(i64.or(disabled, i64.or(form, reserved)), k64(0)), EXCEPTION.gp, k32(0));
-  // Every page is read before anything changes.
-  f.drop(e.load(8, f.let(word.add(at, 0))));
   const mxcsr = f.let(e.load(32, f.let(word.add(at, FX.mxcsr))));
   f.if(has(components, COMPONENT.avx), () => {
+    checkAvx(e, 'read');
     f.drop(e.load(8, f.let(word.add(at, AREA.bytes - 1))));
   });
   const controls = has(components, COMPONENT.sse | COMPONENT.avx);
@@ -119,10 +126,11 @@ const getBits = (e: Ops): void => {
 };
 
 const named = (name: string): string => `${name}|${name}|${name}64`;
+const MASKED: RowOptions = { access: 'masked', rexW: true };
 export const xsaveRows: readonly Row[] = [
-  row('NP 0F AE /4 m', named('xsave'), 'Mn832', save, { access: 'write', rexW: true }),
-  row('NP 0F AE /6 m', named('xsaveopt'), 'Mn832', save, { access: 'write', rexW: true }),
-  row('NP 0F AE /5 m', named('xrstor'), 'Mn832', restore, { access: 'read', rexW: true }),
+  row('NP 0F AE /4 m', named('xsave'), 'Mn832', save, MASKED),
+  row('NP 0F AE /6 m', named('xsaveopt'), 'Mn832', save, MASKED),
+  row('NP 0F AE /5 m', named('xrstor'), 'Mn832', restore, MASKED),
   row('NP 0F 01 D0', 'xgetbv', '', getBits),
   row('NP 0F 01 D1', 'xsetbv', '', (e) => e.system('xsetbv'), { ends: true }),
 ];

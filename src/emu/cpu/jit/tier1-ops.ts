@@ -188,7 +188,7 @@ export class Tier1Ops implements Ops {
     const { segment } = this.#i.d;
     const offset = this.f.let(this.#offset());
     if (segment < SEG.fs) return offset;
-    if (!this.long) this.#checkSegment(offset as I32);
+    this.#checkOperand(offset as I32);
     return this.f.let(word.add(offset, this.segmentBase()));
   }
 
@@ -352,9 +352,19 @@ export class Tier1Ops implements Ops {
   probe(at: Word, bytes: I32): void {
     this.#memory.probe(at, bytes);
   }
-  /** Rows with masked memory operands are left to tier 0. */
-  checkSegment(): void {
-    this.#unsupported();
+  /** FS and GS may have limits: what the quick test cannot decide, tier 0 does. */
+  checkSegment(offset: Word, bytes: number, access: 'read' | 'write'): void {
+    const { segment } = this.#i.d;
+    if (this.long || segment < SEG.fs) return;
+    const frame = this.#frame;
+    const field = STATE.segments + segment * SEGMENT.bytes;
+    const at = this.f.let(offset as I32);
+    const limit = this.f.let(frame.get(field + SEGMENT.limit));
+    const allowed = frame.get(field + (access === 'write' ? SEGMENT.writable : SEGMENT.readable));
+    const inside = i32.and(i32.leU(at, limit), i32.geU(i32.sub(limit, at), k32(bytes - 1)));
+    this.f.ifUnlikely(i32.eqz(i32.and(allowed, inside)), () => {
+      frame.leaveRarely(SITE.alone, this.#i.at);
+    });
   }
   readable(at: Word): I32 {
     return this.#memory.peek(this.f.let(at), false);
@@ -506,19 +516,12 @@ export class Tier1Ops implements Ops {
     now.origins[register] = { symbol: this.#frame.nextSymbol(), offset: 0 };
   }
 
-  /** FS and GS may have limits: what the quick test cannot decide, tier 0 does. */
-  #checkSegment(offset: I32): void {
+  /** All of the memory operand, where the semantics do not check what they use of it. */
+  #checkOperand(offset: I32): void {
     const memory = this.#i.operands.find((o) => 'EMWQO'.includes(o.kind));
-    if (this.#i.row.options.access === 'none' || memory === undefined) return;
-    const frame = this.#frame;
-    const field = STATE.segments + this.#i.d.segment * SEGMENT.bytes;
-    const bytes = operandBytes(memory, this.size);
-    const limit = this.f.let(frame.get(field + SEGMENT.limit));
-    const allowed = frame.get(field + (this.#writes ? SEGMENT.writable : SEGMENT.readable));
-    const inside = i32.and(i32.leU(offset, limit), i32.geU(i32.sub(limit, offset), k32(bytes - 1)));
-    this.f.ifUnlikely(i32.eqz(i32.and(allowed, inside)), () => {
-      frame.leaveRarely(SITE.alone, this.#i.at);
-    });
+    const { access } = this.#i.row.options;
+    if (memory === undefined || access === 'none' || access === 'masked') return;
+    this.checkSegment(offset, operandBytes(memory, this.size), this.#writes ? 'write' : 'read');
   }
 
   #readsFlags(): boolean {
