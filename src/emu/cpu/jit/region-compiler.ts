@@ -112,7 +112,11 @@ export function serveOrders(answer: (built: BuiltModule) => void): (message: Com
     }
     if (compiler === undefined) return;
     const built = compiler.tryBuild(message.orders);
-    compiler.warmUp(built);
+    try {
+      compiler.warmUp(built);
+    } catch {
+      // The host has no memory for it: then the CPU's thread pays for the first call.
+    }
     answer(built);
   };
 }
