@@ -78,6 +78,19 @@ test('a 686-pae kernel boots with 1024 MB to a shell', async () => {
   expect(Number(/MemTotal: +(\d+)/.exec(text)?.[1])).toBeGreaterThan(900_000);
 });
 
+test('a 686 kernel boots on a Pentium M, where what CPUID does not announce is undefined', async () => {
+  const machine = start(
+    ...[...kernel('default-kernel'), '--append', 'console=ttyS0', '--memory', '128'],
+    ...['--cpu-profile', 'Intel Pentium M processor 2.00GHz'],
+  );
+  await machine.serial(/BOOT-OK i686/, BOOT_SECONDS);
+  await machine.serial('# ', 30);
+  machine.type(
+    'grep -c -w -e pni -e pae -e nx -e avx /proc/cpuinfo; grep "model name" /proc/cpuinfo; echo end-$((1+1))\n',
+  );
+  await machine.serial(/\n0\r?\n.*Pentium\(R\) M processor[\s\S]*end-2/, 60);
+});
+
 test('the ACPI power button switches a guest off', async () => {
   const machine = start(...kernel('default-kernel'), '--append', 'console=ttyS0', '--memory', '128');
   await machine.serial('BOOT-OK', BOOT_SECONDS);
