@@ -148,6 +148,8 @@ describe('keys', () => {
         3000,
       ).catch(() => wrong.push(`${name}: ${desktop.scancodes.map((code) => code.toString(16)).join(' ')}`));
     }
+    // The display goes on with the locks as they are.
+    await one.key('Caps_Lock', 'Scroll_Lock', 'Num_Lock');
     expect(wrong).toEqual([]);
   });
 
@@ -168,9 +170,9 @@ describe('keys', () => {
 
 describe('input', () => {
   it.each([
-    ['freerdp', ['/sec:tls']],
-    ['freerdp', ['/sec:rdp']],
-    ['freerdp', ['/sec:tls', '-fast-path']],
+    ['freerdp', ['/sec:tls', '/bpp:24']],
+    ['freerdp', ['/sec:rdp', '/bpp:24']],
+    ['freerdp', ['/sec:tls', '/bpp:24', '-fast-path']],
     ['rdesktop', ['-g', '640x480', '-a', '24']],
   ] as const)('of %s %j reaches the machine', async (kind, args) => {
     const { gateway, desktop } = await gatewayWith();

@@ -1,15 +1,15 @@
 import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { keptSelfSigned, tlsIdentity } from './certificate.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { md4 } from './md4.ts';
 import { NtlmSession, ntHash } from './ntlm.ts';
 import { standardKey } from './proprietary-certificate.ts';
 import { rc4 } from './rc4.ts';
-import { checkKnownUsers, usersFromExtraData } from './users.ts';
+import { checkByProgram, checkKnownUsers, usersFromExtraData } from './users.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
@@ -123,6 +123,34 @@ describe('users', () => {
 
   it('have hashes, or a message says what is wrong', () => {
     expect(() => usersFromExtraData(new Map([['VBoxAuthSimple/users/x', 'abc']]))).toThrow('no hash');
+  });
+});
+
+describe('a program that is asked', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tabbox-auth-'));
+  const path = join(folder, 'check');
+  writeFileSync(
+    path,
+    '#!/bin/sh\nread user; read domain; read password\n' +
+      'if [ "$user" = slow ]; then exec sleep 60; fi\n' +
+      '[ "$user/$domain/$password" = "eve/HOME/pass word" ]\n',
+    { mode: 0o755 },
+  );
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const who = (userName: string, password: string) => ({ userName, domain: 'HOME', password, isProven: false });
+
+  it.each([
+    ['eve', 'pass word', true],
+    ['eve', 'password', false],
+    ['eve', 'pass word\n', false],
+    ['', '', false],
+  ])('says of %j with %j: %s', async (user, password, answer) => {
+    expect(await checkByProgram(path, 20_000)(who(user, password))).toBe(answer);
+  });
+
+  it('says no when it is not there, or takes too long', async () => {
+    expect(await checkByProgram(join(folder, 'nothing'), 20_000)(who('eve', 'pass word'))).toBe(false);
+    expect(await checkByProgram(path, 300)(who('slow', ''))).toBe(false);
   });
 });
 
