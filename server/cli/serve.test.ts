@@ -30,7 +30,7 @@ describe('the options of serve', () => {
     expect(() => parseServeOptions(['--tls-key', 'k'])).toThrow(/go together/);
     expect(() => parseServeOptions(['--prot', '1'])).toThrow(/--prot/);
     expect(parseLife('15m')).toBe(900);
-    expect(() => parseLife('15')).toThrow(/--life takes a number and s, m, h or d/);
+    expect(() => parseLife('15')).toThrow(/a time is a number and s, m, h or d, not '15'/);
   });
 });
 

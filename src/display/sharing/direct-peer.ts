@@ -25,6 +25,14 @@ interface Peer {
 }
 
 const PATIENCE_MS = 15_000;
+/**
+ * An open channel may stop carrying anything without being closed. So both ends say that they are there, and one that has
+ * not heard anything for several beats of its own, in which its page was alive, gives up.
+ */
+const HEARTBEAT_MS = 1000;
+const MOST_SILENT_BEATS = 4;
+/** No piece of a message begins so. */
+const HEARTBEAT = 0xff;
 
 export const canBeDirect = (): boolean => typeof RTCPeerConnection === 'function';
 
@@ -32,6 +40,8 @@ export class DirectPeer {
   readonly #parts: DirectPeerParts;
   readonly #collector = new PieceCollector();
   readonly #patience: ReturnType<typeof setTimeout>;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #silentBeats = 0;
   #peer: Peer | undefined;
   /** Came before the library was there. */
   #early: string[] = [];
@@ -75,6 +85,7 @@ export class DirectPeer {
     this.#isClosed = true;
     this.#isOpen = false;
     clearTimeout(this.#patience);
+    clearInterval(this.#heartbeat);
     this.#peer?.destroy();
     this.#parts.onClose();
   }
@@ -90,6 +101,7 @@ export class DirectPeer {
       clearTimeout(this.#patience);
       if (this.#isClosed) return;
       this.#isOpen = true;
+      this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
       this.#parts.onOpen();
     });
     peer.on('data', (piece) => this.#take(piece));
@@ -99,8 +111,23 @@ export class DirectPeer {
     for (const data of this.#early.splice(0)) this.signal(data);
   }
 
+  #beat(): void {
+    this.#silentBeats++;
+    if (this.#silentBeats > MOST_SILENT_BEATS) {
+      this.close();
+      return;
+    }
+    try {
+      this.#peer?.send(Uint8Array.of(HEARTBEAT));
+    } catch {
+      this.close();
+    }
+  }
+
   #take(piece: Uint8Array): void {
     if (this.#isClosed) return;
+    this.#silentBeats = 0;
+    if (piece.length === 1 && piece[0] === HEARTBEAT) return;
     try {
       const message = this.#collector.take(piece);
       if (message) this.#parts.onMessage(message);
