@@ -1,7 +1,9 @@
 /** Unmodified Debian kernels, started directly. */
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { guest, Headless } from './support/headless.ts';
 
@@ -25,6 +27,20 @@ const cpuSeconds = (pid: number): number => {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
 
+/** The share of a core that a thread costs which does nothing but wake 250 times a second, as this kernel's tick makes it. */
+async function wakingShare(): Promise<number> {
+  const script = `
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    const before = process.cpuUsage();
+    const until = performance.now() + 4000;
+    while (performance.now() < until) Atomics.wait(word, 0, 0, 4);
+    const { user, system } = process.cpuUsage(before);
+    console.log((user + system) / 4e6);
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script]);
+  return Number(stdout);
+}
+
 test('a 686 kernel boots to a shell on both consoles, idles, is saved, goes on elsewhere, and switches off', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tabbox-saved-'));
   const saved = join(folder, 'machine');
@@ -41,14 +57,15 @@ test('a 686 kernel boots to a shell on both consoles, idles, is saved, goes on e
   await machine.command(`screenshotpng ${join(folder, 'screen.png')}`);
   expect(statSync(join(folder, 'screen.png')).size).toBeGreaterThan(500);
 
-  // Idle, once the drivers are loaded: under 5 % of a core.
+  // Idle, once the drivers are loaded: under 5 % of a core, beside what so many wakings cost any thread on this host.
+  const bare = await wakingShare();
   let idle = 1;
-  for (let window = 0; window < 8 && idle >= 0.05; window++) {
+  for (let window = 0; window < 8 && idle >= 0.05 + bare; window++) {
     const before = cpuSeconds(machine.pid);
     await new Promise((resolve) => setTimeout(resolve, 8000));
     idle = (cpuSeconds(machine.pid) - before) / 8;
   }
-  expect(idle).toBeLessThan(0.05);
+  expect(idle, `${bare} of it for waking`).toBeLessThan(0.05 + bare);
 
   machine.type('secret=kept-in-memory; (while :; do count=$((count+1)); echo $count > /tmp/count; done) &\n');
   await machine.serial(/# [\s\S]*&[\s\S]*# /, 10);

@@ -32,6 +32,8 @@ export interface ViewerParts {
   /** Of an earlier visit, to be the same person again. */
   readonly key: string;
   readonly onKey: (key: string) => void;
+  /** Tries a connection from browser to browser. Not yet by itself: some pictures of such a viewer stay old. */
+  readonly mayBeDirect?: boolean;
   /** The picture has changed, and is what it now is until control goes back to the event loop. */
   readonly onPicture?: (rects: readonly Rect[]) => void;
 }
@@ -78,6 +80,7 @@ export class Viewer implements PictureSource {
   readonly #pointers: Signal<Pointers> = signal(new Map());
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
+  readonly #mayBeDirect: boolean;
   #direct: DirectPeer | undefined;
   #directBytes = 0;
   /** When input last went through the relay. */
@@ -85,7 +88,8 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey, onPicture, newSocket }: ViewerParts) {
+  constructor({ base, token, name, key, onKey, onPicture, newSocket, mayBeDirect }: ViewerParts) {
+    this.#mayBeDirect = mayBeDirect ?? false;
     this.#key = key;
     this.#onKey = onKey;
     this.#onPicture = onPicture;
@@ -241,7 +245,7 @@ export class Viewer implements PictureSource {
   /** Tries a connection from browser to browser; until it is there, and where it never is, the relay carries all. */
   #connectDirectly(): void {
     this.#direct?.close();
-    if (!canBeDirect()) return;
+    if (!this.#mayBeDirect || !canBeDirect()) return;
     const peer = new DirectPeer({
       isInitiator: true,
       onSignal: (data) => this.#link.send(encodeMessage('signal', { participant: HOST, data })),

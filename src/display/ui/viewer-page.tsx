@@ -68,7 +68,11 @@ function NameForm({ onName }: { readonly onName: (name: string) => void }): JSX.
 
 function Watching({ token, base, name }: ViewerPageProps & { readonly name: string }): JSX.Element {
   const viewer = useMemo(
-    () => new Viewer({ token, base, name, key: rememberedKey(token), onKey: (key) => rememberKey(token, key) }),
+    () =>
+      new Viewer({
+        ...{ token, base, name, key: rememberedKey(token), onKey: (key) => rememberKey(token, key) },
+        mayBeDirect: new URL(location.href).searchParams.has('direct'),
+      }),
     [],
   );
   useEffect(() => {
