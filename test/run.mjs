@@ -5,7 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dependenciesAreCurrent, ensureNode, ROOT } from '../server/bin/prepare.mjs';
 
@@ -46,7 +46,7 @@ const STEPS = [
   { name: 'e2e', minutes: 90, run: () => vitest('e2e', 'test/vitest.e2e.config.ts') },
 ];
 
-/** @typedef {{passed: number, failed: number, skipped?: number, note?: string}} Count */
+/** @typedef {{passed: number, failed: number, skipped?: number, note?: string, names?: string[]}} Count */
 const PASSED = { passed: 1, failed: 0 };
 const failed = (note) => ({ passed: 0, failed: 1, note });
 
@@ -131,6 +131,19 @@ async function installTools() {
   return command('apt-get', ['-qq', ...install], environment);
 }
 
+/** What failed in one file of a report, a line each: `file > test: message`. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const file = relative(ROOT, name);
+  const tests = assertionResults.filter((one) => one.status === 'failed');
+  // A file that does not load has no tests, only a message.
+  if (tests.length === 0) return status === 'failed' ? [`${file}: ${firstLine(message)}`] : [];
+  return tests.map((one) => `${file} > ${one.fullName}: ${firstLine(one.failureMessages[0])}`);
+}
+
+function firstLine(text = '') {
+  return text.split('\n', 1)[0].slice(0, 300);
+}
+
 /** @returns {Promise<Count>} */
 async function vitest(name, config) {
   const report = join(REPORTS, `${name}.json`);
@@ -142,9 +155,10 @@ async function vitest(name, config) {
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numTotalTests } = result;
   const count = { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
   if (numTotalTests === 0) return failed('no tests found');
+  const names = result.testResults.flatMap(failuresOf);
   // A file that does not load, or an error outside any test, fails the run without failing a test.
-  if (ended.failed > 0 && count.failed === 0) return { ...count, failed: 1, note: ended.note };
-  return count;
+  if (ended.failed > 0 && count.failed === 0) return { ...count, failed: 1, note: ended.note, names };
+  return { ...count, names };
 }
 
 async function runStep({ name, minutes, run }) {
@@ -181,6 +195,8 @@ async function main() {
     if (step.fatal && result.failed > 0) break;
   }
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  // Last, because a log is often cut at its front.
+  for (const name of results.flatMap(({ names = [] }) => names)) process.stdout.write(`failed: ${name}\n`);
   process.stdout.write(`\n${results.map(describe).join('\n')}\n`);
   process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`);
   process.exitCode = sum('failed') === 0 && sum('passed') > 0 ? 0 : 1;
