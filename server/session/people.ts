@@ -1,7 +1,7 @@
 // Who is in a session: names, roles, and how somebody comes back as the same person.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { HOST, MAX_NAME_BYTES, MAX_PEOPLE, type Person, type Role } from '#display/stream/messages.ts';
+import { type BodyOf, HOST, MAX_NAME_BYTES, MAX_PEOPLE, type Person, type Role } from '#display/stream/messages.ts';
 import type { PictureFeed } from '#display/stream/picture-fan.ts';
 import type { RelayConnection } from '../relay/service.ts';
 
@@ -14,6 +14,8 @@ export interface Viewer {
   readonly connection: RelayConnection;
   /** Undefined while pictures come to it directly. */
   feed: PictureFeed | undefined;
+  /** What sound it can play now. */
+  plays: BodyOf<'soundForms'>;
 }
 
 interface Former {

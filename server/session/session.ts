@@ -10,6 +10,7 @@ import {
   MAX_VIEWER_MESSAGE_BYTES,
   type Message,
   NOBODY,
+  type SoundForm,
   STREAM_VERSION,
 } from '#display/stream/messages.ts';
 import { PictureFan } from '#display/stream/picture-fan.ts';
@@ -30,10 +31,13 @@ const HOST_PATIENCE_MS = 5 * 60_000;
 const POINTER_MS = 50;
 /** A peer that lags this far is not told where pointers are. */
 const MOST_BUFFERED_FOR_POINTERS = 64 << 10;
+/** A peer that lags this far gets no sound until it has caught up: what comes late is of no use. */
+const MOST_BUFFERED_FOR_SOUND = 128 << 10;
 /** Messages a viewer may send at once, and a second. */
 const BURST = 400;
 const MESSAGES_A_SECOND = 400;
 
+const NO_SOUND: BodyOf<'soundForms'> = { pcm: false, opus: false };
 const FREE: BodyOf<'lease'> = { mode: 'share', holder: NOBODY, epoch: 0, asking: [] };
 
 export class Session {
@@ -51,6 +55,9 @@ export class Session {
   #machine = '';
   #hostLeftAt: number | undefined;
   #lease: BodyOf<'lease'> = FREE;
+  /** What the host can send, and what it was last asked for. */
+  #hostForms = NO_SOUND;
+  #neededForms = NO_SOUND;
   #pointerTimer: NodeJS.Timeout | undefined;
   #isOver = false;
 
@@ -84,6 +91,8 @@ export class Session {
     this.#tellRoster();
     this.#tellLinks();
     this.#fan.hostIsNew();
+    this.#hostForms = NO_SOUND;
+    this.#neededForms = NO_SOUND;
   }
 
   hostLeft(connection: RelayConnection): void {
@@ -100,6 +109,13 @@ export class Session {
       case 'update':
         this.#host?.send(encodeMessage('ack', { sequence: message.body.sequence }));
         this.#fan.update(bytes, message.body);
+        return;
+      case 'sound':
+        this.#sound(message.body.form, bytes);
+        return;
+      case 'soundForms':
+        this.#hostForms = message.body;
+        this.#askForSound();
         return;
       case 'lease':
         this.#lease = message.body;
@@ -150,7 +166,7 @@ export class Session {
     connection.send(encodeMessage('welcome', welcome));
     connection.send(encodeMessage('lease', this.#lease));
     const feed = this.#fan.open((message) => connection.send(message), since);
-    const viewer: Viewer = { id: place.id, name: place.name, role, link, connection, feed };
+    const viewer: Viewer = { id: place.id, name: place.name, role, link, connection, feed, plays: NO_SOUND };
     this.#viewers.set(place.id, viewer);
     this.#tellRoster();
     this.#tellLinks();
@@ -162,6 +178,7 @@ export class Session {
     this.#viewers.delete(viewer.id);
     this.#people.leave(viewer.id);
     if (viewer.feed) this.#fan.close(viewer.feed);
+    this.#askForSound();
     this.#point({ participant: viewer.id, x: 0, y: 0, shown: false });
     this.#tellRoster();
     this.#tellLinks();
@@ -179,6 +196,10 @@ export class Session {
         return;
       case 'direct':
         this.#direct(viewer, message.body);
+        return;
+      case 'soundForms':
+        viewer.plays = message.body;
+        this.#askForSound();
         return;
       case 'pointer':
         this.#point({ ...message.body, participant: viewer.id });
@@ -209,6 +230,30 @@ export class Session {
       viewer.feed = undefined;
     } else if (!on && !viewer.feed) {
       viewer.feed = this.#fan.open((message) => viewer.connection.send(message), since);
+    }
+  }
+
+  // Sound.
+
+  /** @returns undefined: none that both ends know, or none at all */
+  #formFor({ plays }: Viewer): SoundForm | undefined {
+    if (plays.opus && this.#hostForms.opus) return 'opus';
+    return plays.pcm && this.#hostForms.pcm ? 'pcm' : undefined;
+  }
+
+  /** Tells the host what somebody here needs, when that has changed: it codes nothing for nobody. */
+  #askForSound(): void {
+    const forms = new Set([...this.#viewers.values()].map((viewer) => this.#formFor(viewer)));
+    const needed = { pcm: forms.has('pcm'), opus: forms.has('opus') };
+    if (needed.pcm === this.#neededForms.pcm && needed.opus === this.#neededForms.opus) return;
+    this.#neededForms = needed;
+    this.#host?.send(encodeMessage('soundForms', needed));
+  }
+
+  #sound(form: SoundForm, bytes: Uint8Array): void {
+    for (const viewer of this.#viewers.values()) {
+      if (this.#formFor(viewer) !== form || viewer.connection.bufferedBytes > MOST_BUFFERED_FOR_SOUND) continue;
+      viewer.connection.send(bytes);
     }
   }
 

@@ -137,6 +137,48 @@ describe('a host and its viewers', () => {
   });
 });
 
+describe('sound', () => {
+  it('reaches those who listen, every frame of it, and is not coded for others', async () => {
+    const desktop = new PaintedDesktop(64, 64);
+    const { host } = hostOf(desktop);
+    const token = await linkOf(host, 'view');
+    const [ann, bob] = [viewerOf(token, 'Ann'), viewerOf(token, 'Bob')];
+    await until('both here', () => host.state.people.length === 3 && shows(ann, desktop) && shows(bob, desktop));
+    expect(desktop.listeners.size).toBe(0);
+    const heard: number[] = [];
+    let next = 0;
+    const stop = ann.sound.listen((samples, firstFrame) => {
+      expect(firstFrame).toBe(next);
+      next += samples.length / 2;
+      heard.push(...samples);
+    });
+    await until('somebody listening at the machine', () => desktop.listeners.size === 1);
+    const played = Int16Array.from({ length: 20_000 }, (_, i) => Math.round(Math.sin(i) * 30_000));
+    const before = bob.receivedBytes;
+    // Pieces that are no whole packets, and a rest that is none.
+    for (let at = 0; at < played.length; at += 1000) desktop.play(played.subarray(at, at + 1000));
+    await until('all of it', () => heard.length >= played.length);
+    expect(Int16Array.from(heard)).toEqual(played);
+    expect(bob.receivedBytes - before).toBeLessThan(1000);
+    stop();
+    await until('nobody listening', () => desktop.listeners.size === 0);
+  });
+
+  it('that is silence is not sent', async () => {
+    const desktop = new PaintedDesktop(64, 64);
+    const { host } = hostOf(desktop);
+    const ann = viewerOf(await linkOf(host, 'view'), 'Ann');
+    const heard: number[] = [];
+    ann.sound.listen((samples, firstFrame) => heard.push(firstFrame, samples.length / 2));
+    await until('somebody listening', () => desktop.listeners.size === 1);
+    for (let i = 0; i < 100; i++) desktop.play(new Int16Array(1920));
+    const note = new Int16Array(1920).fill(1000);
+    desktop.play(note);
+    await until('the note', () => heard.at(-2) === 96_000);
+    expect(heard).toEqual([96_000, 960]);
+  });
+});
+
 describe('a direct connection', () => {
   it('has pictures and keys, under the same rules, and leaves nothing down when it ends', async () => {
     const desktop = new PaintedDesktop(128, 128);

@@ -7,6 +7,7 @@ import { DesktopViews } from '#display/desktop/desktop-views.ts';
 import { ShareHost } from '#display/sharing/share-host.ts';
 import { decodeMessage, encodeMessage, STREAM_VERSION } from '#display/stream/messages.ts';
 import { ScreenDecoder } from '#display/stream/screen-decoder.ts';
+import { SILENCE, type SoundSource } from '#emu/host/sound.ts';
 import { JoinTokens } from '../../server/relay/join-tokens.ts';
 import { Relay } from '../../server/relay/relay.ts';
 import { SessionService } from '../../server/session/session-service.ts';
@@ -85,6 +86,7 @@ function host({ url, fps }: Settings): void {
 }
 
 class ScrollingDesktop implements Desktop {
+  readonly sound: SoundSource = SILENCE;
   readonly screen = { width: WIDTH, height: HEIGHT, pixels: new Uint32Array(WIDTH * HEIGHT).fill(0xff00_0000) };
   readonly #views = new DesktopViews({ size: () => this.screen, refresh: () => {}, onDemand: () => {} });
 

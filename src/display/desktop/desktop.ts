@@ -2,6 +2,7 @@
  * A machine's screen and input as a remote consumer sees them: a session link, a remote-desktop gateway.
  * Any number of consumers use one desktop, each at its own pace; a still screen costs none of them anything.
  */
+import type { SoundSource } from '#emu/host/sound.ts';
 import type { Rect } from '../raster/rects.ts';
 import type { Picture } from '../raster/thumbnail.ts';
 
@@ -56,4 +57,6 @@ export interface Desktop {
   readonly screen: Picture;
   view(): DesktopView;
   seat(): DesktopSeat;
+  /** What the machine plays; nothing is carried anywhere unless somebody listens. */
+  readonly sound: SoundSource;
 }

@@ -1,6 +1,7 @@
 /** The desktop of a running machine, over the shared memory it publishes its frames in. */
 import type { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import { SILENCE, type SoundSource } from '#emu/host/sound.ts';
 import { Rasteriser } from '../raster/rasteriser.ts';
 import type { Picture } from '../raster/thumbnail.ts';
 import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
@@ -14,6 +15,8 @@ export interface MachineDesktopParts {
   readonly frame: SharedFrame;
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
+  /** Left out: the machine has no sound card. */
+  readonly sound?: SoundSource | undefined;
   /** Told when the first view opens and the last one closes, for machines that publish frames on demand only. */
   readonly onWatched?: (watched: boolean) => void;
 }
@@ -32,6 +35,7 @@ export interface MachineDesktopParts {
  *   view.request(send);
  */
 export class MachineDesktop implements Desktop {
+  readonly sound: SoundSource;
   readonly #rasteriser: Rasteriser;
   readonly #frame: SharedFrame;
   readonly #views: DesktopViews;
@@ -44,6 +48,7 @@ export class MachineDesktop implements Desktop {
   #closed = false;
 
   constructor(parts: MachineDesktopParts) {
+    this.sound = parts.sound ?? SILENCE;
     this.#rasteriser = new Rasteriser(parts.vram, parts.frame);
     this.#frame = parts.frame;
     this.#screen = pictureOf(this.#rasteriser);

@@ -1,4 +1,5 @@
 /** A desktop for tests: what is on it is painted by hand, what is typed and clicked is kept. */
+import type { SoundListener, SoundSource } from '#emu/host/sound.ts';
 import type { Picture } from '../raster/thumbnail.ts';
 import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
@@ -16,6 +17,15 @@ export class PaintedDesktop implements Desktop {
   /** Everything typed, in order. */
   readonly scancodes: number[] = [];
   readonly mouse: MouseEventSeen[] = [];
+  /** Who hears what `play` is given. */
+  readonly listeners = new Set<SoundListener>();
+  readonly sound: SoundSource = {
+    listen: (listener) => {
+      this.listeners.add(listener);
+      return () => this.listeners.delete(listener);
+    },
+  };
+  #played = 0;
   /** Called after each input. */
   onInput: () => void = () => {};
   readonly #views: DesktopViews;
@@ -58,6 +68,12 @@ export class PaintedDesktop implements Desktop {
     this.screen = picture(width, height);
     this.#views.resized();
     this.#views.wake();
+  }
+
+  /** @param samples left and right alternating, 48 kHz */
+  play(samples: Int16Array): void {
+    for (const listener of this.listeners) listener(samples, this.#played);
+    this.#played += samples.length / 2;
   }
 
   /** @param colour of a pixel as 0xrrggbb */

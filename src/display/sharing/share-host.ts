@@ -17,6 +17,7 @@ import { PictureFan, type PictureFeed } from '../stream/picture-fan.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
 import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
+import { type MadeEncoder, SentSound } from './sent-sound.ts';
 
 export interface ShareHostParts {
   readonly url: string;
@@ -31,6 +32,8 @@ export interface ShareHostParts {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
+  /** Codes Opus, where there is something that does. */
+  readonly newOpusEncoder?: MadeEncoder | undefined;
   readonly onState: (state: ShareState) => void;
   readonly onPointer: (pointer: BodyOf<'pointer'>) => void;
   /** Connections from browser to browser, where there are any. */
@@ -99,9 +102,15 @@ export class ShareHost {
   });
   readonly #outlets: readonly PictureOutlet[] = [this.#toRelay, this.#toDirect];
   #pause: ReturnType<typeof setTimeout> | undefined;
+  readonly #sound: SentSound;
 
   constructor(parts: ShareHostParts) {
     this.#parts = parts;
+    this.#sound = new SentSound({
+      source: parts.desktop.sound,
+      newOpusEncoder: parts.newOpusEncoder,
+      send: (message) => this.#link.send(message),
+    });
     this.#arbiter = new InputArbiter({
       ...{ keyboard: parts.keyboard, mouse: parts.mouse, typeText: parts.typeText },
       onLease: (lease) => {
@@ -118,7 +127,10 @@ export class ShareHost {
       },
       onMessage: (message) => this.#take(message),
       onState: (connection, why) => {
-        if (connection !== 'open') this.#everybodyLetsGo();
+        if (connection !== 'open') {
+          this.#everybodyLetsGo();
+          this.#sound.need({ pcm: false, opus: false });
+        }
         this.#tell({ connection, why });
       },
     });
@@ -162,6 +174,7 @@ export class ShareHost {
     this.#link.send(encodeMessage('end', {}));
     this.#everybodyLetsGo();
     this.#unwatched();
+    this.#sound.need({ pcm: false, opus: false });
     this.#link.close();
   }
 
@@ -171,12 +184,16 @@ export class ShareHost {
         this.#key = message.body.key;
         this.#inFlight = [];
         this.#link.send(encodeMessage('lease', this.#arbiter.lease));
+        this.#link.send(encodeMessage('soundForms', this.#sound.forms));
         return;
       case 'roster':
         this.#meet(message.body.people);
         return;
       case 'links':
         this.#tell({ links: message.body.links });
+        return;
+      case 'soundForms':
+        this.#sound.need(message.body);
         return;
       case 'refresh':
         this.#isAsked = true;

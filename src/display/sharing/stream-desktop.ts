@@ -1,4 +1,5 @@
 /** The desktop of a machine somewhere else, behind a link: for gateways that show it to clients of another protocol. */
+import type { SoundSource } from '#emu/host/sound.ts';
 import type { Desktop, DesktopSeat, DesktopView } from '../desktop/desktop.ts';
 import { DesktopViews } from '../desktop/desktop-views.ts';
 import { InputSeats } from '../desktop/input-seats.ts';
@@ -40,6 +41,10 @@ export class StreamDesktop implements Desktop {
 
   get screen(): Picture {
     return this.#screen;
+  }
+
+  get sound(): SoundSource {
+    return this.viewer.sound;
   }
 
   view(): DesktopView {

@@ -2,6 +2,7 @@
 import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import { CodedError } from '#base/errors.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
+import type { SoundSource } from '#emu/host/sound.ts';
 import type { PictureSource } from '../canvas/canvas-presenter.ts';
 import type { Rect } from '../raster/rects.ts';
 import {
@@ -20,6 +21,7 @@ import {
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
 import { canBeDirect, DirectPeer } from './direct-peer.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
+import { type MadeDecoder, ReceivedSound } from './received-sound.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
 export interface ViewerParts {
@@ -32,6 +34,8 @@ export interface ViewerParts {
   /** Of an earlier visit, to be the same person again. */
   readonly key: string;
   readonly onKey: (key: string) => void;
+  /** Decodes Opus, where there is something that does. */
+  readonly newOpusDecoder?: MadeDecoder | undefined;
   /** Tries a connection from browser to browser. Not yet by itself: some pictures of such a viewer stay old. */
   readonly mayBeDirect?: boolean;
   /** The picture has changed, and is what it now is until control goes back to the event loop. */
@@ -81,6 +85,7 @@ export class Viewer implements PictureSource {
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
   readonly #mayBeDirect: boolean;
+  readonly #sound: ReceivedSound;
   #direct: DirectPeer | undefined;
   #directBytes = 0;
   /** When input last went through the relay. */
@@ -88,11 +93,15 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey, onPicture, newSocket, mayBeDirect }: ViewerParts) {
+  constructor({ base, token, name, key, onKey, onPicture, newSocket, newOpusDecoder, mayBeDirect }: ViewerParts) {
     this.#mayBeDirect = mayBeDirect ?? false;
     this.#key = key;
     this.#onKey = onKey;
     this.#onPicture = onPicture;
+    this.#sound = new ReceivedSound({
+      newOpusDecoder,
+      onForms: (forms) => this.#link.send(encodeMessage('soundForms', forms)),
+    });
     this.#link = new RelayLink({
       url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
       newSocket,
@@ -127,8 +136,14 @@ export class Viewer implements PictureSource {
     return role !== 'view' && (lease.mode === 'share' || lease.holder === id);
   }
 
+  /** What the machine plays: sent only while somebody listens here. */
+  get sound(): SoundSource {
+    return this.#sound;
+  }
+
   close(): void {
     this.#direct?.close();
+    this.#sound.close();
     this.#link.close();
   }
 
@@ -211,6 +226,7 @@ export class Viewer implements PictureSource {
         this.#onKey(key);
         this.#tell({ id, role, machine });
         this.#connectDirectly();
+        this.#sound.tell();
         return;
       }
       case 'signal':
@@ -224,6 +240,9 @@ export class Viewer implements PictureSource {
         return;
       case 'pointer':
         this.#pointers.value = movePointer(this.#pointers.value, message.body);
+        return;
+      case 'sound':
+        this.#sound.take(message.body);
         return;
       case 'update':
         this.#draw(message.body, this.#link);

@@ -10,6 +10,7 @@ import {
   MAX_VIEWER_MESSAGE_BYTES,
   type MessageName,
   ROLES,
+  SOUND_FORMS,
 } from './messages.ts';
 
 const u16 = fc.nat(0xffff);
@@ -53,6 +54,8 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
   signal: fc.record({ participant: u16, data: fc.string() }),
   end: fc.constant({}),
   direct: fc.record({ on: fc.boolean(), since: u32 }),
+  soundForms: fc.record({ pcm: fc.boolean(), opus: fc.boolean() }),
+  sound: fc.record({ form: fc.constantFrom(...SOUND_FORMS), firstFrame: u32, frames: u16, data: some(100) }),
 };
 
 const NAMES = Object.keys(BODIES) as MessageName[];

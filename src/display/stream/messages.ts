@@ -6,6 +6,9 @@
  * to `sequence`; base 0 builds upon nothing. So a late joiner, a slow viewer and everybody else are served by the same
  * kind of message, made once.
  *
+ * Sound is packets of one form or another, each with the number of its first frame (see emu/host/sound.ts). Nobody is sent
+ * any who has not asked; where numbers jump there was silence, which is not sent, or the receiver was too slow.
+ *
  * Input carries the epoch of the lease it was made under; what comes late, from an earlier epoch, is dropped.
  */
 import {
@@ -29,7 +32,7 @@ import {
 } from './fields.ts';
 
 /** Both ends say it; they go on only when it is the same. */
-export const STREAM_VERSION = 1;
+export const STREAM_VERSION = 2;
 /** No one: nobody holds the lease. */
 export const NOBODY = 0xffff;
 /** The participant who sits at the machine itself. */
@@ -63,6 +66,12 @@ export type InputMode = (typeof INPUT_MODES)[number];
  */
 export const LEASE_ACTIONS = ['request', 'release', 'give', 'take', 'share', 'lease'] as const;
 export type LeaseAction = (typeof LEASE_ACTIONS)[number];
+
+export const SOUND_FORMS = ['pcm', 'opus'] as const;
+/** pcm: 16-bit samples, little endian, left and right alternating, 48 kHz. opus: one packet (RFC 6716) of two channels. */
+export type SoundForm = (typeof SOUND_FORMS)[number];
+/** Frames of the longest packet, 60 ms. */
+export const MAX_SOUND_FRAMES = 2880;
 
 const role = choice(ROLES);
 const name = text(MAX_NAME_BYTES);
@@ -137,6 +146,13 @@ const SHAPES = {
   end: {},
   /** Viewer to relay: pictures come another way (`on`), or no longer, and I have everything up to `since`. */
   direct: { on: flag, since: u32 },
+  /**
+   * Forms of sound. Viewer: what I can play now; pcm is for those without opus. Host: what I can send. Relay to host: what
+   * somebody here needs.
+   */
+  soundForms: { pcm: flag, opus: flag },
+  /** Host, through the relay to those who asked for it. */
+  sound: { form: choice(SOUND_FORMS), firstFrame: u32, frames: u16, data: bytes(MAX_SOUND_FRAMES * 4) },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;
