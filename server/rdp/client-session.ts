@@ -1,9 +1,13 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
+import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
+import { StaticChannels } from './channels/static-channels.ts';
 import { ClientInput } from './client-input.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
+import { PipelineOutput } from './graphics/pipeline-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
+import { EARLY_CAPABILITY } from './pdu/gcc.ts';
 import type { StandardKey } from './security/proprietary-certificate.ts';
 import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
 import { ServerConnection } from './sequence/server-connection.ts';
@@ -37,6 +41,7 @@ export class ClientSession {
   #seat: DesktopSeat | undefined;
   #input: ClientInput | undefined;
   #output: ScreenOutput | undefined;
+  #channels: StaticChannels | undefined;
   #shownWidth = 0;
   #shownHeight = 0;
   #hasRoom = true;
@@ -67,7 +72,7 @@ export class ClientSession {
       },
       {
         onInput: (event) => this.#input?.take(event),
-        onChannelData: () => {},
+        onChannelData: (id, chunk) => this.#channels?.receive(id, chunk),
         onRefresh: () => this.#view?.invalidate(),
         onSuppress: (suppressed) => {
           this.#isSuppressed = suppressed;
@@ -103,19 +108,59 @@ export class ClientSession {
 
   #begin(): void {
     const { desktop, disabled } = this.#parts;
-    const { link, capabilities, bitsPerPixel } = this.#connection.state;
-    if (!capabilities) return;
     const isFirst = this.#seat === undefined;
-    this.#output = canShowRemoteFx(capabilities)
-      ? new RemoteFxOutput(link, capabilities)
-      : new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
-    this.#output.begin();
     if (isFirst) {
       this.#seat = desktop.seat();
       if (!disabled.input) this.#input = new ClientInput(this.#seat);
       if (!disabled.display) this.#view = desktop.view();
+      this.#beginChannels();
       this.#parts.onActive();
     } else this.#view?.invalidate();
+    if (!this.#output?.followsSize) this.#showBy(this.#plainOutput());
+  }
+
+  #beginChannels(): void {
+    const { link, channels, client } = this.#connection.state;
+    this.#channels = new StaticChannels(link, channels);
+    const dynamic: DynamicChannel[] = [];
+    if (((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.graphicsPipeline) !== 0) {
+      dynamic.push(this.#pipeline());
+    }
+    if (dynamic.length === 0) return;
+    const send = this.#channels.open('drdynvc', (message) => carrier.receive(message));
+    if (!send) return;
+    const carrier = new DynamicChannels(send, dynamic);
+    carrier.begin();
+  }
+
+  /** Takes the picture over once the client has said that it can. */
+  #pipeline(): PipelineOutput {
+    const pipeline: PipelineOutput = new PipelineOutput({
+      onReady: () => {
+        this.#view?.invalidate();
+        this.#showBy(pipeline);
+      },
+      onRefused: () => {
+        if (this.#output !== pipeline) return;
+        this.#view?.invalidate();
+        this.#showBy(this.#plainOutput());
+      },
+      onAcknowledged: () => this.#ask(),
+    });
+    return pipeline;
+  }
+
+  #plainOutput(): ScreenOutput | undefined {
+    const { link, capabilities, bitsPerPixel } = this.#connection.state;
+    if (!capabilities) return undefined;
+    return canShowRemoteFx(capabilities)
+      ? new RemoteFxOutput(link, capabilities)
+      : new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
+  }
+
+  #showBy(output: ScreenOutput | undefined): void {
+    this.#output = output;
+    output?.begin();
     this.#ask();
   }
 
@@ -132,7 +177,8 @@ export class ClientSession {
     if (!this.#view || !this.#connection.isActive || this.#isSuppressed) return;
     const { rects } = this.#view.take();
     const { screen } = this.#parts.desktop;
-    if (screen.width !== this.#shownWidth || screen.height !== this.#shownHeight) {
+    const isResized = screen.width !== this.#shownWidth || screen.height !== this.#shownHeight;
+    if (isResized && !this.#output?.followsSize) {
       this.#connection.reactivate();
       return;
     }

@@ -25,6 +25,8 @@ export interface ScreenOutput {
   show(screen: Picture, rects: readonly Rect[]): void;
   /** False while the client has to say first that it has shown what it got. */
   readonly isReady: boolean;
+  /** A screen of another size can be shown at once; otherwise the client has to be activated anew. */
+  readonly followsSize: boolean;
   onFrameAcknowledged(frame: number): void;
 }
 
@@ -43,6 +45,7 @@ export class BitmapOutput implements ScreenOutput {
 
   /** Bitmap updates are not acknowledged. */
   readonly isReady = true;
+  readonly followsSize = false;
 
   onFrameAcknowledged(): void {}
 

@@ -42,6 +42,19 @@ export function copyBottomUp(screen: Picture, rect: Rect, depth: ColorDepth, int
   }
 }
 
+/** Copies a rectangle of the screen, top row first, as 0xrrggbb. @param into `rect.width * rect.height` pixels */
+export function copyTopDown(screen: Picture, rect: Rect, into: Uint32Array): void {
+  const { x, y, width, height } = rect;
+  const { pixels } = screen;
+  for (let row = 0, to = 0; row < height; row++) {
+    const from = (y + row) * screen.width + x;
+    for (let i = 0; i < width; i++, to++) {
+      const word = pixels[from + i];
+      into[to] = ((word & 0xff) << 16) | (word & 0xff00) | ((word >>> 16) & 0xff);
+    }
+  }
+}
+
 /** Pixels as they lie in a bitmap that is not compressed. */
 export function rawBytes(pixels: Uint32Array, count: number, depth: ColorDepth): Uint8Array {
   const size = bytesPerPixel(depth);

@@ -43,6 +43,8 @@ export class RemoteFxOutput implements ScreenOutput {
     this.#limit = Math.min(capabilities.multifragmentBytes, LONGEST_UPDATE) - OVERHEAD_BYTES;
   }
 
+  readonly followsSize = false;
+
   begin(): void {
     this.#hasHeaders = false;
   }
