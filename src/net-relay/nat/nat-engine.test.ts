@@ -3,8 +3,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatIp, type IpBytes, ipv4Bytes, parseIp } from '../wire/address.ts';
-import { concat } from '../wire/bytes.ts';
+import { BROADCAST_MAC, formatIp, type IpBytes, ipv4Bytes, parseIp, readMac, writeMac } from '../wire/address.ts';
+import { ARP_OPERATION, encodeArp } from '../wire/arp.ts';
+import { concat, u16, u32 } from '../wire/bytes.ts';
 import { decodeEthernet, ETHERTYPE, ethernetFrame, ethernetHeader } from '../wire/ethernet.ts';
 import { ipFrames } from '../wire/fragments.ts';
 import { decodeIpv4, ipHeader, PROTOCOL } from '../wire/ip.ts';
@@ -361,6 +362,33 @@ describe('where guests may go', () => {
     }
     expect([host.streams.length, host.datagrams.length, host.frames.length]).toEqual([0, 0, 0]);
     expect(engine.statistics.dropped).toBe(6);
+  });
+
+  it('a packet from elsewhere takes nobody his address: the link is asked', () => {
+    const { host, engine } = network();
+    const MAC = { owner: GUEST_MAC, thief: 0x0800_2700_0666 };
+    const { mac, dns, gateway } = natConfig(0);
+    const query = (source: number): Uint8Array => {
+      const frame = udpFrame(ipv4Bytes(dns), 53);
+      writeMac(frame, 6, source);
+      return frame;
+    };
+    const sent = (): string[] =>
+      host.frames
+        .splice(0)
+        .map((frame) => `${u16(frame, 12) === ETHERTYPE.arp ? 'asks' : 'answers'} ${readMac(frame, 0)}`);
+    engine.receive(1000, query(MAC.owner));
+    expect(sent()).toEqual([`answers ${MAC.owner}`]);
+    for (let n = 0; n < 100; n++) engine.receive(1001 + n, query(MAC.thief));
+    expect(new Set(sent())).toEqual(new Set([`asks ${BROADCAST_MAC}`, `answers ${MAC.owner}`]));
+    // ARP moves it.
+    const arp = encodeArp({
+      ...{ operation: ARP_OPERATION.reply, senderMac: MAC.thief, senderIp: u32(GUEST, 0) },
+      ...{ targetMac: mac, targetIp: gateway },
+    });
+    engine.receive(1200, ethernetFrame(mac, MAC.thief, ETHERTYPE.arp, arp));
+    engine.receive(1201, query(MAC.thief));
+    expect(sent()).toEqual([`answers ${MAC.thief}`]);
   });
 
   it('UDP flows are bounded, the idle ones go first', () => {

@@ -207,6 +207,28 @@ export class NatEngine {
     }
   }
 
+  /** A packet came from an address. */
+  #seen(nowMs: number, b: Uint8Array, at: number, bytes: number): void {
+    const { source } = this.#ethernet;
+    const known = this.#neighbors.macOf(b, at, bytes);
+    if (known === source) return;
+    if (known === undefined) this.#learn(b, at, bytes, source);
+    else if (this.#neighbors.doubt(nowMs, b, at, bytes)) this.#ask(b.slice(at, at + bytes));
+  }
+
+  /** Asks the link who has an address. */
+  #ask(address: IpBytes): void {
+    if (address.length === 16) {
+      for (const one of this.#discovery?.solicit(address) ?? []) this.#send(one);
+      return;
+    }
+    const arp = encodeArp({
+      ...{ operation: ARP_OPERATION.request, senderMac: this.config.mac, senderIp: this.config.gateway },
+      ...{ targetMac: 0, targetIp: u32(address, 0) },
+    });
+    this.#send(ethernetFrame(BROADCAST_MAC, this.config.mac, ETHERTYPE.arp, arp));
+  }
+
   #receiveIpv4(nowMs: number, frame: Uint8Array, isForUs: boolean): boolean {
     const header = this.#header;
     const source = u32(frame, header.addressAt);
@@ -217,9 +239,7 @@ export class NatEngine {
     if (source !== 0 || !isDhcp) {
       // A spoofed address would make us answer somebody else.
       if (!this.#mayBeGuest(source)) return false;
-      if (this.#neighbors.macOf(frame, header.addressAt, 4) !== this.#ethernet.source) {
-        this.#learn(frame, header.addressAt, 4, this.#ethernet.source);
-      }
+      this.#seen(nowMs, frame, header.addressAt, 4);
     }
     if (!isForUs && !isDhcp) return true;
     return this.#receivePacket(nowMs, frame, header);
@@ -235,7 +255,7 @@ export class NatEngine {
       }
     }
     if (!discovery.mayBeGuest(frame, header.addressAt)) return false;
-    this.#learn(frame, header.addressAt, 16, this.#ethernet.source);
+    this.#seen(nowMs, frame, header.addressAt, 16);
     if (this.#ethernet.destination !== this.config.mac) return true;
     return this.#receivePacket(nowMs, frame, header);
   }
@@ -432,16 +452,7 @@ export class NatEngine {
       return;
     }
     const address = frame.slice(at, at + bytes);
-    if (!this.#neighbors.wait(nowMs, address, 0, bytes, frame)) return;
-    if (bytes === 16) {
-      for (const one of this.#discovery?.solicit(address) ?? []) this.#send(one);
-      return;
-    }
-    const arp = encodeArp({
-      ...{ operation: ARP_OPERATION.request, senderMac: this.config.mac, senderIp: this.config.gateway },
-      ...{ targetMac: 0, targetIp: u32(address, 0) },
-    });
-    this.#send(ethernetFrame(BROADCAST_MAC, this.config.mac, ETHERTYPE.arp, arp));
+    if (this.#neighbors.wait(nowMs, address, 0, bytes, frame)) this.#ask(address);
   }
 
   #send(frame: Uint8Array): void {

@@ -1,10 +1,14 @@
 // Which guest has which address on the link: what ARP (RFC 826) and Neighbor Discovery (RFC 4861 7.3) find out.
+//
+// An address that is not known yet is believed to be where its first packet came from. After that only ARP and Neighbor
+// Discovery move it: a packet alone may be damaged or forged, and an answer sent astray is not asked for again.
 
 import type { Mac } from '../wire/address.ts';
 import { hex } from '../wire/bytes.ts';
 
 const MOST = 1024;
 const MOST_WAITING = 8;
+const ASK_INTERVAL_MS = 500;
 
 interface Neighbor {
   mac: Mac | undefined;
@@ -34,7 +38,7 @@ export class Neighbors {
     const known = this.#known.get(key);
     if (known?.mac === mac) return NONE;
     const waiting: readonly Uint8Array[] = known?.waiting ?? NONE;
-    this.#remember(key, { mac, waiting: [], askedMs: 0 });
+    this.#remember(key, { mac, waiting: [], askedMs: Number.NEGATIVE_INFINITY });
     this.#lastKey = '';
     return waiting;
   }
@@ -46,9 +50,13 @@ export class Neighbors {
     if (!this.#known.has(key)) this.#remember(key, one);
     if (one.waiting.length === MOST_WAITING) one.waiting.shift();
     one.waiting.push(frame);
-    if (nowMs - one.askedMs < 500) return false;
-    one.askedMs = nowMs;
-    return true;
+    return mayAsk(one, nowMs);
+  }
+
+  /** A packet came from elsewhere than a known address is. @returns whether the link should be asked now */
+  doubt(nowMs: number, b: Uint8Array, at: number, bytes: number): boolean {
+    const one = this.#known.get(hex(b.subarray(at, at + bytes)));
+    return one !== undefined && mayAsk(one, nowMs);
   }
 
   #remember(key: string, one: Neighbor): void {
@@ -60,6 +68,12 @@ export class Neighbors {
       return;
     }
   }
+}
+
+function mayAsk(one: Neighbor, nowMs: number): boolean {
+  if (nowMs - one.askedMs < ASK_INTERVAL_MS) return false;
+  one.askedMs = nowMs;
+  return true;
 }
 
 const NONE: readonly Uint8Array[] = [];

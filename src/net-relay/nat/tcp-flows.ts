@@ -31,7 +31,8 @@ export class TcpFlows implements TcpEnvironment {
   readonly #halfOpen = new Set<TcpConnection>();
   readonly #out = tcpSegment();
   #nowMs = 0;
-  retransmissions = 0;
+  /** Of connections that are over. */
+  #retransmissions = 0;
 
   constructor(parts: TcpFlowParts) {
     this.#parts = parts;
@@ -43,6 +44,13 @@ export class TcpFlows implements TcpEnvironment {
 
   get halfOpen(): number {
     return this.#halfOpen.size;
+  }
+
+  /** Segments that went out more than once, of all connections there ever were. */
+  get retransmissions(): number {
+    let sum = this.#retransmissions;
+    for (const { sender } of this.#table.values()) sum += sender.retransmissions;
+    return sum;
   }
 
   get isLinkReady(): boolean {
@@ -180,7 +188,7 @@ export class TcpFlows implements TcpEnvironment {
     this.#deadlines.remove(connection);
     this.#blocked.delete(connection);
     this.#halfOpen.delete(connection);
-    this.retransmissions += connection.sender.retransmissions;
+    this.#retransmissions += connection.sender.retransmissions;
   }
 
   transmit(connection: TcpConnection, segment: TcpSegment, bytes: number, offset: number): void {
