@@ -24,6 +24,7 @@ export interface VrdeOptions {
   readonly reuse: boolean;
   readonly disableDisplay: boolean;
   readonly disableInput: boolean;
+  readonly disableAudio: boolean;
   readonly extraData: ReadonlyMap<string, string>;
   /** What a person should know, such as old spellings. */
   readonly warnings: readonly string[];
@@ -80,7 +81,7 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --vrdereusecon on|off    a second client takes over (default: off)
     --vrdeproperty NAME=VALUE   Security/Method=TLS|RDP|Negotiate (default: TLS), Security/ServerCertificate=FILE,
                              Security/ServerPrivateKey=FILE, Security/CACertificate=FILE, TCP/Ports, TCP/Address,
-                             Client/DisableDisplay=1, Client/DisableInput=1
+                             Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1
     --extradata KEY=VALUE    VBoxAuthSimple/users/NAME=HASH and TabBox/nt-hashes/NAME=HASH (network level
                              authentication); tabbox passwordhash makes both
 `;
@@ -140,6 +141,7 @@ export function parseVrde(values: Values): VrdeOptions | undefined {
     reuse: switchOf('reuse') ?? false,
     disableDisplay: isSet(properties, 'Client/DisableDisplay'),
     disableInput: isSet(properties, 'Client/DisableInput'),
+    disableAudio: isSet(properties, 'Client/DisableAudio'),
     extraData,
     warnings,
   };

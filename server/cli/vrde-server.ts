@@ -25,12 +25,12 @@ export async function openVrde(
 ): Promise<RdpGateway> {
   const users = usersFromExtraData(options.extraData);
   const identity = await identityOf(options);
-  const { address, ports, multiple, reuse, method, disableDisplay, disableInput } = options;
+  const { address, ports, multiple, reuse, method, disableDisplay, disableInput, disableAudio } = options;
   return RdpGateway.open(desktop, {
     ...{ address, ports, multiple, reuse, identity, log },
     policy: { method, credSsp: credSspOf(options, users, identity), credSspOnly: false },
     check: checkOf(options, users),
-    disabled: { display: disableDisplay, input: disableInput },
+    disabled: { display: disableDisplay, input: disableInput, audio: disableAudio },
   });
 }
 

@@ -21,7 +21,7 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
   const session: ClientSession = new ClientSession({
     desktop,
     policy: POLICY,
-    disabled: { display: false, input: false },
+    disabled: { display: false, input: false, audio: false },
     standardKey: () => KEY,
     send: (bytes) => {
       client.take(bytes);

@@ -1,12 +1,14 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
+import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
 import { ClientInput } from './client-input.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
 import { PipelineOutput } from './graphics/pipeline-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
+import { INFO } from './pdu/client-info.ts';
 import { EARLY_CAPABILITY } from './pdu/gcc.ts';
 import type { StandardKey } from './security/proprietary-certificate.ts';
 import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
@@ -16,6 +18,7 @@ import { ServerConnection } from './sequence/server-connection.ts';
 export interface DisabledFeatures {
   readonly display: boolean;
   readonly input: boolean;
+  readonly audio: boolean;
 }
 
 export interface ClientSessionParts {
@@ -42,6 +45,7 @@ export class ClientSession {
   #input: ClientInput | undefined;
   #output: ScreenOutput | undefined;
   #channels: StaticChannels | undefined;
+  #sound: SoundPlayback | undefined;
   #shownWidth = 0;
   #shownHeight = 0;
   #hasRoom = true;
@@ -122,6 +126,7 @@ export class ClientSession {
   #beginChannels(): void {
     const { link, channels, client } = this.#connection.state;
     this.#channels = new StaticChannels(link, channels);
+    this.#beginSound(this.#channels);
     const dynamic: DynamicChannel[] = [];
     if (((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.graphicsPipeline) !== 0) {
       dynamic.push(this.#pipeline());
@@ -131,6 +136,16 @@ export class ClientSession {
     if (!send) return;
     const carrier = new DynamicChannels(send, dynamic);
     carrier.begin();
+  }
+
+  #beginSound(channels: StaticChannels): void {
+    const { desktop, disabled } = this.#parts;
+    const isUnwanted = ((this.#connection.state.info?.flags ?? 0) & INFO.noAudioPlayback) !== 0;
+    if (disabled.audio || isUnwanted) return;
+    const send = channels.open('rdpsnd', (message) => this.#sound?.receive(message));
+    if (!send) return;
+    this.#sound = new SoundPlayback(desktop.sound, send);
+    this.#sound.begin();
   }
 
   /** Takes the picture over once the client has said that it can. */
@@ -189,6 +204,7 @@ export class ClientSession {
   #release(): void {
     this.#view?.close();
     this.#seat?.close();
+    this.#sound?.close();
     this.#view = undefined;
     this.#seat = undefined;
     this.#input = undefined;

@@ -200,7 +200,7 @@ describe('a screen asked for by its number', () => {
 
 describe('what is switched off for clients', () => {
   it('input: they see, and nothing they do counts', async () => {
-    const { gateway, desktop } = await gatewayWith({ disabled: { display: false, input: true } });
+    const { gateway, desktop } = await gatewayWith({ disabled: { display: false, input: true, audio: false } });
     const one = client('freerdp', gateway.port, {}, '/sec:tls', '/bpp:24');
     await one.shows('screen', isBlue);
     await one.key('a');
@@ -212,7 +212,7 @@ describe('what is switched off for clients', () => {
   });
 
   it('the display: they type, and see nothing', async () => {
-    const { gateway, desktop } = await gatewayWith({ disabled: { display: true, input: false } });
+    const { gateway, desktop } = await gatewayWith({ disabled: { display: true, input: false, audio: false } });
     const one = client('freerdp', gateway.port, {}, '/sec:tls', '/bpp:24');
     await one.window();
     await one.key('a');

@@ -24,7 +24,7 @@ export async function openGateway(
   const gateway = await RdpGateway.open(desktop, {
     ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
     policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
-    disabled: { display: false, input: false },
+    disabled: { display: false, input: false, audio: false },
     identity: await identity(),
     log: (text) => log.push(text),
     ...settings,

@@ -1,0 +1,122 @@
+/** What a machine plays, heard through xfreerdp: recorded from a sound server that plays to nobody. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
+import { openGateway } from './support/rdp-gateways.ts';
+
+const RATE = 48_000;
+const TONE_HZ = 1000;
+const FRAMES = 480;
+
+const folder = mkdtempSync(join(tmpdir(), 'tabbox-rdp-sound-'));
+const socket = join(folder, 'socket');
+const environment = { PULSE_SERVER: `unix:${socket}`, PULSE_COOKIE: join(folder, 'cookie') };
+let display: Display;
+let server: ChildProcess;
+const closers: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  display = await Display.open();
+  const modules = ['module-native-protocol-unix', 'module-null-sink'];
+  const args = [`${modules[0]} auth-anonymous=1 socket=${socket}`, `${modules[1]} sink_name=out rate=${RATE}`];
+  const loads = args.flatMap((one) => ['-L', one]);
+  server = spawn('pulseaudio', ['--daemonize=no', '--exit-idle-time=-1', '-n', '--use-pid-file=no', ...loads], {
+    env: { ...process.env, HOME: folder, XDG_RUNTIME_DIR: folder },
+    stdio: 'ignore',
+  });
+  await eventually('a sound server', () => existsSync(socket) || undefined);
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+afterAll(async () => {
+  server.kill('SIGKILL');
+  await display.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Records what the sound server plays. @returns the left samples so far */
+function record(): () => Int16Array {
+  const args = ['--device=out.monitor', '--format=s16le', `--rate=${RATE}`, '--channels=2', '--latency-msec=20'];
+  const recorder = spawn('parec', args, {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  closers.push(() => recorder.kill());
+  const parts: Buffer[] = [];
+  recorder.stdout.on('data', (bytes: Buffer) => parts.push(bytes));
+  return () => {
+    const all = Buffer.concat(parts);
+    return Int16Array.from({ length: all.length >> 2 }, (_, i) => all.readInt16LE(i * 4));
+  };
+}
+
+/** Plays a tone in real time until told to stop. */
+function playTone(play: (samples: Int16Array) => void): void {
+  const began = performance.now();
+  let played = 0;
+  const timer = setInterval(() => {
+    for (; played < ((performance.now() - began) / 1000) * RATE; played += FRAMES) {
+      const wave = (i: number): number => 12_000 * Math.sin((2 * Math.PI * TONE_HZ * (played + (i >> 1))) / RATE);
+      play(Int16Array.from({ length: FRAMES * 2 }, (_, i) => wave(i)));
+    }
+  }, 10);
+  closers.push(() => clearInterval(timer));
+}
+
+/** The longest stretch, in samples, in which each sample follows from the two before as a tone's do. */
+function longestTone(samples: Int16Array, hz: number): number {
+  const turn = 2 * Math.cos((2 * Math.PI * hz) / RATE);
+  let longest = 0;
+  let count = 0;
+  let loud = 0;
+  for (let i = 2; i < samples.length; i++) {
+    loud = Math.max(Math.abs(samples[i]), loud * 0.999);
+    const isTone = loud > 6000 && Math.abs(samples[i] - turn * samples[i - 1] + samples[i - 2]) < 300;
+    count = isTone ? count + 1 : 0;
+    longest = Math.max(longest, count);
+  }
+  return longest;
+}
+
+it('is the tone, without a gap', async () => {
+  const { gateway, desktop, log } = await openGateway();
+  closers.push(() => gateway.close());
+  const args = ['/sec:tls', '/bpp:24', '/sound:sys:pulse'];
+  const client = RdpClient.freerdp(display, { port: gateway.port, args, environment });
+  closers.push(() => client.close());
+  await eventually('a listener', () => desktop.listeners.size > 0 || undefined).catch(() => {
+    throw new Error(`${log.join('\n')}\n${client.log}`);
+  });
+  const heard = record();
+  playTone((samples) => desktop.play(samples));
+  // On a busy host the sound server itself falls silent now and then; two seconds in a row are asked for.
+  let longest = 0;
+  const look = (): true | undefined => ((longest = longestTone(heard(), TONE_HZ)) >= 2 * RATE ? true : undefined);
+  await eventually('a tone', look, 40_000).catch((cause: Error) => {
+    throw new Error(`${cause.message}: ${longest} samples of ${heard().length}\n${client.log.slice(-2000)}`);
+  });
+});
+
+it('is not heard where sound is switched off, or the client wants none', async () => {
+  const disabled = { display: false, input: false, audio: true };
+  const silent = await openGateway({ disabled });
+  closers.push(() => silent.gateway.close());
+  const one = RdpClient.freerdp(display, {
+    port: silent.gateway.port,
+    args: ['/sec:tls', '/sound:sys:pulse'],
+    environment,
+  });
+  closers.push(() => one.close());
+  await one.window();
+  const plain = await openGateway();
+  closers.push(() => plain.gateway.close());
+  const other = RdpClient.freerdp(display, { port: plain.gateway.port, args: ['/sec:tls'] });
+  closers.push(() => other.close());
+  await other.window();
+  await eventually('pictures', () => silent.gateway.activeCount + plain.gateway.activeCount === 2 || undefined);
+  expect([silent.desktop.listeners.size, plain.desktop.listeners.size]).toEqual([0, 0]);
+});
