@@ -32,7 +32,7 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
     authenticate: async () => undefined,
     slowDown: async () => {},
     onWrongPassword: () => {},
-    onActive: () => {},
+    onActive: () => ({ logonId: 1, random: new Uint8Array(16) }),
     onEnd: (why) => ends.push(why),
     ...parts,
   });

@@ -10,7 +10,9 @@ import type { ColorDepth } from './graphics/pixels.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
 import { INFO } from './pdu/client-info.ts';
 import { EARLY_CAPABILITY } from './pdu/gcc.ts';
+import { reconnectCookieBody, SHARE_DATA } from './pdu/share.ts';
 import type { StandardKey } from './security/proprietary-certificate.ts';
+import type { ReconnectCookie } from './security/reconnect-cookies.ts';
 import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
 import { ServerConnection } from './sequence/server-connection.ts';
 
@@ -33,7 +35,8 @@ export interface ClientSessionParts {
   readonly authenticate: (who: Credentials) => Promise<Refusal | undefined>;
   readonly slowDown: (userName: string) => Promise<void>;
   readonly onWrongPassword: () => void;
-  readonly onActive: () => void;
+  /** @returns what the client needs to come back without a password */
+  readonly onActive: () => ReconnectCookie;
   readonly onEnd: (why: string) => void;
 }
 
@@ -118,9 +121,15 @@ export class ClientSession {
       if (!disabled.input) this.#input = new ClientInput(this.#seat);
       if (!disabled.display) this.#view = desktop.view();
       this.#beginChannels();
-      this.#parts.onActive();
+      this.#tellCookie(this.#parts.onActive());
     } else this.#view?.invalidate();
     if (!this.#output?.followsSize) this.#showBy(this.#plainOutput());
+  }
+
+  #tellCookie({ logonId, random }: ReconnectCookie): void {
+    const { link, capabilities } = this.#connection.state;
+    if (capabilities?.autoReconnect)
+      link.sendShareData(SHARE_DATA.saveSessionInfo, reconnectCookieBody(logonId, random));
   }
 
   #beginChannels(): void {

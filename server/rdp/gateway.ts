@@ -9,6 +9,7 @@ import { ERROR_INFO } from './pdu/share.ts';
 import type { TlsIdentity } from './security/certificate.ts';
 import { LoginThrottle } from './security/login-throttle.ts';
 import { generateStandardKey, type StandardKey } from './security/proprietary-certificate.ts';
+import { ReconnectCookies } from './security/reconnect-cookies.ts';
 import type { PasswordCheck } from './security/users.ts';
 import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
 
@@ -39,6 +40,8 @@ const LINGER_MS = 1000;
 const HIGH_WATER_BYTES = 512 * 1024;
 
 interface Client {
+  readonly id: number;
+  userName: string;
   readonly session: ClientSession;
   readonly address: string;
   isActive: boolean;
@@ -51,9 +54,11 @@ export class RdpGateway {
   readonly #standardKey: StandardKey | undefined;
   readonly #throttle = new LoginThrottle(() => performance.now());
   readonly #clients = new Set<Client>();
+  readonly #cookies = new ReconnectCookies<number>(randomBytes, () => performance.now());
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isClosed = false;
+  #lastId = 0;
 
   private constructor(desktop: Desktop, settings: GatewaySettings, standardKey: StandardKey | undefined) {
     this.#desktop = desktop;
@@ -132,12 +137,17 @@ export class RdpGateway {
     const { policy, disabled, log } = this.#settings;
     let socket: Socket = raw;
     let isEnding = false;
+    let isLost = false;
+    const lost = (): void => {
+      isLost = true;
+      session.lost();
+    };
     const attach = (to: Socket): void => {
       socket = to;
       to.on('data', (bytes: Uint8Array) => session.receive(bytes));
       to.on('drain', () => session.onDrain());
-      to.on('error', () => session.lost());
-      to.on('close', () => session.lost());
+      to.on('error', lost);
+      to.on('close', lost);
     };
     const session = new ClientSession({
       desktop: this.#desktop,
@@ -160,17 +170,20 @@ export class RdpGateway {
         client.isActive = true;
         clearTimeout(deadline);
         log(`RDP: ${address} is connected`);
+        return this.#cookies.issue(client.userName, client.id);
       },
       onEnd: (why) => {
         clearTimeout(deadline);
         isEnding = true;
         this.#clients.delete(client);
+        // Only who did not mean to go may come back without a password.
+        if (!isLost) this.#cookies.revoke(client.id);
         log(`RDP: ${address} is gone: ${why}`);
         socket.end();
         setTimeout(() => raw.destroy(), LINGER_MS).unref();
       },
     });
-    const client: Client = { session, address, isActive: false };
+    const client: Client = { id: ++this.#lastId, session, address, userName: '', isActive: false };
     this.#clients.add(client);
     const deadline = setTimeout(() => session.connection.disconnect(0, 'it took too long to log on'), LOGON_TIMEOUT_MS);
     attach(raw);
@@ -191,6 +204,8 @@ export class RdpGateway {
 
   async #authenticate(who: Credentials, client: Client): Promise<Refusal | undefined> {
     const { check, log } = this.#settings;
+    client.userName = who.userName;
+    if (this.#comesBack(who, client)) return undefined;
     const keys = [client.address, who.userName.toLowerCase()];
     await this.#slowDown(client.address, who.userName);
     const isRight = await inTime(check(who), CHECK_TIMEOUT_MS);
@@ -201,6 +216,18 @@ export class RdpGateway {
     }
     for (const key of keys) this.#throttle.succeeded(key);
     return this.#makeRoom(client);
+  }
+
+  /** A client whose connection broke: what is left of it makes room, and it needs neither password nor a free place. */
+  #comesBack({ reconnect, userName }: Credentials, client: Client): boolean {
+    const before = reconnect && this.#cookies.redeem(reconnect.proof, reconnect.clientRandom, userName);
+    if (before === undefined) return false;
+    const others = [...this.#clients].filter((one) => one.id !== before && one !== client && one.isActive);
+    // Its place may be somebody else's by now; then it is asked for a password like anybody.
+    if (!this.#settings.multiple && others.length > 0) return false;
+    for (const one of this.#clients) if (one.id === before) one.session.lost();
+    this.#settings.log(`RDP: ${client.address} is back`);
+    return true;
   }
 
   /** One client at a time, unless several are allowed. */

@@ -21,8 +21,10 @@ const SET = {
   frameAcknowledge: 30,
 } as const;
 /** 2.2.7.1.1, extraFlags. */
-export const GENERAL_EXTRA = { fastPathOutput: 1, noBitmapCompressionHeader: 0x400 } as const;
-const GENERAL_OFFER = GENERAL_EXTRA.fastPathOutput | GENERAL_EXTRA.noBitmapCompressionHeader | 0x4 | 0x10;
+export const GENERAL_EXTRA = { fastPathOutput: 1, autoReconnect: 8, noBitmapCompressionHeader: 0x400 } as const;
+/** Long credentials and salted MACs as well. */
+const GENERAL_OFFER =
+  GENERAL_EXTRA.fastPathOutput | GENERAL_EXTRA.autoReconnect | GENERAL_EXTRA.noBitmapCompressionHeader | 0x4 | 0x10;
 /** [MS-RDPEGDI] 2.2.1.1.1, drawingFlags. */
 export const DRAWING = { dynamicColorFidelity: 2, subsampling: 4, skipAlpha: 8 } as const;
 /** 2.2.7.1.6, inputFlags. */
@@ -127,6 +129,7 @@ function encodeCodecs(): PduWriter {
 export interface ClientCapabilities {
   readonly fastPathOutput: boolean;
   readonly noBitmapCompressionHeader: boolean;
+  readonly autoReconnect: boolean;
   /** 32-bit bitmaps may come without an alpha plane. */
   readonly skipAlpha: boolean;
   readonly bitsPerPixel: number;
@@ -146,7 +149,7 @@ export interface ClientCapabilities {
 export function decodeClientCapabilities(r: PduReader, count: number): ClientCapabilities {
   const found = {
     ...{ fastPathOutput: false, noBitmapCompressionHeader: false, skipAlpha: false, bitsPerPixel: 8 },
-    ...{ desktopResize: false, multifragmentBytes: 0, surfaceCommands: 0 },
+    ...{ autoReconnect: false, desktopResize: false, multifragmentBytes: 0, surfaceCommands: 0 },
     remoteFxId: undefined as number | undefined,
     framesInFlight: undefined as number | undefined,
   };
@@ -159,6 +162,7 @@ export function decodeClientCapabilities(r: PduReader, count: number): ClientCap
       body.skip(10);
       const extra = body.u16();
       found.fastPathOutput = (extra & GENERAL_EXTRA.fastPathOutput) !== 0;
+      found.autoReconnect = (extra & GENERAL_EXTRA.autoReconnect) !== 0;
       found.noBitmapCompressionHeader = (extra & GENERAL_EXTRA.noBitmapCompressionHeader) !== 0;
     } else if (type === SET.bitmap) {
       found.bitsPerPixel = body.u16();

@@ -1,5 +1,8 @@
-/** Who logs on, and with what. Source: [MS-RDPBCGR] 2.2.1.11.1.1 (Info Packet), 2.2.1.11.1.1.1 (extended). */
-import { asciiText, type PduReader, utf16Text } from './bytes.ts';
+/**
+ * Who logs on, and with what.
+ * Source: [MS-RDPBCGR] 2.2.1.11.1.1 (Info Packet), 2.2.1.11.1.1.1 (extended), 2.2.4.3 (auto-reconnect cookie).
+ */
+import { asciiText, PduError, type PduReader, utf16Text } from './bytes.ts';
 
 /** flags */
 export const INFO = { mouse: 1, autoLogon: 8, unicode: 0x10, compression: 0x80, noAudioPlayback: 0x8_0000 } as const;
@@ -10,7 +13,12 @@ export interface ClientInfo {
   readonly password: string;
   /** Bits of INFO. */
   readonly flags: number;
+  /** Of a session that the client had before: which one, and 16 bytes that show it. */
+  readonly reconnect: { readonly logonId: number; readonly verifier: Uint8Array } | undefined;
 }
+
+const TIME_ZONE_BYTES = 172;
+const COOKIE_BYTES = 28;
 
 /** @param r behind the security header. @throws PduError */
 export function decodeClientInfo(r: PduReader): ClientInfo {
@@ -23,5 +31,22 @@ export function decodeClientInfo(r: PduReader): ClientInfo {
     const bytes = r.take(length + (isUnicode ? 2 : 1));
     return isUnicode ? utf16Text(bytes) : asciiText(bytes);
   });
-  return { domain, userName, password, flags };
+  return { domain, userName, password, flags, reconnect: decodeReconnect(r) };
+}
+
+/** The last of the fields that clients from RDP 5 on may have. */
+function decodeReconnect(r: PduReader): ClientInfo['reconnect'] {
+  const skipText = (): void => r.skip(r.u16());
+  if (r.remaining < 2 + 2) return undefined;
+  r.skip(2);
+  skipText();
+  if (r.remaining < 2) return undefined;
+  skipText();
+  if (r.remaining < TIME_ZONE_BYTES + 8 + 2) return undefined;
+  r.skip(TIME_ZONE_BYTES + 8);
+  const length = r.u16();
+  if (length === 0) return undefined;
+  if (length !== COOKIE_BYTES) throw new PduError('a reconnect cookie has another length', { length });
+  r.skip(8);
+  return { logonId: r.u32(), verifier: r.take(16) };
 }

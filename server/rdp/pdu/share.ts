@@ -129,8 +129,18 @@ export const fontMapBody = (): Uint8Array => new PduWriter().u16(0).u16(0).u16(3
 
 export const errorInfoBody = (code: number): Uint8Array => new PduWriter().u32(code).done();
 
-/** 2.2.10.1.1, PlainNotify: the user is logged on. */
-export const plainNotifyBody = (): Uint8Array => new PduWriter().u32(2).zeros(576).done();
+/** 2.2.10.1.1.4 with 2.2.4.2: what a client needs to come back. @param random 16 bytes */
+export function reconnectCookieBody(logonId: number, random: Uint8Array): Uint8Array {
+  const w = new PduWriter(620)
+    .u32(INFO_LOGON_EXTENDED)
+    .u16(2 + 4 + 4 + COOKIE_BYTES)
+    .u32(HAS_COOKIE);
+  return w.u32(COOKIE_BYTES).u32(COOKIE_BYTES).u32(1).u32(logonId).bytes(random).zeros(570).done();
+}
+
+const INFO_LOGON_EXTENDED = 3;
+const HAS_COOKIE = 1;
+const COOKIE_BYTES = 28;
 
 /** 2.2.11.3.1: whether the client wants to see anything. */
 export const decodeSuppressOutput = (body: PduReader): boolean => body.u8() !== 0;

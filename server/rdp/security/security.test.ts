@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createHmac, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { md4 } from './md4.ts';
 import { NtlmSession, ntHash } from './ntlm.ts';
 import { standardKey } from './proprietary-certificate.ts';
 import { rc4 } from './rc4.ts';
+import { ReconnectCookies } from './reconnect-cookies.ts';
 import { checkByProgram, checkKnownUsers, usersFromExtraData } from './users.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -118,7 +119,7 @@ describe('users', () => {
     ['bob', '', true, true],
     ['alice', '', true, false],
   ])('%s with %j, proven: %s -> %s', async (userName, password, isProven, answer) => {
-    expect(await check({ domain: '', userName, password, isProven })).toBe(answer);
+    expect(await check({ domain: '', userName, password, isProven, reconnect: undefined })).toBe(answer);
   });
 
   it('have hashes, or a message says what is wrong', () => {
@@ -137,7 +138,13 @@ describe('a program that is asked', () => {
     { mode: 0o755 },
   );
   afterAll(() => rmSync(folder, { recursive: true }));
-  const who = (userName: string, password: string) => ({ userName, domain: 'HOME', password, isProven: false });
+  const who = (userName: string, password: string) => ({
+    userName,
+    domain: 'HOME',
+    password,
+    isProven: false,
+    reconnect: undefined,
+  });
 
   it.each([
     ['eve', 'pass word', true],
@@ -170,5 +177,47 @@ describe('wrong passwords', () => {
     expect(throttle.waitMs('a')).toBe(500);
     throttle.succeeded('a');
     expect(throttle.waitMs('a')).toBe(0);
+  });
+});
+
+describe('reconnect cookies', () => {
+  const under = (random: Uint8Array, clientRandom: Uint8Array): Uint8Array =>
+    createHmac('md5', random).update(clientRandom).digest();
+  const rig = () => {
+    let now = 0;
+    let next = 0;
+    const cookies = new ReconnectCookies<string>(
+      (count) => new Uint8Array(count).fill(++next),
+      () => now,
+    );
+    return { cookies, pass: (ms: number) => (now += ms) };
+  };
+  const RANDOM = new Uint8Array(32).fill(3);
+
+  it('are good once, for their user, on the connection they are shown on', () => {
+    const { cookies } = rig();
+    const proofOf = (clientRandom = RANDOM) => {
+      const { logonId, random } = cookies.issue('Alice', 'session');
+      return { logonId, verifier: under(random, clientRandom) };
+    };
+    const good = proofOf();
+    expect(cookies.redeem(good, RANDOM, 'alice')).toBe('session');
+    expect(cookies.redeem(good, RANDOM, 'alice')).toBeUndefined();
+    expect(cookies.redeem(proofOf(), RANDOM, 'bob')).toBeUndefined();
+    expect(cookies.redeem(proofOf(new Uint8Array(32)), RANDOM, 'alice')).toBeUndefined();
+    expect(cookies.redeem({ logonId: 999, verifier: new Uint8Array(16) }, RANDOM, 'alice')).toBeUndefined();
+  });
+
+  it('end with their session, and with time', () => {
+    const { cookies, pass } = rig();
+    const one = cookies.issue('alice', 'one');
+    const other = cookies.issue('alice', 'other');
+    cookies.revoke('one');
+    expect(
+      cookies.redeem({ logonId: one.logonId, verifier: under(one.random, RANDOM) }, RANDOM, 'alice'),
+    ).toBeUndefined();
+    pass(3 * 3_600_000);
+    const late = { logonId: other.logonId, verifier: under(other.random, RANDOM) };
+    expect(cookies.redeem(late, RANDOM, 'alice')).toBeUndefined();
   });
 });

@@ -8,6 +8,7 @@ import { encodeValidClient } from '../pdu/license.ts';
 import { SEC } from '../pdu/security-header.ts';
 import { ERROR_INFO } from '../pdu/share.ts';
 import { takeScreen } from '../security/monitor-suffix.ts';
+import { RANDOM_BYTES } from '../security/standard-security.ts';
 import { Activation } from './activation.ts';
 import { IO_CHANNEL_ID } from './link.ts';
 import { type ConnectionState, type Credentials, type Phase, Refused } from './phase.ts';
@@ -47,6 +48,10 @@ export class Logon implements Phase {
     return {
       ...{ domain: domain.name, userName: userName.name, password: named.password },
       isProven: proven !== undefined,
+      reconnect: info?.reconnect && {
+        proof: info.reconnect,
+        clientRandom: this.#state.clientRandom ?? new Uint8Array(RANDOM_BYTES),
+      },
     };
   }
 }

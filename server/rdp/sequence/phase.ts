@@ -7,6 +7,7 @@ import type { ClientData } from '../pdu/gcc.ts';
 import type { InputEvent } from '../pdu/input.ts';
 import type { CredSspSettings } from '../security/credssp.ts';
 import type { StandardKey } from '../security/proprietary-certificate.ts';
+import type { ReconnectProof } from '../security/reconnect-cookies.ts';
 import type { Link } from './link.ts';
 
 /** Security/Method of VirtualBox, and whether network level authentication is offered where TLS is. */
@@ -25,6 +26,14 @@ export interface Credentials {
   readonly password: string;
   /** CredSSP has checked them already. */
   readonly isProven: boolean;
+  /** The client says that it was here before. */
+  readonly reconnect: ReconnectClaim | undefined;
+}
+
+export interface ReconnectClaim {
+  readonly proof: ReconnectProof;
+  /** 32 bytes; zeros under TLS. */
+  readonly clientRandom: Uint8Array;
 }
 
 /** Why somebody is not let in, or is sent away; codes of ERROR_INFO. */
@@ -76,6 +85,7 @@ export interface ConnectionState {
   selectedProtocol: number;
   client: ClientData | undefined;
   serverRandom: Uint8Array | undefined;
+  clientRandom: Uint8Array | undefined;
   encryptionMethod: number;
   /** By MCS channel id. */
   readonly channels: Map<number, string>;

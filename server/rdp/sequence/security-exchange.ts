@@ -20,6 +20,7 @@ export class SecurityExchange implements Phase {
     if ((data.flags & SEC.exchange) === 0) throw new PduError('a client sends no random number', { flags: data.flags });
     const encrypted = data.payload.take(data.payload.u32());
     const clientRandom = state.host.standardKey().decryptRandom(encrypted);
+    state.clientRandom = clientRandom;
     const serverRandom = state.serverRandom ?? new Uint8Array(0);
     state.link.security = new StandardSecurity(clientRandom, serverRandom, state.encryptionMethod);
     return new Logon(state);

@@ -26,7 +26,14 @@ export class ServerConnection {
     this.state = {
       ...{ host, session, link: new Link(host.send), channels: new Map() },
       ...{ cookie: '', requestedProtocols: 0, selectedProtocol: 0, encryptionMethod: 0, bitsPerPixel: 0, screen: 1 },
-      ...{ client: undefined, serverRandom: undefined, info: undefined, proven: undefined, capabilities: undefined },
+      ...{
+        client: undefined,
+        serverRandom: undefined,
+        clientRandom: undefined,
+        info: undefined,
+        proven: undefined,
+        capabilities: undefined,
+      },
     };
     this.#phase = new Negotiation(this.state);
   }
