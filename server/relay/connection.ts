@@ -6,6 +6,8 @@ import { CLOSE, type ConnectionHandler, type JoinClaims, type RelayConnection, t
 
 /** RFC 6455, 5.5: a control frame holds 125 bytes, two of them the code. */
 const MOST_REASON_BYTES = 123;
+/** RFC 6455, 7.4.1: there was no close frame. */
+const ABNORMAL = 1006;
 /** How long a peer may take to answer a close. */
 const CLOSE_MS = 2000;
 
@@ -64,7 +66,7 @@ export class SocketConnection implements RelayConnection {
       return;
     }
     socket.on('message', (data: Buffer, isBinary) => this.#message(data, isBinary));
-    socket.on('close', () => this.#handler?.closed());
+    socket.on('close', (code) => this.#handler?.closed(code === ABNORMAL));
   }
 
   #message(data: Buffer, isBinary: boolean): void {

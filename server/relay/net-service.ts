@@ -10,7 +10,7 @@
  */
 import { CodedError } from '#base/errors.ts';
 import { macBytes, type NetworkCardConfig, type NicAttachment } from '#emu/host/network-card.ts';
-import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
+import { createWire } from '#emu/host/packet-port.ts';
 import { parseNetworkCard } from '#storage/settings/machine-settings.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { FrameChannel } from '../../src/net-relay/transports/frame-channel.ts';
@@ -23,11 +23,12 @@ import {
   type RelayStatus,
 } from '../../src/net-relay/wire/relay.ts';
 import type { NatDriver } from '../net/nat-driver.ts';
-import { type Attachment, Networks, type Place } from '../net/networks.ts';
+import { Networks, type Place } from '../net/networks.ts';
 import { type FrameFigures, GuardedPort } from './guarded-port.ts';
 import { type MeetingGuest, Meetings } from './meetings.ts';
 import { type MetricFamily, metric } from './metrics.ts';
 import { checkCard, type NetRights, OWN_PAGE_RIGHTS, parseNetRights } from './net-rights.ts';
+import { type CardOwner, type JoinedNetwork, ParkedNetworks } from './parked-networks.ts';
 import { CLOSE, type ConnectionHandler, type RelayConnection, type RelayService } from './service.ts';
 
 const ATTACH_MS = 10_000;
@@ -45,6 +46,7 @@ export class NetService implements RelayService {
   readonly #networks = new Networks();
   readonly #cards = new Set<CardConnection>();
   readonly #meetings = new Meetings();
+  readonly #parked = new ParkedNetworks();
   readonly #figures: FrameFigures = { framesFromCards: 0, framesToCards: 0, spoofed: 0 };
 
   connect(connection: RelayConnection): ConnectionHandler {
@@ -54,7 +56,8 @@ export class NetService implements RelayService {
     if (others >= rights.cards)
       throw new CodedError('too-many-cards', `${subject} has ${others} cards here already; its token allows no more`);
     const card = new CardConnection(connection, rights, {
-      join: (config, cable) => this.#join(subject, rights, config, cable),
+      join: (config) => this.#join({ subject, rights, config }),
+      park: (owner, network) => this.#parked.park(owner, network),
       meetings: this.#meetings,
       figures: this.#figures,
       closed: () => this.#cards.delete(card),
@@ -63,13 +66,21 @@ export class NetService implements RelayService {
     return card;
   }
 
-  async #join(subject: string, rights: NetRights, card: NetworkCardConfig, cable: PacketPort): Promise<Attachment> {
-    const { bandwidthGroup: _, ...rest } = card;
+  async #join(owner: CardOwner): Promise<JoinedNetwork> {
+    const { subject, rights, config } = owner;
+    // A card that comes again has lost its connection, whether we know that yet or not.
+    for (const card of [...this.#cards]) if (card.isSame(owner)) card.lost();
+    const parked = this.#parked.take(owner);
+    if (parked) return parked;
+    const [near, cable] = createWire();
+    const { bandwidthGroup: _, ...rest } = config;
     const nat = rights.nat ?? { loopback: false, private: false, public: false };
-    if (rights.bitsPerSecond === undefined) return this.#networks.attach(rest, cable, nat);
+    if (rights.bitsPerSecond === undefined) {
+      return { near, attachment: await this.#networks.attach(rest, cable, nat) };
+    }
     const group = `token ${subject}`;
     this.#networks.setGroup(group, rights.bitsPerSecond / BYTE_BITS);
-    return this.#networks.attach({ ...rest, bandwidthGroup: group }, cable, nat);
+    return { near, attachment: await this.#networks.attach({ ...rest, bandwidthGroup: group }, cable, nat) };
   }
 
   ownPageRights(): unknown {
@@ -101,12 +112,14 @@ export class NetService implements RelayService {
   }
 
   close(): void {
-    for (const card of [...this.#cards]) card.closed();
+    for (const card of [...this.#cards]) card.closed(false);
+    this.#parked.close();
   }
 }
 
 interface CardParts {
-  join(card: NetworkCardConfig, cable: PacketPort): Promise<Attachment>;
+  join(card: NetworkCardConfig): Promise<JoinedNetwork>;
+  park(owner: CardOwner, network: JoinedNetwork): void;
   readonly meetings: Meetings;
   readonly figures: FrameFigures;
   closed(): void;
@@ -120,7 +133,8 @@ class CardConnection implements ConnectionHandler {
   readonly #timer: NodeJS.Timeout;
   #state: 'new' | 'joining' | 'attached' | 'closed' = 'new';
   #channel: FrameChannel | undefined;
-  #attachment: Attachment | undefined;
+  #config: NetworkCardConfig | undefined;
+  #joined: JoinedNetwork | undefined;
   #guest: MeetingGuest | undefined;
   /** Rules that are in force, as they were given, and those that are to be. */
   #forwards: readonly string[] | undefined;
@@ -165,13 +179,14 @@ class CardConnection implements ConnectionHandler {
     const { card, direct } = (request ?? {}) as { readonly card?: unknown; readonly direct?: unknown };
     const config = parseNetworkCard(card);
     checkCard(this.#rights, config);
-    const [near, far] = createWire();
-    const attachment = await this.#parts.join(config, far);
+    const joined = await this.#parts.join(config);
+    const { near, attachment } = joined;
     if (this.#state === 'closed') {
       attachment.close();
       return;
     }
-    this.#attachment = attachment;
+    this.#config = config;
+    this.#joined = joined;
     this.kind = config.attachment.kind;
     const source = this.#rights.otherMacs ? undefined : macBytes(config.mac);
     this.#channel = new FrameChannel(new GuardedPort(near, source, this.#parts.figures), {
@@ -192,7 +207,7 @@ class CardConnection implements ConnectionHandler {
 
   /** Forwarded ports change while connections go on; of several changes at once the last one counts. */
   #change(config: NetworkCardConfig, change: unknown): void {
-    const nat = this.#attachment?.nat;
+    const nat = this.#joined?.attachment.nat;
     const { attachment } = config;
     const { forwards } = (change ?? {}) as { readonly forwards?: unknown };
     if (!nat || attachment.kind !== 'nat') throw new CodedError('bad-message', 'this card has no forwarded ports');
@@ -247,15 +262,35 @@ class CardConnection implements ConnectionHandler {
     this.#connection.close(CLOSE.protocol, `protocol: ${why}`);
   }
 
-  closed(): void {
+  /** Whether it is this card, of the same machine. */
+  isSame({ subject, config }: CardOwner): boolean {
+    return this.subject === subject && this.#config?.slot === config.slot && this.#config.mac === config.mac;
+  }
+
+  /** The same card is here again, through another connection. */
+  lost(): void {
+    this.closed(true);
+    this.#connection.close(CLOSE.goingAway, 'replaced: this card has come again');
+  }
+
+  closed(isLost: boolean): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.kind = undefined;
     clearTimeout(this.#timer);
     this.#guest?.leave();
     this.#channel?.close();
-    this.#attachment?.close();
     this.#parts.closed();
+    const [config, joined] = [this.#config, this.#joined];
+    if (!config || !joined) return;
+    const { attachment } = config;
+    if (!isLost || attachment.kind !== 'nat' || this.#isChanging) {
+      joined.attachment.close();
+      return;
+    }
+    const forwards = this.#forwards ?? attachment.forwards;
+    const owner = { ...config, attachment: { ...attachment, forwards } };
+    this.#parts.park({ subject: this.subject, rights: this.#rights, config: owner }, joined);
   }
 }
 

@@ -50,8 +50,8 @@ export interface RelayConnection {
 export interface ConnectionHandler {
   /** One message; text as a string. What it throws ends this connection as a protocol error. */
   message(message: Uint8Array | string): void;
-  /** Once, whoever ended it. */
-  closed(): void;
+  /** Once, whoever ended it. @param isLost nobody said good-bye: the client may be back in a moment */
+  closed(isLost: boolean): void;
 }
 
 export interface RelayService {

@@ -8,6 +8,7 @@ import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import { createWire } from '#emu/host/packet-port.ts';
 import { PacketRingEnd } from '#emu/host/packet-ring.ts';
 import { DirectHub } from '../switch/direct-hub.ts';
+import { OrphanedConnections } from '../transports/orphaned-connections.ts';
 import { RelayClient, type RelayState } from '../transports/relay-client.ts';
 import type { PeerMessage } from '../wire/relay.ts';
 import { DirectPeers, type PeerRequest } from './direct-peers.ts';
@@ -125,13 +126,16 @@ export class NetworkService {
         changed: tell,
         readText,
       });
-    const client = new RelayClient(peers ? clientEnd : end, {
+    const after = (ms: number, call: () => void): (() => void) => {
+      const timer = setTimeout(call, ms);
+      return () => clearTimeout(timer);
+    };
+    const isNat = attachment.kind === 'nat' || attachment.kind === 'natnetwork';
+    const cable = isNat ? new OrphanedConnections(end, after) : peers ? clientEnd : end;
+    const client = new RelayClient(cable, {
       request: requestOf(card, peers !== undefined),
       open: (events) => openRelay(relay, machine, events),
-      after: (ms, call) => {
-        const timer = setTimeout(call, ms);
-        return () => clearTimeout(timer);
-      },
+      after,
       // Frames of one turn of the pump go in one message.
       soon: (flush) => queueMicrotask(flush),
       readText,
