@@ -94,7 +94,8 @@ export function mayFaultInOtherOrder(c: Case, host: number, virtual: number): bo
     return (host === EXCEPTION.gp && virtual === EXCEPTION.pf) || (host === EXCEPTION.pf && virtual === EXCEPTION.gp);
   }
   // An image through RBP or RSP that is neither aligned nor at a canonical address.
-  if (c.codeSize === 64 && /(^|,)Mn512/.test(row.operands) && host === EXCEPTION.ss) return virtual === EXCEPTION.gp;
+  if (c.codeSize === 64 && /(^|,)Mn(512|832)/.test(row.operands) && host === EXCEPTION.ss)
+    return virtual === EXCEPTION.gp;
   if (c.flat || (virtual !== EXCEPTION.ss && virtual !== EXCEPTION.gp)) return false;
   if (host === EXCEPTION.mf) return isFloat(c) || /(^|,)[PQN]/.test(row.operands);
   const twoPlaces = /^[XY]|,[XY]|Mt|Ma/.test(row.operands) || /^(call|push|pop)$/.test(row.mnemonic);

@@ -21,6 +21,19 @@ import {
 } from './allowances.ts';
 import { addressAt, COMPLETED, FX, type Outcome, PAGE_FAULT, registerAt, type Shape, WINDOW } from './layout.ts';
 import type { Case } from './plan.ts';
+import {
+  convertsFirst,
+  faultClears,
+  faultsInOtherOrder,
+  mayClearUpperHalf,
+  mayGatherElsewise,
+  mayPropagateOther,
+  mayReportOtherByte,
+  mayRestoreFlags,
+  mayStoreOtherByte,
+  sameRegister,
+  storeWithheld,
+} from './vendor-allowances.ts';
 
 const { cf, pf, af, zf, sf, of, df } = EFLAGS;
 const FLAGS = cf | pf | af | zf | sf | of | df | EFLAGS.nt | EFLAGS.iopl | EFLAGS.if | EFLAGS.ac | EFLAGS.id;
@@ -32,6 +45,8 @@ const LONG_REGISTERS = [
 export const registerNames = (shape: Shape): readonly string[] => (shape.wide ? LONG_REGISTERS : REGISTERS);
 const sameLowHalf = (a: number | bigint, b: number | bigint): boolean =>
   BigInt.asUintN(32, BigInt(a) ^ BigInt(b)) === 0n;
+/** Exception flags of MXCSR. */
+const MXCSR_FLAGS = 0x3f;
 /** P of a page fault's error code, and I/D, which only fetches from pages without execution set. */
 const ERROR = { present: 1, fetch: 0x10 } as const;
 
@@ -53,30 +68,34 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
   const virtualTrap = v.getInt32(at.trap, true);
   const eip = addressAt(shape, h, at.eip);
   const virtualEip = addressAt(shape, v, at.eip);
-  if (trap !== virtualTrap) {
+  const withheld = storeWithheld(shape, c, trap, virtualTrap, h);
+  const converted = convertsFirst(c, trap, virtualTrap);
+  if (trap !== virtualTrap && withheld === undefined && !converted) {
     if (mayBeUnaligned(c, virtualTrap) || mayBeUndefined(c, trap, virtualTrap) || mayRefuseWide(c, trap))
       return undefined;
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
+    if (faultsInOtherOrder(c, trap, virtualTrap)) return undefined;
     if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, virtualEip)) return undefined;
     return `vector (1: completed): ${trap}, not ${virtualTrap}`;
   }
   const completed = trap === COMPLETED;
-  if (eip !== virtualEip) return differs('eip', BigInt(eip), BigInt(virtualEip));
-  if (!completed) {
+  if (eip !== virtualEip && withheld === undefined) return differs('eip', BigInt(eip), BigInt(virtualEip));
+  if (trap === virtualTrap && !completed) {
     const cr2 = addressAt(shape, h, at.cr2);
     const virtualCr2 = addressAt(shape, v, at.cr2);
     const index = (n: number): bigint => BigInt(registerAt(shape, h, at.gpr, n));
     const elsewhere =
       trap === PAGE_FAULT &&
       ((mayFaultInside(c, cr2) && mayFaultInside(c, virtualCr2)) ||
-        mayFaultAtOther(c, virtualCr2, index(GPR.esi), index(GPR.edi)));
+        mayFaultAtOther(c, virtualCr2, index(GPR.esi), index(GPR.edi)) ||
+        mayReportOtherByte(shape, c, cr2, virtualCr2));
     if (trap === PAGE_FAULT && cr2 !== virtualCr2 && !elsewhere) return differs('cr2', BigInt(cr2), BigInt(virtualCr2));
     const bits = trap === PAGE_FAULT ? errorBits(shape, cr2) : 0xffff;
     const error = h.getUint32(at.error, true) & bits;
     const virtualError = v.getUint32(at.error, true) & bits;
     if (error !== virtualError && (cr2 === virtualCr2 || !elsewhere)) return differs('error code', error, virtualError);
-  } else if (isResultUndefined(c)) return undefined;
+  } else if (completed && isResultUndefined(c)) return undefined;
   // A gather may be interrupted after each element.
   const stepwise = c.row.options.vsib !== undefined;
   if (!c.block && !stepwise && h.getUint32(at.steps, true) !== v.getUint32(at.steps, true))
@@ -86,20 +105,33 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
     if (half?.gpr && i !== GPR.esp) continue;
     const a = registerAt(shape, h, at.gpr, i);
     const b = registerAt(shape, v, at.gpr, i);
-    if (a === b || (i === c.halfDefined && sameLowHalf(a, b))) continue;
+    if (a === b || (i === c.halfDefined && sameLowHalf(a, b)) || mayClearUpperHalf(shape, c, i, a)) continue;
     return differs(registerNames(shape)[i], a, b);
   }
-  const flags = FLAGS & ~(completed ? undefinedFlags(c) : half?.flags ? -1 : 0);
+  const flags = FLAGS & ~(completed && withheld === undefined ? undefinedFlags(c) : half?.flags ? -1 : 0);
   const eflags = h.getUint32(at.eflags, true) & flags;
   const virtualFlags = v.getUint32(at.eflags, true) & flags;
-  if (eflags !== virtualFlags) return differs('eflags', eflags, virtualFlags);
-  const float = half?.x87 ? undefined : floatDifference(shape, c, h, v, completed);
+  const restored = !completed && mayRestoreFlags(shape, c, eflags, flags);
+  if (eflags !== virtualFlags && !restored) return differs('eflags', eflags, virtualFlags);
+  const loose = {
+    status: withheld ?? (completed ? undefinedStatus(c) : faultClears(c)),
+    mxcsr: converted ? MXCSR_FLAGS : 0,
+  };
+  const float = half?.x87 ? undefined : floatDifference(shape, c, h, v, loose);
   if (float !== undefined || half?.memory) return float;
-  return memoryDifference(c, host.changes, virtual.changes);
+  return memoryDifference(shape, c, host, virtual);
 }
 
-function floatDifference(shape: Shape, c: Case, h: DataView, v: DataView, completed: boolean): string | undefined {
+/** @param loose bits that are not compared */
+function floatDifference(
+  shape: Shape,
+  c: Case,
+  h: DataView,
+  v: DataView,
+  loose: { readonly status: number; readonly mxcsr: number },
+): string | undefined {
   const { fx, ymm } = shape.result;
+  const [status, virtualStatus] = [h, v].map((view) => view.getUint16(fx + FX.status, true));
   for (const [name, offset, bits] of [
     ['x87 control', FX.control, 16],
     ['x87 status', FX.status, 16],
@@ -112,15 +144,16 @@ function floatDifference(shape: Shape, c: Case, h: DataView, v: DataView, comple
         : bits === 16
           ? view.getUint16(fx + offset, true)
           : view.getUint32(fx + offset, true);
-    const mask = offset === FX.status && completed ? ~undefinedStatus(c) : -1;
+    const mask = ~(offset === FX.status ? loose.status : offset === FX.mxcsr ? loose.mxcsr : 0);
     if ((read(h) ^ read(v)) & mask) return differs(name, read(h), read(v));
   }
   for (let i = 0; i < 8; i++) {
     const at = fx + FX.st + i * 16;
+    const virtualAt = fx + FX.st + sameRegister(i, status, virtualStatus) * 16;
     const a = h.getBigUint64(at, true);
-    const b = v.getBigUint64(at, true);
+    const b = v.getBigUint64(virtualAt, true);
     const aHigh = h.getUint16(at + 8, true);
-    const bHigh = v.getUint16(at + 8, true);
+    const bHigh = v.getUint16(virtualAt + 8, true);
     if (a === b && aHigh === bHigh) continue;
     if (isTranscendental(c.row.mnemonic) && isNeighbour(a, aHigh, b, bHigh)) continue;
     return `st(${i}): ${hex(aHigh)}:${hex(a)}, not ${hex(bHigh)}:${hex(b)}`;
@@ -131,15 +164,14 @@ function floatDifference(shape: Shape, c: Case, h: DataView, v: DataView, comple
     const n = high ? i - shape.xmms * 4 : i;
     const at = (high ? ymm : fx + FX.xmm) + n * 4;
     if (h.getUint32(at, true) === v.getUint32(at, true)) continue;
+    const dword = (n & 3) + (high ? 4 : 0);
+    if (mayGatherElsewise(shape, c, n >> 2, dword, h.getInt32(at, true), v.getInt32(at, true))) continue;
+    if (mayPropagateOther(shape, c, h, v, at)) continue;
     const a = h.getFloat32(at, true);
     const b = v.getFloat32(at, true);
     // Each side may be off by the tolerance; and below the normal numbers it may be 0.
     if (tolerance && Math.abs(a - b) <= Math.max(2 * tolerance * Math.abs(a), 2 ** -126)) continue;
-    return differs(
-      `${high ? 'y' : 'x'}mm${n >> 2}[${(n & 3) + (high ? 4 : 0)}]`,
-      h.getUint32(at, true),
-      v.getUint32(at, true),
-    );
+    return differs(`${high ? 'y' : 'x'}mm${n >> 2}[${dword}]`, h.getUint32(at, true), v.getUint32(at, true));
   }
   return undefined;
 }
@@ -152,7 +184,9 @@ function isNeighbour(a: bigint, aHigh: number, b: bigint, bHigh: number): boolea
   return (aHigh & 0x8000) === (bHigh & 0x8000) && distance >= -1n && distance <= 1n;
 }
 
-function memoryDifference(c: Case, host: Uint16Array, virtual: Uint16Array): string | undefined {
+function memoryDifference(shape: Shape, c: Case, from: Outcome, to: Outcome): string | undefined {
+  const host = from.changes;
+  const virtual = to.changes;
   const ignored = ignoredBytes(c);
   const start = c.memory?.offset ?? 0;
   const counts = (offset: number): boolean =>
@@ -165,7 +199,8 @@ function memoryDifference(c: Case, host: Uint16Array, virtual: Uint16Array): str
     const offset = Math.min(a, b);
     const hostHas = a === offset;
     const virtualHas = b === offset;
-    if (counts(offset) && !(hostHas && virtualHas && host[i + 1] === virtual[k + 1])) {
+    const same = hostHas && virtualHas && host[i + 1] === virtual[k + 1];
+    if (counts(offset) && !same && !mayStoreOtherByte(shape, c, offset, hostHas ? host[i + 1] : undefined, from.view)) {
       const text = (has: boolean, value: number): string => (has ? hex(value) : 'unchanged');
       return `byte at ${hex(WINDOW.data + offset)}: ${text(hostHas, host[i + 1])}, not ${text(virtualHas, virtual[k + 1])}`;
     }

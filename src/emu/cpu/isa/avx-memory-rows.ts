@@ -104,8 +104,8 @@ const maskedRows: readonly Row[] = (
 );
 
 /**
- * Elements already loaded are in their places, and their mask elements clear, when a later one faults: so the instruction
- * goes on where it was.
+ * First each mask element becomes its sign, and what lies above the elements zero. Elements already loaded are in their
+ * places, and their mask elements clear, when a later one faults: so the instruction goes on where it was.
  */
 const gather = (indexSize: Size, size: Size, count: number) => {
   return (e: Ops): void => {
@@ -116,6 +116,16 @@ const gather = (indexSize: Size, size: Size, count: number) => {
     const index = e.vectorIndex();
     const mask = f.let(e.slot(2));
     const to = f.let(e.slot(0));
+    const used = (count * size) / 8;
+    const zero = v128.splatI64(k64(0));
+    const signs = (offset: number): void => {
+      const half = v128.load(mask, offset);
+      f.store128(mask, size === 32 ? v128.i32x4ShrS(half, k32(31)) : v128.i64x2ShrS(half, k32(63)), offset);
+    };
+    signs(0);
+    if (used === 8) f.store64(mask, k64(0), 8);
+    if (used === 32) signs(16);
+    else f.store128(mask, zero, 16);
     times(e, count, (n) => {
       f.if(chosen(mask, n.get, size), () => {
         const at = elementOf(index.slot, n.get, indexSize);
@@ -133,13 +143,9 @@ const gather = (indexSize: Size, size: Size, count: number) => {
       if (size === 32) f.store32(done, k32(0));
       else f.store64(done, k64(0));
     });
-    // What lies above the elements is cleared, and all of the mask.
-    const used = (count * size) / 8;
-    const zero = v128.splatI64(k64(0));
+    // What lies above the elements is cleared.
     if (used === 8) f.store64(to, k64(0), 8);
     if (used <= 16) f.store128(to, zero, 16);
-    f.store128(mask, zero);
-    f.store128(mask, zero, 16);
   };
 };
 
