@@ -106,6 +106,7 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
     ide,
     floppies: [floppyA, null],
     networkCards: options.networkCards.map(networkCardOf),
+    soundCard: options.audio.card,
     rtcStartUnixMs: options.localTime ? start - new Date(start).getTimezoneOffset() * 60_000 : start,
     firmware: firmwareOf(options, notes),
     kernel: options.kernel === undefined ? null : kernelOf(options.kernel, options),

@@ -53,6 +53,8 @@ export type FromMachine =
       readonly kind: 'screen';
       readonly vram: Uint8Array;
       readonly frame: SharedArrayBuffer;
+      /** What the sound card plays: see emu/host/sound-ring.ts. */
+      readonly sound: SharedArrayBuffer | undefined;
     }
   /** The machine's network cards are ready to be attached. */
   | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }

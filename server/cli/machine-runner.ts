@@ -9,6 +9,7 @@ import { Rasteriser } from '#display/raster/rasteriser.ts';
 import { screenText } from '#display/raster/screen-text.ts';
 import { STALL_MS } from '#emu/cpu/jit/tier1.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
+import { createSoundRing, SoundRingWriter } from '#emu/host/sound-ring.ts';
 import { saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { loadMachine, openMedium } from './load-machine.ts';
@@ -39,6 +40,7 @@ export class MachineRunner {
   readonly #pc: Pc;
   readonly #frame: SharedFrame;
   readonly #traces: PacketTraces;
+  readonly #sound = createSoundRing();
   #rasteriser: Rasteriser | undefined;
   /** Exit status, once the run is over. */
   #status: number | undefined;
@@ -66,7 +68,7 @@ export class MachineRunner {
     }
     const frame = new SharedArrayBuffer(sharedFrameBytes(pc.vram.length));
     this.#frame = new SharedFrame(frame, 0, pc.vram.length);
-    this.#send({ kind: 'screen', vram: pc.vram, frame });
+    this.#send({ kind: 'screen', vram: pc.vram, frame, sound: pc.board.sound && this.#sound });
     const { debug } = data.options;
     if (debug.gdb || debug.trace) {
       this.#debugging = new MachineDebugging({
@@ -105,6 +107,7 @@ export class MachineRunner {
     const firmware = this.#sink(this.#options.firmwareLog);
     const { nvram } = this.#options;
     const variables = nvram === undefined ? undefined : variableStore(nvram);
+    const sound = new SoundRingWriter(this.#sound);
     return {
       nowMs: () => performance.now(),
       tier: this.#options.tier,
@@ -112,6 +115,7 @@ export class MachineRunner {
       random: (into) => webcrypto.getRandomValues(into),
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
+      onSound: this.#options.audio.out ? (samples) => sound.write(samples) : () => {},
       onDebugOutput: debug,
       onFirmwareLog: firmware,
       onVariablesChanged: (contents) => variables?.store(contents),

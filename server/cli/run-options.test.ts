@@ -74,6 +74,19 @@ describe('tabbox run', () => {
     expect(complaint('--restore-state', 'x', '--pae', 'on')).toMatch(/cannot change a saved machine/);
   });
 
+  it('takes a sound card, in both spellings of VBoxManage', () => {
+    expect(parse().audio).toEqual({ card: null, out: true });
+    expect(parse('--audio-enabled', 'on').audio).toEqual({ card: 'ac97', out: true });
+    expect(parse('--audio', 'null', '--audiocontroller', 'ac97').audio).toEqual({ card: 'ac97', out: false });
+    expect(parse('--audio-driver', 'default', '--audioout', 'off').audio).toEqual({ card: 'ac97', out: false });
+    expect(parse('--audio-enabled', 'on', '--audio-driver', 'none').audio.card).toBeNull();
+    expect(parse('--audio-enabled', 'off', '--audio-codec', 'stac9700').audio.card).toBeNull();
+    expect(complaint('--audio-controller', 'gus')).toMatch(/takes ac97, not 'gus'/);
+    expect(complaint('--audio-driver', 'tape')).toMatch(/takes default, null or none/);
+    expect(complaint('--audio-in', 'maybe')).toBe("--audio-in takes on or off, not 'maybe'");
+    expect(complaint('--restore-state', 'x', '--audio-enabled', 'on')).toMatch(/cannot change a saved machine/);
+  });
+
   it('takes places for bytes', () => {
     const options = parse(
       ...['--serial', 'stdio', '--serial', 'file:/tmp/a:b', '--serial', 'none', '--monitor', 'unix:/run/m'],

@@ -6,6 +6,7 @@ import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import type { CpuConfig } from '#emu/cpu/system/cpu-features.ts';
 import { type BootDevice, MEMORY_MB, type PlatformConfig } from '#emu/machine/config.ts';
 import { parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
+import { AUDIO_HELP, AUDIO_OPTIONS, type AudioOptions, parseAudio } from './audio-options.ts';
 import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
 import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
@@ -57,6 +58,7 @@ export interface RunOptions {
   readonly networkCards: readonly NicOptions[];
   /** In bytes a second, 0 for none. */
   readonly bandwidthGroups: readonly { readonly name: string; readonly bytesPerSecond: number }[];
+  readonly audio: AudioOptions;
   readonly debugExitPort: number | undefined;
   /** Where `savestate` and an interrupt save the machine. */
   readonly saveState: string | undefined;
@@ -108,7 +110,7 @@ Runs a PC without a screen and ends when it is switched off.
     --cdrom FILE             disc in the CD drive
     --floppy FILE            diskette in drive A
     --rtc WHEN               what the clock shows at power-on: utc, local, or a time such as 2024-02-29T12:00:00Z
-${NETWORK_HELP}${VRDE_HELP}  Talking to it
+${AUDIO_HELP}${NETWORK_HELP}${VRDE_HELP}  Talking to it
     --serial WHERE           stdio, file:PATH or none; repeated for COM2 to COM4. On a terminal Ctrl-A x quits
     --monitor WHERE          stdio or unix:PATH: commands, one a line (see help there)
     --debugcon WHERE         stdio or file:PATH: what the guest writes to port E9h
@@ -152,6 +154,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     firmwareLog: parseSink('--firmware-log', values['firmware-log']),
     networkCards: parseNetworkCards(values),
     bandwidthGroups: values.bandwidthgroup.map(parseBandwidthGroup),
+    audio: parseAudio(values),
     debugExitPort: parsePort(values['debug-exit']),
     saveState: values['save-state'],
     restoreState: values['restore-state'],
@@ -216,6 +219,7 @@ function parsed(args: readonly string[]) {
         'clock-ns': text,
         bandwidthgroup: { type: 'string', multiple: true, default: [] },
         tier: text,
+        ...AUDIO_OPTIONS,
         ...networkOptions(),
         ...vrdeOptions(),
         ...DEBUG_OPTIONS,
@@ -346,6 +350,7 @@ function refuseWithRestore(options: RunOptions): void {
     ['--debug-exit', options.debugExitPort !== undefined],
     ['--rtc', options.rtcStartUnixMs !== undefined || options.localTime],
     ['--clock-ns', options.nsPerInstruction !== undefined],
+    ['--audio-enabled and what belongs to it', options.audio.card !== null],
     ['--nic1 to --nic8', options.networkCards.length > 0],
   ];
   const wrong = given.find(([, is]) => is);

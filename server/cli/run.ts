@@ -4,6 +4,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
+import { SoundRingSource } from '#display/desktop/sound-ring-source.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { RdpGateway } from '../rdp/gateway.ts';
@@ -227,6 +228,7 @@ class Run {
           vram: message.vram,
           frame: new SharedFrame(message.frame, 0, message.vram.length),
           ...{ keyboard: this.#keyboard, mouse: this.#mouse },
+          sound: message.sound && new SoundRingSource(message.sound),
           onWatched: (on) => this.#send({ kind: 'watched', on }),
         });
         this.#share(this.#desktop, new SharedFrame(message.frame, 0, message.vram.length));

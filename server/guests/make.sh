@@ -9,7 +9,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default net pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64)
+ALL=(firmware default net sound pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64)
 TARGET=
 . "$HERE/lib.sh"
 
@@ -38,6 +38,7 @@ recipe() {
   case $1 in
     default | amd64) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
     net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
+    sound) files+=("$HERE/lib.sh" "$HERE"/sound/*) ;;
     bench | bench64) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk | disk64) files+=("$HERE"/disk/*) ;;
   esac

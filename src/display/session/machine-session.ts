@@ -21,6 +21,7 @@ import type { FileStore } from '#storage/settings/file-store.ts';
 import type { BootFileSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { DiskEvent, DiskSource, DiskSpec, DiskStatus } from '#storage/worker/disk-spec.ts';
 import type { StorageService } from '#storage/worker/storage-service.ts';
+import { FROM_HERE, SoundPlayer } from '../audio/sound-player.ts';
 import { SpeakerPlayer } from '../audio/speaker-player.ts';
 import { SerialTerminal } from '../console/serial-terminal.ts';
 import { screenText } from '../raster/screen-text.ts';
@@ -55,6 +56,8 @@ export interface Outputs {
   readonly shared: SharedScreen;
   readonly serial: SerialTerminal;
   readonly speaker: SpeakerPlayer;
+  /** The sound card's. */
+  readonly sound: SoundPlayer;
 }
 
 interface Medium {
@@ -143,7 +146,7 @@ export class MachineSession {
         this.#fetchBytes(FIRMWARE.vgaBios),
         this.#directBoot(),
       ]);
-      const { memoryMb, processor, bootOrder, localTimeClock, platform } = this.settings;
+      const { memoryMb, processor, bootOrder, localTimeClock, platform, audio } = this.settings;
       const networkCards = this.network.specs();
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
@@ -164,6 +167,7 @@ export class MachineSession {
             drives,
             networkCards,
             savedState,
+            soundCard: audio === 'ac97' ? audio : null,
           },
           doorbell: this.#doorbell,
         }),
@@ -413,9 +417,10 @@ export class MachineSession {
     const rings = { fromGuest: links.serialFromGuest, toGuest: links.serialToGuest, doorbell: this.#doorbell };
     this.outputs.value = {
       ...{ vram: links.vram, frame },
-      shared: { vram: links.vram, frameBuffer: links.frameBuffer, frameOffset: links.frameOffset },
+      shared: { vram: links.vram, frameBuffer: links.frameBuffer, frameOffset: links.frameOffset, sound: links.sound },
       serial: new SerialTerminal(rings),
       speaker: new SpeakerPlayer(new ByteRingReader(links.tones)),
+      sound: new SoundPlayer(links.sound, FROM_HERE),
     };
   }
 
@@ -447,6 +452,7 @@ export class MachineSession {
     this.#service = undefined;
     void this.stopSharing();
     this.outputs.value?.speaker.stop();
+    this.outputs.value?.sound.stop();
     this.outputs.value?.serial.stop();
     this.outputs.value = undefined;
     await this.network.unplug();

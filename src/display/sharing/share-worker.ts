@@ -4,6 +4,7 @@ import { CodedError } from '#base/errors.ts';
 import { FRAME, FRAME_WORDS, SharedFrame } from '#emu/host/frame.ts';
 import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
 import { MachineDesktop } from '../desktop/machine-desktop.ts';
+import { SoundRingSource } from '../desktop/sound-ring-source.ts';
 import type { BodyOf } from '../stream/messages.ts';
 import { ShareHost, type ShareState } from './share-host.ts';
 
@@ -12,6 +13,8 @@ export interface SharedScreen {
   readonly vram: Uint8Array;
   readonly frameBuffer: SharedArrayBuffer;
   readonly frameOffset: number;
+  /** See emu/host/sound-ring.ts. */
+  readonly sound: SharedArrayBuffer;
 }
 
 export interface ShareOrder {
@@ -51,7 +54,10 @@ export class ShareService {
       ...{ machine, name, keyboard, mouse },
       url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
       token: async () => token ?? hostToken(server, machine),
-      desktop: new MachineDesktop({ vram: screen.vram, frame, keyboard, mouse }),
+      desktop: new MachineDesktop({
+        ...{ vram: screen.vram, frame, keyboard, mouse },
+        sound: new SoundRingSource(screen.sound),
+      }),
       fourByThree: () => {
         frame.read(record);
         return record[FRAME.fourByThree] !== 0;

@@ -127,6 +127,15 @@ function Fields({ value, onChange }: FieldsProps): JSX.Element {
         />
         64-bit processor
       </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          data-testid="sound-card"
+          checked={value.audio === 'ac97'}
+          onChange={(event) => onChange({ audio: event.currentTarget.checked ? 'ac97' : 'none' })}
+        />
+        Sound card (AC’97)
+      </label>
       <NetworkFields cards={value.networkCards} onChange={(cards) => onChange({ networkCards: [...cards] })} />
     </>
   );
@@ -145,8 +154,8 @@ function SettingsDialog({
   const [error, setError] = useState('');
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, networkCards } = value;
-    const changes = { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, networkCards };
+    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, audio, networkCards } = value;
+    const changes = { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, audio, networkCards };
     try {
       await shell.library.update(machine.id, changes);
       onClose();

@@ -22,7 +22,10 @@ export function Screen({ session, outputs, crisp, onHostCombination, onPaste }: 
     <ScreenView
       {...{ name: session.settings.name, source, keyboard: session.keyboard, mouse: session.mouse }}
       {...{ crisp, onHostCombination, onPaste }}
-      onActive={() => outputs.speaker.unlock()}
+      onActive={() => {
+        outputs.speaker.unlock();
+        outputs.sound.unlock();
+      }}
       {...(sharing && {
         onPoint: (x, y, shown) => sharing.point(x, y, shown),
         overlay: (picture) => (

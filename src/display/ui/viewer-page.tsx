@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { canSound, FarSound } from '../audio/far-sound.ts';
 import { Viewer, type ViewerState } from '../sharing/viewer.ts';
 import { NOBODY } from '../stream/messages.ts';
 import { LeaseButtons, nameOf, PeopleList, PointerLayer, ROLE_NAMES, WatchersChip } from './company.tsx';
@@ -75,13 +76,20 @@ function Watching({ token, base, name }: ViewerPageProps & { readonly name: stri
       }),
     [],
   );
+  const sound = useMemo(() => (canSound() ? new FarSound(viewer.sound) : undefined), [viewer]);
   useEffect(() => {
     window.tabboxViewer = viewer;
-    return () => viewer.close();
+    window.tabboxSound = sound;
+    // The click that led here lets the page sound.
+    sound?.turn(true);
+    return () => {
+      sound?.turn(false);
+      viewer.close();
+    };
   }, []);
   const state = viewer.state.value;
   if (state.connection === 'closed') return <Over state={state} />;
-  return <Shown viewer={viewer} state={state} />;
+  return <Shown {...{ viewer, state, sound }} />;
 }
 
 function Over({ state }: { readonly state: ViewerState }): JSX.Element {
@@ -96,7 +104,14 @@ function Over({ state }: { readonly state: ViewerState }): JSX.Element {
   );
 }
 
-function Shown({ viewer, state }: { readonly viewer: Viewer; readonly state: ViewerState }): JSX.Element {
+interface ShownProps {
+  readonly viewer: Viewer;
+  readonly state: ViewerState;
+  /** Undefined: this browser cannot. */
+  readonly sound: FarSound | undefined;
+}
+
+function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
   const { id, role, machine, people, lease, connection, isShown } = state;
   const stage = useRef<HTMLDivElement>(null);
   const crisp = useSignal(false);
@@ -138,6 +153,16 @@ function Shown({ viewer, state }: { readonly viewer: Viewer; readonly state: Vie
           >
             Whole pixels
           </button>
+          {sound && (
+            <button
+              type="button"
+              aria-pressed={sound.isOn.value}
+              data-testid="sound"
+              onClick={() => sound.turn(!sound.isOn.value)}
+            >
+              Sound
+            </button>
+          )}
           <button type="button" data-testid="fullscreen" onClick={fullscreen}>
             Fullscreen
           </button>
@@ -183,5 +208,6 @@ declare global {
   interface Window {
     /** For tests and for looking closely. */
     tabboxViewer?: Viewer;
+    tabboxSound?: FarSound | undefined;
   }
 }

@@ -29,6 +29,7 @@ function devicesOf(board: Board): readonly (readonly [name: string, device: Save
     ['floatError', board.floatError],
     ['fdc', board.fdc],
     ...[...board.network.cards].map(([slot, card]) => [`nic${slot}`, card] as const),
+    ...(board.sound ? [['sound', board.sound] as const] : []),
     ['isaBridge', board.isaBridge],
     ['ide', board.ide],
     ['powerManagement', board.powerManagement],

@@ -8,6 +8,7 @@ import type { GuestNs } from '#base/units.ts';
 import { PAGE_BYTES } from '#base/units.ts';
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import { ACPI_BOARD, COM_PORTS } from '#emu/devices/acpi/acpi-config.ts';
+import { Ac97 } from '#emu/devices/audio/ac97.ts';
 import { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
 import { I440fx, type LegacyRom } from '#emu/devices/chipset/i440fx.ts';
 import { Pflash } from '#emu/devices/chipset/pflash.ts';
@@ -25,6 +26,7 @@ import { Speaker } from '#emu/devices/isa/speaker.ts';
 import { SystemControl } from '#emu/devices/isa/system-control.ts';
 import { type BarMoved, BarWindows } from '#emu/devices/pci/bar-windows.ts';
 import { PciBus } from '#emu/devices/pci/pci-bus.ts';
+import { PCI_PIN } from '#emu/devices/pci/pci-function.ts';
 import { Fdc82077 } from '#emu/devices/storage/floppy/fdc82077.ts';
 import { PiixIde } from '#emu/devices/storage/ide/piix-ide.ts';
 import { StdVga, VGA_PORT_RANGES } from '#emu/devices/video/std-vga.ts';
@@ -46,6 +48,7 @@ export const PCI_SLOT = {
   ide: { device: 1, fn: 1 },
   powerManagement: { device: 1, fn: 3 },
   video: { device: 2, fn: 0 },
+  sound: { device: 5, fn: 0 },
 } as const;
 
 const VGA_WINDOW = 0xa_0000;
@@ -64,6 +67,8 @@ export interface BoardEvents {
   readonly onFirmwareLog: (bytes: Uint8Array) => void;
   readonly onPostCode: (code: number) => void;
   readonly onTone: (frequencyHz: number, at: GuestNs) => void;
+  /** The sound card plays: see emu/host/sound.ts. Valid during the call. */
+  readonly onSound: (samples: Int16Array) => void;
   /** Bit 0 Scroll Lock, bit 1 Num Lock, bit 2 Caps Lock. */
   readonly onLeds: (leds: number) => void;
   readonly onDriveActivity: (drive: DriveName, kind: 'read' | 'write') => void;
@@ -122,6 +127,7 @@ export class Board {
   /** Firmware's variables. */
   readonly flash: Pflash | undefined;
   readonly network: NetworkCards;
+  readonly sound: Ac97 | undefined;
   #nmiMasked = false;
 
   /** @throws CodedError when a medium does not fit its drive or an option ROM its BAR */
@@ -250,6 +256,12 @@ export class Board {
       windows,
       pci: this.pci,
     });
+    if (config.soundCard) {
+      const { device, fn } = PCI_SLOT.sound;
+      const interrupt = this.pci.interruptLine(device, PCI_PIN.inta);
+      this.sound = new Ac97({ memory, timers, windows, interrupt, onSound: events.onSound });
+      this.pci.attach(device, fn, this.sound);
+    }
     this.#mapPorts(config, events);
   }
 

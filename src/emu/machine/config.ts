@@ -23,6 +23,10 @@ export type BootDevice = (typeof BOOT_DEVICES)[number];
 export const IDE_POSITIONS = ['primaryMaster', 'primarySlave', 'secondaryMaster', 'secondarySlave'] as const;
 export type IdePosition = (typeof IDE_POSITIONS)[number];
 
+/** Sound cards, as VBoxManage names controllers; AC'97 with a STAC9700 as codec. */
+export const SOUND_CARDS = ['ac97'] as const;
+export type SoundCard = (typeof SOUND_CARDS)[number];
+
 /** A drive and what the host calls the medium in it (a path, a URL); an empty label means none. */
 export interface IdeDriveConfig {
   readonly kind: 'disk' | 'cdrom';
@@ -84,6 +88,8 @@ export interface MachineConfig {
   readonly floppies: readonly [FloppyDriveConfig | null, FloppyDriveConfig | null];
   /** At most one a slot. */
   readonly networkCards: readonly NetworkCardConfig[];
+  /** Left out or null: none. */
+  readonly soundCard?: SoundCard | null;
   /** What the real-time clock shows at power-on, Unix milliseconds; add the zone's offset for local time. */
   readonly rtcStartUnixMs: number;
   /** 16 bytes in the order of the text form. */
@@ -119,6 +125,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   ide: {},
   floppies: [null, null],
   networkCards: [],
+  soundCard: null,
   rtcStartUnixMs: 0,
   uuid: new Uint8Array(16),
   platform: DEFAULT_PLATFORM,
@@ -194,6 +201,9 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   }
   if (debugExitPort !== null && !(Number.isInteger(debugExitPort) && debugExitPort >= 0 && debugExitPort <= 0xfffc)) {
     throw bad('debugExitPort', 'the exit port is 0 to 65532, for it takes four ports');
+  }
+  if (config.soundCard && !SOUND_CARDS.includes(config.soundCard)) {
+    throw bad('soundCard', `sound cards are ${SOUND_CARDS.join(', ')}; there is no ${config.soundCard}`);
   }
   checkDrives(config, media);
   checkNetworkCards(config.networkCards);

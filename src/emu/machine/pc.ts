@@ -403,6 +403,7 @@ export class Pc {
       onFirmwareLog: (bytes) => host.onFirmwareLog?.(bytes),
       onPostCode: (code) => host.onPostCode?.(code),
       onTone: (hz, at) => host.onTone?.(hz, at),
+      onSound: (samples) => host.onSound?.(samples),
       onLeds: (leds) => host.onLeds?.(leds),
       onDriveActivity: (drive, kind) => host.onDriveActivity?.(drive, kind),
       onEjected: (drive) => host.onEjected?.(drive),

@@ -71,6 +71,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
     ide,
     floppies,
     networkCards: spec.networkCards.map(({ config }) => config),
+    soundCard: spec.soundCard ?? null,
     rtcStartUnixMs: nowUnixMs + spec.clockOffsetMinutes * MINUTE_MS,
     uuid: spec.uuid,
     platform: spec.platform ?? DEFAULT_CONFIG.platform,

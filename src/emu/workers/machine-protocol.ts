@@ -60,6 +60,8 @@ export interface MachineSpec {
   readonly drives: readonly DriveSpec[];
   /** A saved machine takes only the rings from here, by slot. */
   readonly networkCards: readonly NetworkCardSpec[];
+  /** Left out: none. */
+  readonly soundCard?: 'ac97' | null;
   /** 4 bytes; whatever has something for the machine counts the word up and notifies. */
   readonly doorbell: SharedArrayBuffer;
   /** Goes on where this was saved; what it was made of is in it, and only `drives`, rings and `doorbell` count beside it. */
@@ -78,6 +80,8 @@ export interface MachineLinks {
   readonly serialToGuest: SharedArrayBuffer;
   /** PC speaker: see `tone-ring.ts`. */
   readonly tones: SharedArrayBuffer;
+  /** Sound card: see `emu/host/sound-ring.ts`. */
+  readonly sound: SharedArrayBuffer;
 }
 
 export interface DriveActivity {

@@ -8,6 +8,7 @@ import { combinationScancodes, textScancodes } from '#emu/devices/input/keystrok
 import { ByteRingReader, ByteRingWriter, createByteRing } from '#emu/host/byte-ring.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import type { PacketRingEnd } from '#emu/host/packet-ring.ts';
+import { createSoundRing, SoundRingWriter } from '#emu/host/sound-ring.ts';
 import { createPc, openSavedMachine, saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { type Attached, attach, cablesOf, configOf, mediaOf, slotOf } from './machine-parts.ts';
@@ -45,6 +46,7 @@ interface On {
   readonly output: ByteRingWriter;
   readonly input: ByteRingReader;
   readonly tones: ToneWriter;
+  readonly sound: SoundRingWriter;
   /** What the output ring had no room for. */
   readonly unsent: Uint8Array[];
   readonly inputBuffer: Uint8Array;
@@ -75,6 +77,7 @@ export class MachineService {
     const serialFromGuest = createByteRing(SERIAL_RING_BYTES);
     const serialToGuest = createByteRing(SERIAL_RING_BYTES);
     const tones = createByteRing(TONE_RING_BYTES);
+    const sound = createSoundRing();
     const outside = {
       ...{
         media,
@@ -86,6 +89,7 @@ export class MachineService {
       output: new ByteRingWriter(serialFromGuest),
       input: new ByteRingReader(serialToGuest),
       tones: new ToneWriter(tones),
+      sound: new SoundRingWriter(sound),
     };
     const pc = this.#makePc(spec, outside);
     this.#on = { ...outside, pc };
@@ -97,7 +101,7 @@ export class MachineService {
     this.#lastRead = { atMs: this.#thread.nowMs(), busyMs: 0, instructions: pc.cpu.retired };
     this.#setState('running');
     void this.#loop(this.#on);
-    return { vram, frameBuffer, frameOffset: 0, serialFromGuest, serialToGuest, tones };
+    return { vram, frameBuffer, frameOffset: 0, serialFromGuest, serialToGuest, tones, sound };
   }
 
   /** @param listener from another thread, through `Comlink.proxy` */
@@ -226,7 +230,7 @@ export class MachineService {
   }
 
   #makePc(spec: MachineSpec, outside: Omit<On, 'pc'>): Pc {
-    const { media, network, output, unsent, tones } = outside;
+    const { media, network, output, unsent, tones, sound } = outside;
     const host: PcHost = {
       nowMs: this.#thread.nowMs,
       random: this.#thread.random,
@@ -240,6 +244,7 @@ export class MachineService {
         if (taken < bytes.length) unsent.push(bytes.subarray(taken));
       },
       onTone: (hz, at) => tones.write(hz, at),
+      onSound: (samples) => sound.write(samples),
       onCrash: ({ report }) => this.#tell({ kind: 'crash', report }),
       onEjected: (drive) => {
         const slot = slotOf(drive);

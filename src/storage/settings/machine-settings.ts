@@ -135,6 +135,7 @@ const machine = v.strictObject({
   /** Null: the BIOS boots from `bootOrder`. */
   directBoot: v.optional(v.nullable(directBoot), null),
   networkCards: v.pipe(v.array(networkCard), v.maxLength(MAX_NETWORK_CARDS)),
+  /** `sb16` is known from before there was any, and is as `none`. */
   audio: v.picklist(['none', 'sb16', 'ac97']),
   /** Host clock as local time instead of UTC, as DOS and Windows expect. */
   localTimeClock: v.boolean(),
@@ -166,7 +167,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   drives: [],
   directBoot: null,
   networkCards: [],
-  audio: 'none',
+  audio: 'ac97',
   localTimeClock: false,
   platform: DEFAULT_PLATFORM,
 };
