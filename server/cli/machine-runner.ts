@@ -2,6 +2,7 @@
 
 import { webcrypto } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { CodedError, unreachable } from '#base/errors.ts';
 import { toPng } from '#display/png.ts';
@@ -85,9 +86,12 @@ export class MachineRunner {
 
   /** Runs to the end of the machine. */
   run(): void {
+    let rung: number | undefined;
     while (this.#status === undefined) {
       const seen = Atomics.load(this.#words, SHARED.doorbell);
-      this.#takeMessages();
+      // A message is there before its ring: without one there is nothing to take.
+      if (seen !== rung) this.#takeMessages();
+      rung = seen;
       if (this.#status !== undefined) break;
       const began = performance.now();
       const sleepMs = this.#pc.advance(SLICE_MS);

@@ -8,8 +8,12 @@ export interface Clock {
 
 /** One pending wake-up of a device. `arm` replaces an earlier deadline. */
 export interface Timer {
-  /** Calls back once guest time has reached `deadline`, never before. */
-  arm(deadline: GuestNs): void;
+  /**
+   * Calls back once guest time has reached `deadline`, never before.
+   * @param deferrable a sleeping host may come for it a little later, see `TimerQueue.latestWake`: who hears of it reads a
+   * clock. Default: no, ticks are counted or a device's work waits
+   */
+  arm(deadline: GuestNs, deferrable?: boolean): void;
   disarm(): void;
   readonly armed: boolean;
 }
@@ -22,6 +26,7 @@ export interface Timers extends Clock {
 
 interface Entry extends Timer {
   deadline: GuestNs | undefined;
+  deferrable: boolean;
   readonly onExpired: (deadline: GuestNs) => void;
 }
 
@@ -45,12 +50,14 @@ export class TimerQueue implements Timers {
     const queue = this;
     const entry: Entry = {
       deadline: undefined,
+      deferrable: false,
       onExpired,
       get armed(): boolean {
         return this.deadline !== undefined;
       },
-      arm(deadline: GuestNs): void {
+      arm(deadline: GuestNs, deferrable = false): void {
         this.deadline = deadline;
+        this.deferrable = deferrable;
         queue.#findNext();
       },
       disarm(): void {
@@ -65,6 +72,18 @@ export class TimerQueue implements Timers {
   /** Earliest deadline in guest nanoseconds, or `Infinity`. */
   get nextDeadline(): number {
     return this.#next;
+  }
+
+  /**
+   * When a host that sleeps has to be back, in guest nanoseconds, or `Infinity`: at the first deadline, but `slackNs` later
+   * for deferrable ones, so that one wake serves several.
+   */
+  latestWake(slackNs: number): number {
+    let latest = Number.POSITIVE_INFINITY;
+    for (const { deadline, deferrable } of this.#entries) {
+      if (deadline !== undefined) latest = Math.min(latest, deferrable ? deadline + slackNs : deadline);
+    }
+    return latest;
   }
 
   /** Runs every timer whose deadline has passed, in order of deadlines. */

@@ -227,6 +227,14 @@ export class Cpu {
     return this.state.get(STATE.halted) !== 0;
   }
 
+  /** @returns whether a program has run since it was last asked: code of privilege level 3, or outside protected mode */
+  takeProgramRan(): boolean {
+    const { mmu, state } = this;
+    const ran = mmu.userRan || state.get(STATE.cpl) === 3 || (state.get(STATE.cr0) & CR0.pe) === 0;
+    mmu.userRan = false;
+    return ran;
+  }
+
   /** Instructions executed since the machine was made; exact outside `run`. */
   get retired(): number {
     return this.#retiredBase;

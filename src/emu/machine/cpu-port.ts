@@ -26,6 +26,8 @@ export interface CpuPort {
   readonly halted: boolean;
   /** Instructions so far; exact outside `run`. */
   readonly retired: number;
+  /** Whether a program has run since it was last asked, and not a kernel alone. */
+  takeProgramRan(): boolean;
   /** What compiling hot code has cost. */
   readonly compilation?: TierCounts;
   /** INTR. */

@@ -23,6 +23,7 @@ export class FakeCpu implements CpuPort {
   entry: unknown;
   yieldWanted = false;
   registers = 0;
+  programRan = false;
   /** Budgets that `run` was given. */
   readonly budgets: number[] = [];
   /** What `run` does; by default the CPU sleeps. */
@@ -36,6 +37,9 @@ export class FakeCpu implements CpuPort {
     this.budgets.push(instructions);
     this.yieldWanted = false;
     return this.onRun(this, instructions);
+  }
+  takeProgramRan(): boolean {
+    return this.programRan;
   }
   setInterruptRequest(asserted: boolean): void {
     this.interrupt = asserted;

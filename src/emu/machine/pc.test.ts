@@ -244,6 +244,66 @@ describe('advance', () => {
     expect(b.pc.guestNs).toBe(11e6);
   });
 
+  /** A kernel that ticks 250 times a second by counter 0 and does nothing else. @returns runs to its next sleep, in ms */
+  function ticking(b: ReturnType<typeof bench>, control: number): (instructions?: number) => number {
+    const PERIOD_MS = 4;
+    let due = PERIOD_MS;
+    let executes = 0;
+    const arm = (ms: number): void => {
+      const count = Math.round(ms * 1193.182);
+      for (const [port, value] of [[0x43, control] as const, [0x40, count & 0xff] as const]) b.out(port, value);
+      b.out(0x40, count >> 8);
+    };
+    b.pc.powerOn();
+    arm(due);
+    b.cpu.onRun = (cpu) => {
+      if (b.nowMs < due) return 'halt';
+      cpu.retired += executes;
+      due += PERIOD_MS * Math.ceil((b.nowMs - due) / PERIOD_MS + 0.001);
+      arm(due - b.nowMs);
+      return 'halt';
+    };
+    return (instructions = 3000) => {
+      executes = instructions;
+      const ms = b.pc.advance(5);
+      b.nowMs += ms + 0.01;
+      return ms;
+    };
+  }
+
+  const ONE_SHOT = 0x38;
+  const PERIODIC = 0x34;
+
+  it('serves several ticks of an idle kernel with one wake', () => {
+    const b = bench();
+    const tick = ticking(b, ONE_SHOT);
+    for (let n = 0; n < 60; n++) expect(tick()).toBeLessThan(4.1);
+    for (let n = 0; n < 10; n++) tick();
+    for (let n = 0; n < 10; n++) {
+      const ms = tick();
+      expect(ms).toBeGreaterThan(15);
+      expect(ms).toBeLessThan(20.1);
+    }
+  });
+
+  it('is on time for a guest whose programs run, and for one that counts ticks', () => {
+    const calm = bench();
+    const tick = ticking(calm, ONE_SHOT);
+    for (let n = 0; n < 80; n++) tick();
+    calm.cpu.programRan = true;
+    tick();
+    calm.cpu.programRan = false;
+    for (let n = 0; n < 60; n++) expect(tick()).toBeLessThan(4.1);
+    for (let n = 0; n < 20; n++) tick();
+    expect(tick()).toBeGreaterThan(15);
+    // A kernel with work of its own.
+    tick(50_000);
+    expect(tick()).toBeLessThan(4.1);
+
+    const counting = ticking(bench(), PERIODIC);
+    for (let n = 0; n < 100; n++) expect(counting()).toBeLessThan(4.1);
+  });
+
   it('comes back after its time while the CPU is busy, in slices of under a millisecond', () => {
     const b = bench();
     b.pc.powerOn();

@@ -20,6 +20,7 @@ import type { CpuParts, CpuPort, GuestCrash } from './cpu-port.ts';
 import { prepareDirectBoot } from './direct-boot.ts';
 import { type MachineTables, machineTables, provideFirmwareItems } from './firmware-setup.ts';
 import { type GuestClock, HostClock, InstructionClock } from './guest-clock.ts';
+import { IdleTicks } from './idle-ticks.ts';
 import { KeyFeeder } from './key-feeder.ts';
 import { type LinearLayout, linearLayout } from './linear-layout.ts';
 import { SlicePlanner } from './slice-planner.ts';
@@ -98,6 +99,7 @@ export class Pc {
   readonly #queue: TimerQueue;
   readonly #timers: SliceWatch;
   readonly #planner: SlicePlanner;
+  readonly #idleTicks = new IdleTicks();
   #state: PcState = 'off';
   #resetWanted: ResetSource | undefined;
   #frame: SharedFrame | undefined;
@@ -372,7 +374,8 @@ export class Pc {
     const deadline = this.#queue.nextDeadline;
     if (deadline <= now) return 0;
     if (deadline !== Number.POSITIVE_INFINITY && this.#clock.skipTo(deadline)) return 0;
-    return (deadline - now) / 1e6;
+    this.#idleTicks.sleeping(cpu.retired, cpu.takeProgramRan(), deadline - now);
+    return (this.#queue.latestWake(this.#idleTicks.slackNs) - now) / 1e6;
   }
 
   #carryOutReset(): void {

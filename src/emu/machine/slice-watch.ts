@@ -43,8 +43,8 @@ export class SliceWatch implements Timers {
     const timer = this.#queue.create(onExpired);
     const watch = this;
     return {
-      arm(deadline: GuestNs): void {
-        timer.arm(deadline);
+      arm(deadline: GuestNs, deferrable?: boolean): void {
+        timer.arm(deadline, deferrable);
         // Between slices there is none to end: the next one would end before it began, and a device that arms a timer
         // before each would keep the guest from running at all.
         if (!watch.#inSlice || deadline >= watch.#end) return;

@@ -63,6 +63,8 @@ export class Mmu implements SlowMemory {
   #commitNextFrame = 0;
   #codeWatch: CodeWatch = { beforeStore: () => 'go' };
 
+  /** Code of privilege level 3 was about to run; whoever has seen it clears it. */
+  userRan = false;
   /** Set when a store of system code hit the block that runs; the System then leaves that block. */
   codeTouched = false;
   /** What `readQuad` found, as signed 32-bit halves. */
@@ -288,6 +290,7 @@ export class Mmu implements SlowMemory {
   rightsChanged(): void {
     const state = this.#state;
     const user = state.get(STATE.cpl) === 3;
+    if (user) this.userRan = true;
     const long = (state.get(STATE.mode) & MODE.long) !== 0;
     const wide = state.get(STATE.efer) & EFER.lma ? ACCESS.long : 0;
     const smap = (state.get(STATE.cr4) & CR4.smap) !== 0;

@@ -206,7 +206,7 @@ export class ApicTimer implements Saveable<ApicTimerState> {
     else if (this.#initialCount === 0 || this.#masked) this.#timer.disarm();
     else if (this.#mode === TIMER_MODE.oneShot) {
       if (this.#counted > 0) this.#timer.disarm();
-      else this.#timer.arm(guestNs(this.#startedAt + this.#periodNs));
+      else this.#timer.arm(guestNs(this.#startedAt + this.#periodNs), true);
     } else {
       const next = this.#startedAt + (this.#counted + 1) * this.#periodNs;
       this.#timer.arm(guestNs(this.#debt.nextNs(next, this.#periodNs)));
@@ -220,7 +220,7 @@ export class ApicTimer implements Saveable<ApicTimerState> {
     }
     const now = this.#now();
     const left = this.#ticksToDeadline(now);
-    if (left <= FAR_NS) this.#timer.arm(guestNs(now + Math.max(0, left)));
+    if (left <= FAR_NS) this.#timer.arm(guestNs(now + Math.max(0, left)), true);
     else this.#timer.disarm();
   }
 

@@ -369,7 +369,7 @@ export class Hpet implements IoDevice, Saveable<HpetState> {
     const phase = (now - this.#startedAt) % TICK_NS;
     const match = now - phase + this.#ticksToMatch(c) * TICK_NS;
     const at = c.periodic ? c.debt.nextNs(match, c.period * TICK_NS) : match;
-    if (at < Number.MAX_SAFE_INTEGER) c.timer.arm(guestNs(at));
+    if (at < Number.MAX_SAFE_INTEGER) c.timer.arm(guestNs(at), !c.periodic);
     else c.timer.disarm();
   }
 

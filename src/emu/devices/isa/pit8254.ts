@@ -231,8 +231,9 @@ export class Pit8254 implements IoDevice, Saveable<Pit8254State> {
     const halfPeriodNs = Math.floor(pitTickNs(this.#counters[0].period) / 2);
     const soonest = this.#deliveredAt + Math.max(MIN_SPACING_NS, halfPeriodNs);
     if (this.#owed > 0) this.#timer.arm(guestNs(soonest));
-    else if (this.#nextEdge !== NO_EDGE) this.#timer.arm(guestNs(Math.max(pitTickNs(this.#nextEdge), soonest)));
-    else this.#timer.disarm();
+    else if (this.#nextEdge !== NO_EDGE) {
+      this.#timer.arm(guestNs(Math.max(pitTickNs(this.#nextEdge), soonest)), !this.#counters[0].periodic);
+    } else this.#timer.disarm();
   }
 
   #drive(level: boolean): void {
