@@ -12,8 +12,6 @@ export interface MachineWorkerData {
   /** See SHARED. */
   readonly shared: SharedArrayBuffer;
   readonly port: MessagePort;
-  /** To the thread that compiles hot code, if there is one. */
-  readonly regionPort: MessagePort | undefined;
 }
 
 /** 32-bit words in shared memory. */
@@ -30,6 +28,8 @@ export const UNWRITTEN_LIMIT: number = 4 * 1024 * 1024;
 export type ToMachine =
   | { readonly kind: 'command'; readonly id: number; readonly command: MonitorCommand }
   | { readonly kind: 'serial'; readonly port: number; readonly bytes: Uint8Array }
+  /** To a new thread that compiles hot code, or none any more; the one before, if any, has died of `why`. */
+  | { readonly kind: 'regions'; readonly port: MessagePort | undefined; readonly why: string }
   /** News of the debugger's connection. */
   | { readonly kind: 'gdb'; readonly event: GdbEvent }
   /** Whether somebody looks at the screen, so that frames are published. */
@@ -58,6 +58,8 @@ export type FromMachine =
     }
   /** The machine's network cards are ready to be attached. */
   | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }
+  /** The thread that compiles hot code does not answer. */
+  | { readonly kind: 'regions-silent' }
   /** Something a person should know. */
   | { readonly kind: 'note'; readonly text: string }
   /** Bytes for the debugger. */

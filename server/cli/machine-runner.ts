@@ -8,6 +8,7 @@ import { CodedError, unreachable } from '#base/errors.ts';
 import { toPng } from '#display/png.ts';
 import { Rasteriser } from '#display/raster/rasteriser.ts';
 import { screenText } from '#display/raster/screen-text.ts';
+import { CompilerLink } from '#emu/cpu/jit/compiler-link.ts';
 import { STALL_MS } from '#emu/cpu/jit/tier1.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import { createSoundRing, SoundRingWriter } from '#emu/host/sound-ring.ts';
@@ -25,7 +26,7 @@ import {
 } from './machine-messages.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
 import { PacketTraces } from './packet-traces.ts';
-import { RegionPort } from './region-port.ts';
+import { regionPort } from './region-port.ts';
 import type { RunOptions, Sink } from './run-options.ts';
 import { variableStore } from './variable-store.ts';
 
@@ -49,14 +50,17 @@ export class MachineRunner {
   #debugging: MachineDebugging | undefined;
   #message: string | undefined;
   #pollNetwork = (): void => {};
+  readonly #regions = new CompilerLink({
+    nowMs: () => performance.now(),
+    onSilent: () => this.#send({ kind: 'regions-silent' }),
+  });
 
   /** @throws CodedError when the machine cannot be made */
   constructor(data: MachineWorkerData) {
     this.#options = data.options;
     this.#port = data.port;
     this.#words = new Int32Array(data.shared);
-    const regions = data.regionPort && new RegionPort(data.regionPort);
-    const { pc, restored, notes, cables, pollNetwork } = loadMachine(data.options, this.#host(regions), Date.now());
+    const { pc, restored, notes, cables, pollNetwork } = loadMachine(data.options, this.#host(), Date.now());
     this.#pollNetwork = pollNetwork;
     if (cables.length > 0) this.#send({ kind: 'cables', cables });
     for (const text of notes) this.#send({ kind: 'note', text });
@@ -105,7 +109,7 @@ export class MachineRunner {
     this.#send({ kind: 'ended', status: this.#status, message: this.#message });
   }
 
-  #host(regionCompiler: RegionPort | undefined): PcHost {
+  #host(): PcHost {
     const serial = this.#options.serial.map((sink) => this.#sink(sink));
     const debug = this.#sink(this.#options.debugcon);
     const firmware = this.#sink(this.#options.firmwareLog);
@@ -115,7 +119,7 @@ export class MachineRunner {
     return {
       nowMs: () => performance.now(),
       tier: this.#options.tier,
-      regionCompiler,
+      regionCompiler: this.#regions,
       random: (into) => webcrypto.getRandomValues(into),
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
@@ -186,7 +190,11 @@ export class MachineRunner {
       const { dx, dy, dz, buttons } = message;
       this.#pc.board.mouse.move(dx, dy, dz, buttons);
     } else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
-    else if (message.kind === 'gdb') this.#debugging?.onGdb(message.event);
+    else if (message.kind === 'regions') {
+      this.#regions.lost(message.why);
+      if (message.port) this.#regions.connect(regionPort(message.port));
+      else this.#regions.close(message.why);
+    } else if (message.kind === 'gdb') this.#debugging?.onGdb(message.event);
     else if (message.kind === 'end') this.#interrupted(message.status);
     else {
       let lines: readonly string[] = [];

@@ -1,7 +1,7 @@
 // `tabbox run` on the main thread: the terminal, the monitor and signals. The machine has a thread of its own, so this one
 // always answers.
 
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import { SoundRingSource } from '#display/desktop/sound-ring-source.ts';
@@ -19,6 +19,7 @@ import {
 } from './machine-messages.ts';
 import { isNetworkCommand, type MonitorCommand, type NetworkCommand } from './monitor-commands.ts';
 import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
+import { RegionWorkers } from './region-workers.ts';
 import { RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
 import { shareHeadless } from './run-share.ts';
@@ -89,6 +90,7 @@ class Run {
   #nextId = 1;
   #gdb: GdbSocket | undefined;
   #vrde: RdpGateway | undefined;
+  #regions: RegionWorkers | undefined;
   #over = false;
 
   constructor(options: RunOptions, workers: RunWorkers) {
@@ -103,25 +105,26 @@ class Run {
       this.#resolveStarted = resolve;
     });
     const { port1, port2 } = this.#channel;
-    const regionPort = options.tier === '0' ? undefined : this.#startRegionWorker(workers.regions);
-    const workerData: MachineWorkerData = { options, shared, port: port2, regionPort };
+    const workerData: MachineWorkerData = { options, shared, port: port2 };
     port1.on('message', (message: FromMachine) => this.#take(message));
-    const transferList = regionPort ? [port2, regionPort] : [port2];
-    this.#worker = new Worker(workers.machine, { workerData, transferList, name: 'machine' });
+    this.#worker = new Worker(workers.machine, { workerData, transferList: [port2], name: 'machine' });
+    if (options.tier !== '0') this.#startRegionWorkers(workers.regions);
     this.#worker.on('error', (error) => this.#end(STATUS.broken, `the machine broke: ${error.stack ?? error.message}`));
     // A worker that ended has said why; its message comes first.
     this.#worker.on('exit', () => setImmediate(() => this.#end(STATUS.broken, 'the machine ended without a word')));
   }
 
-  /** @returns the machine's end of the port to it */
-  #startRegionWorker(url: URL): MessagePort {
-    const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(url, { workerData: port1, transferList: [port1], name: 'regions' });
-    // Without it hot code is interpreted; it does not keep the process alive either.
-    worker.on('error', (error) => say(`hot code is not compiled any more: ${error.stack ?? error.message}`));
-    worker.unref();
-    this.#closers.push(() => void worker.terminate());
-    return port2;
+  #startRegionWorkers(url: URL): void {
+    const regions = new RegionWorkers({
+      url,
+      onStarted: (port, why) => this.#send({ kind: 'regions', port, why }, [port]),
+      onGivenUp: (message) => {
+        this.#send({ kind: 'regions', port: undefined, why: message });
+        say(message);
+      },
+    });
+    this.#regions = regions;
+    this.#closers.push(() => regions.close());
   }
 
   async toItsEnd(): Promise<number> {
@@ -184,8 +187,8 @@ class Run {
     );
   }
 
-  #send(message: ToMachine): void {
-    this.#channel.port1.postMessage(message);
+  #send(message: ToMachine, transfer: Transferable[] = []): void {
+    this.#channel.port1.postMessage(message, transfer);
     Atomics.add(this.#words, SHARED.doorbell, 1);
     Atomics.notify(this.#words, SHARED.doorbell);
   }
@@ -238,6 +241,9 @@ class Run {
           const isOurs = !(error instanceof CodedError);
           this.#end(isOurs ? STATUS.broken : STATUS.usage, isOurs ? error.stack : error.message);
         });
+        return;
+      case 'regions-silent':
+        this.#regions?.restart();
         return;
       case 'note':
         say(message.text);

@@ -74,14 +74,13 @@ describe('a machine from its address', () => {
   it('costs next to nothing while the guest waits for a key', async () => {
     const { page } = visit;
     const shares: number[] = [];
-    await new Promise((resolve) => setTimeout(resolve, 10_000));
-    for (let i = 0; i < 5; i++) {
+    // Once the drivers are loaded; and a host busy with other work makes a wake take longer.
+    for (let i = 0; i < 40 && !shares.some((share) => share > 0.95); i++) {
       await new Promise((resolve) => setTimeout(resolve, 1100));
       shares.push((await page.evaluate(() => window.tabbox?.stats()?.haltedShare)) ?? 0);
     }
-    // A guest that is not asleep has 0. What its 250 ticks a second take is the host's: 3 to 7 % were seen.
     console.log('halted:', shares);
-    expect(Math.max(...shares)).toBeGreaterThan(0.85);
+    expect(Math.max(...shares)).toBeGreaterThan(0.95);
   });
 
   it('stands still while it is paused', async () => {

@@ -1,5 +1,8 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Page } from 'playwright';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,6 +71,18 @@ describe('the page', () => {
     await context.close();
     plain.closeAllConnections();
     await new Promise((resolve) => plain.close(resolve));
+  });
+
+  it('says that a machine is slow when its fast code cannot be made, and runs it all the same', async () => {
+    const without = mkdtempSync(join(tmpdir(), 'tabbox-page-'));
+    cpSync(PAGE_DIRECTORY, without, { recursive: true, filter: (path) => !/region-worker-.*\.js$/.test(path) });
+    const poor = await openLab(undefined, without);
+    const { page } = await poor.visit('?vm=debian&autostart=1');
+    expect(await until(problemOf(page), /slow/, ANSWER_MS)).toContain('It goes on');
+    const executed = () => page.evaluate(() => window.tabbox?.stats()?.instructions ?? 0);
+    await expect.poll(executed, { timeout: ANSWER_MS }).toBeGreaterThan(1e6);
+    await poor.close();
+    rmSync(without, { recursive: true });
   });
 
   it('says so when an address names no machine', async () => {

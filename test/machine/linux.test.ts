@@ -47,13 +47,13 @@ test('a 686 kernel boots to a shell on both consoles, idles, is saved, goes on e
   await machine.command(`screenshotpng ${join(folder, 'screen.png')}`);
   expect(statSync(join(folder, 'screen.png')).size).toBeGreaterThan(500);
 
-  // Idle, once the drivers are loaded: the thread sleeps, and the guest executes under 5 % of what it can. How much of a core
-  // its 250 ticks a second then cost is the host's: from 3 % to 12 % were seen. Whoever does not sleep takes all of one.
+  // Idle, once the drivers are loaded: the thread sleeps, and its kernel's 250 ticks a second (CONFIG_HZ_PERIODIC) come
+  // several at a time. It is CPU time that counts, and a host busy with other work leaves cold caches: so several tries.
   const [busySeconds, instructions] = await spent(machine);
   const speed = instructions / busySeconds;
   let executed = 1;
   let core = 1;
-  for (let window = 0; window < 8 && (executed >= 0.05 || core >= 0.2); window++) {
+  for (let window = 0; window < 12 && (executed >= 0.05 || core >= 0.05); window++) {
     const [cpuBefore, [, before]] = [cpuSeconds(machine.pid), await spent(machine)];
     await new Promise((resolve) => setTimeout(resolve, 8000));
     executed = ((await spent(machine))[1] - before) / 8 / speed;
@@ -61,7 +61,7 @@ test('a 686 kernel boots to a shell on both consoles, idles, is saved, goes on e
   }
   console.log(`idle: ${(core * 100).toFixed(1)} % of a core, ${(executed * 100).toFixed(2)} % of the guest's speed`);
   expect(executed).toBeLessThan(0.05);
-  expect(core).toBeLessThan(0.2);
+  expect(core).toBeLessThan(0.05);
 
   machine.type('secret=kept-in-memory; (while :; do count=$((count+1)); echo $count > /tmp/count; done) &\n');
   await machine.serial(/# [\s\S]*&[\s\S]*# /, 10);

@@ -426,6 +426,7 @@ export class MachineSession {
 
   #onEvent(event: MachineEvent): void {
     if (event.kind === 'crash') this.crash.value = event.report;
+    else if (event.kind === 'slow') this.problem.value = problem('slow', event.message);
     else if (event.kind === 'ejected') void this.#replaceMedium(event.slot, undefined);
     else this.#onState(event.state, event.message);
   }

@@ -83,6 +83,12 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     label: 'Try again',
     remedy: 'retry',
   },
+  slow: {
+    title: 'This machine has become slow',
+    stillWorks: 'It goes on, and loses nothing: shut it down or save its state before you reload.',
+    label: 'Reload the page',
+    remedy: 'reload',
+  },
   'file-needed': {
     title: 'Choose the image file again',
     stillWorks: `The machine starts once it has the file. ${OTHERS}`,

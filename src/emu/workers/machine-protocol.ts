@@ -126,5 +126,7 @@ export type MachineEvent =
   | { readonly kind: 'state'; readonly state: RunState; readonly message: string }
   /** The guest broke; `report` is for a person who wants to know why. It may have been meant: a triple fault resets. */
   | { readonly kind: 'crash'; readonly report: string }
+  /** Hot code is not compiled any more: the machine goes on, many times slower. */
+  | { readonly kind: 'slow'; readonly message: string }
   /** The guest opened a CD drive: its medium is out. */
   | { readonly kind: 'ejected'; readonly slot: DriveSlot };

@@ -59,6 +59,7 @@ export class MachineService {
   #state: RunState = 'off';
   /** Milliseconds spent inside the machine, and the last readings of `stats`. */
   #busyMs = 0;
+  #slow: MachineEvent | undefined;
   #lastRead = { atMs: 0, busyMs: 0, instructions: 0 };
 
   constructor(thread: ThreadParts) {
@@ -107,6 +108,13 @@ export class MachineService {
   /** @param listener from another thread, through `Comlink.proxy` */
   subscribe(listener: (event: MachineEvent) => void): void {
     this.#listeners.push(listener);
+    if (this.#slow) listener(this.#slow);
+  }
+
+  /** Hot code is not compiled any more. For this worker itself. */
+  becameSlow(message: string): void {
+    this.#slow = { kind: 'slow', message };
+    this.#tell(this.#slow);
   }
 
   pause(): void {

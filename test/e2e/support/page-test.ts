@@ -47,13 +47,16 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-/** @param guests default: the real ones */
-export async function openLab(guests: string = GUESTS_DIRECTORY): Promise<Lab> {
+/**
+ * @param guests default: the real ones
+ * @param pageDirectory default: the page as it was built
+ */
+export async function openLab(guests: string = GUESTS_DIRECTORY, pageDirectory: string = PAGE_DIRECTORY): Promise<Lab> {
   if (!existsSync(join(PAGE_DIRECTORY, 'index.html'))) throw new Error('dist/page is missing: npm run build');
   const profiles = await mkdtemp(join(tmpdir(), 'tabbox-e2e-'));
   const serve = (port: number): Promise<RunningServer> => {
     const options = parseServeOptions(['--port', String(port), '--state', join(profiles, 'state')]);
-    return startFromOptions(options, { pageDirectory: PAGE_DIRECTORY, guestsDirectory: guests });
+    return startFromOptions(options, { pageDirectory, guestsDirectory: guests });
   };
   let server = await serve(0);
   const contexts = new Set<BrowserContext>();

@@ -5,6 +5,7 @@ import { Cpu } from '../cpu.ts';
 import { LINEAR, SEG, STATE } from '../state/layout.ts';
 import { createLinearMemory } from '../wasm/host.ts';
 import { END_VECTOR, PLACE, ProgramGenerator, Random, startRegisters } from './program-generator.suite.ts';
+import type { RegionCompilerPort } from './region-order.ts';
 import type { TierMode } from './tier1.ts';
 
 const RAM_BYTES = 0x10_0000;
@@ -34,7 +35,8 @@ export class ProgramRunner {
   readonly cpu: Cpu;
   readonly #physical: PhysicalMemory;
 
-  constructor(tier: TierMode) {
+  /** @param regionCompiler where hot code is compiled; default: on this thread */
+  constructor(tier: TierMode, regionCompiler?: RegionCompilerPort) {
     const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
     const { buffer } = linear;
     this.#physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
@@ -51,6 +53,7 @@ export class ProgramRunner {
       },
       tsc: () => 0,
       tier,
+      regionCompiler,
     });
   }
 

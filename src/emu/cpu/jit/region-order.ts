@@ -68,6 +68,8 @@ export interface RegionCompilerPort {
   send(orders: readonly RegionOrder[]): void;
   /** The next module that is ready, if one is. Never waits. */
   receive(): BuiltModule | undefined;
+  /** Nothing will be compiled any more. */
+  readonly closed?: boolean;
 }
 
 /** @param bytes memory, in which a page of the code begins at what `hostOf` says of an offset from the region's base */

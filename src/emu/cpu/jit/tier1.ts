@@ -67,6 +67,8 @@ const MOST_INSTRUCTIONS = 200_000;
 const MOST_STRANGERS = 16;
 /** How often a place may become a region again. */
 const MOST_ATTEMPTS = 12;
+/** How often it may fail to. */
+const MOST_FAILURES = 3;
 
 const FLAT32 = MODE.code32 | MODE.stack32 | MODE.flat;
 const PAGE_BYTES = 4096;
@@ -217,7 +219,13 @@ export class Tier1 {
   }
 
   #hot(): void {
-    const { state, mmu } = this.#parts;
+    const { state, mmu, compiler, code } = this.#parts;
+    if (compiler.closed) {
+      // Counting entries is in vain.
+      code.heat = 0;
+      this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = 0;
+      return;
+    }
     const { long } = state;
     const mode = state.get(STATE.mode);
     if (mode & MODE.step || (!long && (mode & FLAT32) !== FLAT32) || this.#parts.code.stopping) return;
@@ -291,7 +299,7 @@ export class Tier1 {
       for (const ticket of built.failure?.tickets ?? []) {
         this.counts.failed++;
         const live = this.#ordered.get(ticket);
-        if (live) this.#kill(live);
+        if (live) this.#failed(live);
         this.#ordered.delete(ticket);
       }
       if (built.regions.length === 0) continue;
@@ -454,6 +462,14 @@ export class Tier1 {
     });
     if (live.slot > 0) this.#parts.table.set(live.slot, null);
     this.#freeNumbers.push(live.number);
+  }
+
+  /** It was not compiled, and is not tried often again: a compiler that died of it would die again. */
+  #failed(live: Live): void {
+    const [{ page, offset }] = live.entries;
+    const physical = page * PAGE_BYTES + offset;
+    this.#attempts.set(physical, (this.#attempts.get(physical) ?? 0) + MOST_ATTEMPTS / MOST_FAILURES - 1);
+    this.#kill(live);
   }
 
   /** Drops the oldest quarter. */
