@@ -9,12 +9,18 @@ export interface OpusEncoder {
   close(): void;
 }
 
-export type MadeEncoder = (onPacket: (packet: Uint8Array, firstFrame: number) => void) => OpusEncoder;
+/** @param onBroken it codes no more */
+export type MadeEncoder = (
+  onPacket: (packet: Uint8Array, firstFrame: number) => void,
+  onBroken: () => void,
+) => OpusEncoder;
 
 export interface SentSoundParts {
   readonly source: SoundSource;
   readonly newOpusEncoder: MadeEncoder | undefined;
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
+  /** `forms` has changed. */
+  readonly onForms: () => void;
 }
 
 /** Frames of a packet. */
@@ -35,14 +41,16 @@ export class SentSound {
   #encoder: OpusEncoder | undefined;
   #flush: ReturnType<typeof setTimeout> | undefined;
   #stop: (() => void) | undefined;
+  #newEncoder: MadeEncoder | undefined;
 
   constructor(parts: SentSoundParts) {
     this.#parts = parts;
+    this.#newEncoder = parts.newOpusEncoder;
   }
 
   /** What can be sent. */
   get forms(): BodyOf<'soundForms'> {
-    return { pcm: true, opus: this.#parts.newOpusEncoder !== undefined };
+    return { pcm: true, opus: this.#newEncoder !== undefined };
   }
 
   /** What is needed from now on. */
@@ -51,7 +59,7 @@ export class SentSound {
     if (!forms.opus) {
       this.#encoder?.close();
       this.#encoder = undefined;
-    } else this.#encoder ??= this.#parts.newOpusEncoder?.((data, first) => this.#send('opus', data, PACKET, first));
+    } else this.#encoder ??= this.#newEncoder?.((data, first) => this.#send('opus', data, PACKET, first), this.#broken);
     if (forms.pcm || forms.opus) this.#stop ??= this.#parts.source.listen((samples, at) => this.#take(samples, at));
     else {
       this.#stop?.();
@@ -60,6 +68,12 @@ export class SentSound {
       this.#length = 0;
     }
   }
+
+  readonly #broken = (): void => {
+    this.#newEncoder = undefined;
+    this.#encoder = undefined;
+    this.#parts.onForms();
+  };
 
   #take(samples: Int16Array, firstFrame: number): void {
     if (firstFrame !== this.#next) this.#finish();

@@ -110,6 +110,7 @@ export class ShareHost {
       source: parts.desktop.sound,
       newOpusEncoder: parts.newOpusEncoder,
       send: (message) => this.#link.send(message),
+      onForms: () => this.#link.send(encodeMessage('soundForms', this.#sound.forms)),
     });
     this.#arbiter = new InputArbiter({
       ...{ keyboard: parts.keyboard, mouse: parts.mouse, typeText: parts.typeText },
@@ -301,6 +302,8 @@ export class ShareHost {
     const before = this.#direct.get(participant);
     if (before) this.#fan.close(before);
     const send = (message: Uint8Array): void => this.#parts.direct?.send(participant, message);
+    // From here on; until the viewer knows, the relay goes on as well, and what comes twice is old news.
+    send(encodeMessage('direct', { on: true, since }));
     this.#direct.set(participant, this.#fan.open(send, since));
   }
 

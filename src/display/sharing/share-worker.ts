@@ -3,6 +3,7 @@ import * as Comlink from 'comlink';
 import { CodedError } from '#base/errors.ts';
 import { FRAME, FRAME_WORDS, SharedFrame } from '#emu/host/frame.ts';
 import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
+import { opusEncoder } from '../audio/opus.ts';
 import { MachineDesktop } from '../desktop/machine-desktop.ts';
 import { SoundRingSource } from '../desktop/sound-ring-source.ts';
 import type { BodyOf } from '../stream/messages.ts';
@@ -43,7 +44,7 @@ export interface ShareListener {
 export class ShareService {
   #host: ShareHost | undefined;
 
-  start({ screen, server, token, machine, name }: ShareOrder, listener: ShareListener): void {
+  async start({ screen, server, token, machine, name }: ShareOrder, listener: ShareListener): Promise<void> {
     const frame = new SharedFrame(screen.frameBuffer, screen.frameOffset, screen.vram.length);
     const record = new Uint32Array(FRAME_WORDS);
     const keyboard = { putScancodes: (set1: readonly number[]): void => listener.putScancodes(set1) };
@@ -63,6 +64,7 @@ export class ShareService {
         return record[FRAME.fourByThree] !== 0;
       },
       typeText: (text) => listener.typeText(text),
+      newOpusEncoder: await opusEncoder(),
       onState: (state) => listener.onState(state),
       onPointer: (pointer) => listener.onPointer(pointer),
       direct: {

@@ -36,8 +36,6 @@ export interface ViewerParts {
   readonly onKey: (key: string) => void;
   /** Decodes Opus, where there is something that does. */
   readonly newOpusDecoder?: MadeDecoder | undefined;
-  /** Tries a connection from browser to browser. Not yet by itself: some pictures of such a viewer stay old. */
-  readonly mayBeDirect?: boolean;
   /** The picture has changed, and is what it now is until control goes back to the event loop. */
   readonly onPicture?: (rects: readonly Rect[]) => void;
 }
@@ -84,7 +82,6 @@ export class Viewer implements PictureSource {
   readonly #pointers: Signal<Pointers> = signal(new Map());
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
-  readonly #mayBeDirect: boolean;
   readonly #sound: ReceivedSound;
   #direct: DirectPeer | undefined;
   #directBytes = 0;
@@ -93,8 +90,7 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey, onPicture, newSocket, newOpusDecoder, mayBeDirect }: ViewerParts) {
-    this.#mayBeDirect = mayBeDirect ?? false;
+  constructor({ base, token, name, key, onKey, onPicture, newSocket, newOpusDecoder }: ViewerParts) {
     this.#key = key;
     this.#onKey = onKey;
     this.#onPicture = onPicture;
@@ -253,7 +249,7 @@ export class Viewer implements PictureSource {
   /** By the shorter way, if nothing can be on the other that this would overtake. */
   #sendInput(message: Uint8Array<ArrayBuffer>): void {
     const now = performance.now();
-    if (this.#direct?.isOpen && now - this.#relayedAt > OVERTAKE_MS) {
+    if (this.#direct && this.#state.value.isDirect && now - this.#relayedAt > OVERTAKE_MS) {
       this.#direct.send(message);
       return;
     }
@@ -264,15 +260,12 @@ export class Viewer implements PictureSource {
   /** Tries a connection from browser to browser; until it is there, and where it never is, the relay carries all. */
   #connectDirectly(): void {
     this.#direct?.close();
-    if (!this.#mayBeDirect || !canBeDirect()) return;
+    if (!canBeDirect()) return;
     const peer = new DirectPeer({
       isInitiator: true,
       onSignal: (data) => this.#link.send(encodeMessage('signal', { participant: HOST, data })),
-      onOpen: () => {
-        this.#link.send(encodeMessage('direct', { on: true, since: this.#decoder.sequence }));
-        peer.send(encodeMessage('refresh', { since: this.#decoder.sequence }));
-        this.#tell({ isDirect: true });
-      },
+      // The relay goes on until the host has said that it has heard this.
+      onOpen: () => peer.send(encodeMessage('refresh', { since: this.#decoder.sequence })),
       onMessage: (bytes) => {
         let message: Message;
         try {
@@ -283,15 +276,23 @@ export class Viewer implements PictureSource {
         }
         this.#directBytes += bytes.length;
         if (message.name === 'update') this.#draw(message.body, peer);
+        else if (message.name === 'direct') this.#isDirectNow(peer);
       },
       onClose: () => {
         if (this.#direct !== peer) return;
         this.#direct = undefined;
+        if (!this.#state.value.isDirect) return;
         this.#link.send(encodeMessage('direct', { on: false, since: this.#decoder.sequence }));
         this.#tell({ isDirect: false });
       },
     });
     this.#direct = peer;
+  }
+
+  #isDirectNow(peer: DirectPeer): void {
+    if (this.#direct !== peer || this.#state.value.isDirect) return;
+    this.#link.send(encodeMessage('direct', { on: true, since: this.#decoder.sequence }));
+    this.#tell({ isDirect: true });
   }
 
   /** @param reply the way that it came */

@@ -144,7 +144,10 @@ const SHAPES = {
   signal: { participant, data: text(16_384) },
   /** Host: the session is over. */
   end: {},
-  /** Viewer to relay: pictures come another way (`on`), or no longer, and I have everything up to `since`. */
+  /**
+   * Viewer to relay: pictures come another way (`on`), or no longer, and I have everything up to `since`. Host to viewer,
+   * directly: this is that way, from `since` on.
+   */
   direct: { on: flag, since: u32 },
   /**
    * Forms of sound. Viewer: what I can play now; pcm is for those without opus. Host: what I can send. Relay to host: what

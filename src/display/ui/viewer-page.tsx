@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { canSound, FarSound } from '../audio/far-sound.ts';
+import { opusDecoder } from '../audio/opus.ts';
 import { Viewer, type ViewerState } from '../sharing/viewer.ts';
 import { NOBODY } from '../stream/messages.ts';
 import { LeaseButtons, nameOf, PeopleList, PointerLayer, ROLE_NAMES, WatchersChip } from './company.tsx';
@@ -72,7 +73,7 @@ function Watching({ token, base, name }: ViewerPageProps & { readonly name: stri
     () =>
       new Viewer({
         ...{ token, base, name, key: rememberedKey(token), onKey: (key) => rememberKey(token, key) },
-        mayBeDirect: new URL(location.href).searchParams.has('direct'),
+        newOpusDecoder: opusDecoder(),
       }),
     [],
   );
