@@ -33,23 +33,39 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-async function open(): Promise<{ channel: Channel; messages: Uint8Array[]; closed: () => number; peer: DirectPeer }> {
+async function made() {
   const messages: Uint8Array[] = [];
+  const order: string[] = [];
   let closed = 0;
   const peer = new DirectPeer({
     isInitiator: true,
     onSignal: () => {},
-    onOpen: () => {},
-    onMessage: (message) => messages.push(message),
+    onOpen: () => order.push('open'),
+    onMessage: (message) => {
+      order.push('message');
+      messages.push(message);
+    },
     onClose: () => closed++,
   });
   await vi.waitUntil(() => Channel.made.length > 0);
-  const channel = Channel.made[0];
-  channel.emit('connect');
-  return { channel, messages, closed: () => closed, peer };
+  return { channel: Channel.made[0], messages, order, closed: () => closed, peer };
+}
+
+async function open() {
+  const one = await made();
+  one.channel.emit('connect');
+  return one;
 }
 
 describe('an open direct connection', () => {
+  it('is open when something comes, even before the library says so', async () => {
+    const { channel, order, peer } = await made();
+    channel.emit('data', Uint8Array.of(1, 7));
+    expect([order, peer.isOpen]).toEqual([['open', 'message'], true]);
+    channel.emit('connect');
+    expect(order).toEqual(['open', 'message']);
+  });
+
   it('is given up when nothing comes any more', async () => {
     const { channel, closed, peer } = await open();
     vi.advanceTimersByTime(4000);

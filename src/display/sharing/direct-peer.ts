@@ -97,18 +97,20 @@ export class DirectPeer {
     peer.on('signal', (data) => {
       if (!this.#isClosed) this.#parts.onSignal(JSON.stringify(data));
     });
-    peer.on('connect', () => {
-      clearTimeout(this.#patience);
-      if (this.#isClosed) return;
-      this.#isOpen = true;
-      this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
-      this.#parts.onOpen();
-    });
+    peer.on('connect', () => this.#opened());
     peer.on('data', (piece) => this.#take(piece));
     peer.on('close', () => this.close());
     peer.on('error', () => this.close());
     this.#peer = peer;
     for (const data of this.#early.splice(0)) this.signal(data);
+  }
+
+  #opened(): void {
+    if (this.#isClosed || this.#isOpen) return;
+    clearTimeout(this.#patience);
+    this.#isOpen = true;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#parts.onOpen();
   }
 
   #beat(): void {
@@ -126,6 +128,8 @@ export class DirectPeer {
 
   #take(piece: Uint8Array): void {
     if (this.#isClosed) return;
+    // The library says that it is connected only after it has gathered statistics; the other end may be quicker.
+    this.#opened();
     this.#silentBeats = 0;
     if (piece.length === 1 && piece[0] === HEARTBEAT) return;
     try {
