@@ -52,16 +52,17 @@ export const convertsFirst = (c: Case, trap: number, virtualTrap: number): boole
   [EXCEPTION.pf, EXCEPTION.gp, EXCEPTION.ss].some((fault) => fault === virtualTrap);
 
 /**
- * Several faults at once (SDM Vol. 3A, table 6-2, leaves the order open), as Intel's processors do it: a masked store
+ * Several faults at once (SDM Vol. 3A, table 6-2, leaves the order open), as Intel's processors do it: a masked access
  * looks at the segment for all elements, then at pages; BOUND compares with the lower bound before it reads the upper.
  */
 export function faultsInOtherOrder(c: Case, trap: number, virtualTrap: number): boolean {
-  if (!intel || c.flat) return false;
+  if (!intel) return false;
   const isSegment = (fault: number): boolean => fault === EXCEPTION.gp || fault === EXCEPTION.ss;
-  if (isMaskedStore(c)) return isSegment(trap) && virtualTrap === EXCEPTION.pf;
-  return (
-    c.row.mnemonic === 'bound' && trap === EXCEPTION.br && (isSegment(virtualTrap) || virtualTrap === EXCEPTION.pf)
-  );
+  if (c.row.mnemonic === 'bound') {
+    return trap === EXCEPTION.br && (isSegment(virtualTrap) || virtualTrap === EXCEPTION.pf);
+  }
+  const masked = c.row.options.access === 'masked' && !isGather(c);
+  return masked && !c.flat && isSegment(trap) && virtualTrap === EXCEPTION.pf;
 }
 
 const isMaskedStore = (c: Case): boolean =>
@@ -228,7 +229,7 @@ function memoryOf(shape: Shape, c: Case): DataView | undefined {
  * PUSH of a segment register: Intel's processors write 16 bits of a 32-bit slot (SDM Vol. 2, PUSH: "all recent Intel Core
  * and Intel Atom processors perform a 16-bit move"); AMD's and the virtual CPU write a zero-extended value.
  * Near CALL in 64-bit code to no canonical address: Intel's have pushed when they fault; the manual checks first.
- * FSTP of 80 bits into two pages, the second of which faults: Intel's have written the first part.
+ * FSTP and FBSTP of 80 bits into two pages, the second of which faults: Intel's have written the first part.
  * @param host the host's byte; undefined: unchanged
  */
 export function mayStoreOtherByte(
@@ -252,7 +253,12 @@ export function mayStoreOtherByte(
     const next = BigInt(c.eip + c.code.length);
     return fault && n !== undefined && BigInt(host ?? -1) === BigInt.asUintN(8, next >> BigInt(n * 8));
   }
-  if (c.row.mnemonic !== 'fstp' || c.row.operands !== 'Mt' || c.memory === undefined) return false;
+  const completed = h.getInt32(shape.result.trap, true) === COMPLETED;
+  if (completed || !/^Mt(,|$)/.test(c.row.operands) || c.memory === undefined) return false;
   const n = offset - c.memory.offset;
-  return n >= 0 && n < 10 && (host === undefined || host === h.getUint8(shape.result.fx + FX.st + n));
+  if (n < 0 || n >= 10 || host === undefined) return n >= 0 && n < 10;
+  // What an invalid operation stores, decimal digits, or the register.
+  const indefinite = n < 7 ? 0 : n === 7 ? 0xc0 : 0xff;
+  if (c.row.mnemonic === 'fbstp') return host === indefinite || (host & 15) < 10;
+  return host === indefinite || host === h.getUint8(shape.result.fx + FX.st + n);
 }
