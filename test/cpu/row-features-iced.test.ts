@@ -9,7 +9,7 @@ import { Decoder, newDecoded } from '../../src/emu/cpu/decoder/decoder.ts';
 import { type OpcodeSpec, parseOpcode } from '../../src/emu/cpu/decoder/opcode-map.ts';
 import type { Row } from '../../src/emu/cpu/isa/row.ts';
 import { instructionTable } from '../../src/emu/cpu/isa/table.ts';
-import type { Feature } from '../../src/emu/cpu/system/cpu-features.ts';
+import { CPU_PROFILES, CpuFeatures, DEFAULT_CPU, type Feature } from '../../src/emu/cpu/system/cpu-features.ts';
 
 /** Our names of iced-x86's; what is not here every processor has. */
 const NAMES: readonly (readonly [Feature, ...number[]])[] = [
@@ -161,5 +161,19 @@ describe('rows and CPUID bits', () => {
     }
     expect(wrong).toEqual([]);
     expect(lost).toBeGreaterThan(0);
+  });
+
+  it.each(CPU_PROFILES)('of %s: those it announces, and no other', (profile) => {
+    const features = new CpuFeatures({ ...DEFAULT_CPU, profile });
+    const decoder = new Decoder(instructionTable, (feature) => features.has(feature));
+    const wrong: string[] = [];
+    for (const { bytes, codeSize, needs, text } of known) {
+      if (codeSize === 64 && !features.has('lm')) continue;
+      all.decode(bytes, 0, BYTES, codeSize, decoded);
+      const { row } = decoded;
+      const known = decoder.decode(bytes, 0, BYTES, codeSize, decoded) === DECODE.ok && decoded.row === row;
+      if (known !== needs.every((feature) => features.has(feature))) wrong.push(text);
+    }
+    expect(wrong).toEqual([]);
   });
 });

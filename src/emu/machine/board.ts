@@ -7,6 +7,7 @@ import type { Timers } from '#base/clock.ts';
 import type { GuestNs } from '#base/units.ts';
 import { PAGE_BYTES } from '#base/units.ts';
 import type { IoBus } from '#emu/bus/io-bus.ts';
+import { CpuFeatures } from '#emu/cpu/system/cpu-features.ts';
 import { ACPI_BOARD, COM_PORTS } from '#emu/devices/acpi/acpi-config.ts';
 import { Ac97 } from '#emu/devices/audio/ac97.ts';
 import { FwCfg } from '#emu/devices/chipset/fw-cfg.ts';
@@ -138,7 +139,7 @@ export class Board {
     this.interrupts = new Interrupts({
       timers,
       memory,
-      platform: config.platform,
+      platform: { ...config.platform, x2apic: config.platform.x2apic && new CpuFeatures(config.cpu).has('x2apic') },
       onRequest: events.onInterruptRequest,
       onNmi: events.onNmi,
       onInit: () => events.onReset('init'),

@@ -27,6 +27,7 @@ import {
   faultsInOtherOrder,
   mayClearUpperHalf,
   mayGatherElsewise,
+  mayNotReach,
   mayPropagateOther,
   mayReportOtherByte,
   mayRestoreFlags,
@@ -75,7 +76,7 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
       return undefined;
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
-    if (faultsInOtherOrder(c, trap, virtualTrap)) return undefined;
+    if (faultsInOtherOrder(c, trap, virtualTrap) || mayNotReach(shape, c, trap, virtualTrap, h)) return undefined;
     if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, virtualEip)) return undefined;
     return `vector (1: completed): ${trap}, not ${virtualTrap}`;
   }

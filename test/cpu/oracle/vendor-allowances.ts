@@ -68,6 +68,19 @@ export function faultsInOtherOrder(c: Case, trap: number, virtualTrap: number): 
 const isMaskedStore = (c: Case): boolean =>
   /^vp?maskmov(p[sd]|[dq])$/.test(c.row.mnemonic) && c.row.operands.startsWith('M');
 
+/** Not in 64-bit code, where the whole slot is written. */
+const pushesSegment = (c: Case): boolean =>
+  c.row.mnemonic === 'push' && /^[ECSDFG]S$/.test(c.row.operands) && c.codeSize !== 64;
+
+/** What 16 bits do not reach, the other half of PUSH's slot, cannot fault (mayStoreOtherByte has the rest of it). */
+export function mayNotReach(shape: Shape, c: Case, trap: number, virtualTrap: number, h: DataView): boolean {
+  const fault = [EXCEPTION.pf, EXCEPTION.gp, EXCEPTION.ss].some((vector) => vector === virtualTrap);
+  if (!intel || trap !== COMPLETED || !fault || !pushesSegment(c) || c.size !== 32) return false;
+  const { given, result } = shape;
+  const moved = givenOf(c).getUint32(given.gpr + GPR.esp * 4, true) - h.getUint32(result.gpr + GPR.esp * 4, true);
+  return (moved & 0xffff) === 4 && addressAt(shape, h, result.eip) === c.eip + c.code.length;
+}
+
 /**
  * The address that a faulting masked store reports. Intel's: the last byte of an element that is to be stored, and for
  * MASKMOVDQU the second half. The virtual CPU's: the first byte on the missing page.
@@ -240,7 +253,7 @@ export function mayStoreOtherByte(
   h: DataView,
 ): boolean {
   if (!intel) return false;
-  if (c.row.mnemonic === 'push' && /^[ECSDFG]S$/.test(c.row.operands) && c.codeSize !== 64) {
+  if (pushesSegment(c)) {
     const stack = segmentOf(givenOf(c).getUint16(GIVEN.ss, true));
     const top = h.getUint32(shape.result.gpr + GPR.esp * 4, true);
     const n = WINDOW.data + offset - (stack.base + (stack.wide ? top : top & 0xffff));

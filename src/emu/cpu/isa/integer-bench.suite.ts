@@ -31,7 +31,7 @@ export class IntegerBench {
   /** Where programs are: one that runs again is neither written nor decoded again. */
   readonly #programs = new Map<string, number>();
 
-  constructor(options: Pick<CpuParts, 'random' | 'features'> = {}) {
+  constructor(options: Pick<CpuParts, 'random' | 'features' | 'localApic'> = {}) {
     const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
     const { buffer } = linear;
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });

@@ -74,6 +74,12 @@ const EXTENDED_ECX = { lahf64: 0, lzcnt: 5 } as const;
 /** Leaf 80000001h, EDX. */
 const EXTENDED_EDX = { syscall: 11, nx: 20, pdpe1gb: 26, rdtscp: 27, lm: 29 } as const;
 
+/** Leaf 80000007h, EDX: guest time drives the TSC. */
+const POWER_EDX = { invariantTsc: 8 } as const;
+/** Leaf 1, ECX, and leaf 6, EAX: what a local APIC brings, announced with it (cpuid-apic.ts). */
+const APIC1_ECX = { x2apic: 21, tscDeadline: 24 } as const;
+const APIC6_EAX = { arat: 2 } as const;
+
 export const REGISTER = { eax: 0, ebx: 1, ecx: 2, edx: 3 } as const;
 type Register = keyof typeof REGISTER;
 
@@ -82,6 +88,8 @@ interface FeatureWord {
   readonly subleaf: number;
   readonly register: Register;
   readonly bits: Readonly<Record<string, number>>;
+  /** Only with a local APIC. */
+  readonly withApic?: boolean;
 }
 
 const WORDS: readonly FeatureWord[] = [
@@ -93,6 +101,9 @@ const WORDS: readonly FeatureWord[] = [
   { leaf: 0xd, subleaf: 1, register: 'eax', bits: LEAF13_1_EAX },
   { leaf: 0x8000_0001, subleaf: 0, register: 'ecx', bits: EXTENDED_ECX },
   { leaf: 0x8000_0001, subleaf: 0, register: 'edx', bits: EXTENDED_EDX },
+  { leaf: 0x8000_0007, subleaf: 0, register: 'edx', bits: POWER_EDX },
+  { leaf: 1, subleaf: 0, register: 'ecx', bits: APIC1_ECX, withApic: true },
+  { leaf: 6, subleaf: 0, register: 'eax', bits: APIC6_EAX, withApic: true },
 ];
 
 export type Feature =
@@ -103,7 +114,10 @@ export type Feature =
   | keyof typeof LEAF7_EDX
   | keyof typeof LEAF13_1_EAX
   | keyof typeof EXTENDED_ECX
-  | keyof typeof EXTENDED_EDX;
+  | keyof typeof EXTENDED_EDX
+  | keyof typeof POWER_EDX
+  | keyof typeof APIC1_ECX
+  | keyof typeof APIC6_EAX;
 
 /** A processor of the past to be. */
 interface Profile {
@@ -111,6 +125,8 @@ interface Profile {
   readonly brand: string;
   /** Leaf 1, EAX: family, model, stepping. */
   readonly signature: number;
+  /** Highest basic and extended leaves of CPUID. */
+  readonly leaves: readonly [basic: number, extended: number];
   /** Features it lacks. */
   readonly without: readonly string[];
 }
@@ -120,27 +136,21 @@ interface Profile {
  * that guests do not arm themselves against side channels it has not.
  */
 const PROFILES = {
-  host: { vendor: 'GenuineIntel', brand: 'TabBox virtual CPU', signature: 0x0001_06ca, without: [] },
+  host: {
+    vendor: 'GenuineIntel',
+    brand: 'TabBox virtual CPU',
+    signature: 0x0001_06ca,
+    leaves: [0x15, 0x8000_0008],
+    without: [],
+  },
   /** Family 6, model Dh: what VirtualBox calls this; 32 bits, SSE2, no execute-disable in its first steppings. */
   'Intel Pentium M processor 2.00GHz': {
     vendor: 'GenuineIntel',
     brand: 'Intel(R) Pentium(R) M processor 2.00GHz',
     signature: 0x0000_06d6,
-    without: [
-      ...[
-        'lm',
-        'nx',
-        'pae',
-        ...Object.keys(LEAF1_ECX),
-        ...Object.keys(EXTENDED_ECX),
-        'pcid',
-        'rdtscp',
-        'syscall',
-        'pdpe1gb',
-        'lahf64',
-      ],
-      ...WORDS.filter((word) => word.leaf === 7 || word.leaf === 0xd).flatMap((word) => Object.keys(word.bits)),
-    ],
+    leaves: [2, 0x8000_0004],
+    // All but those of leaf 1, EDX, is newer.
+    without: ['pae', ...WORDS.slice(1).flatMap((word) => Object.keys(word.bits))],
   },
 } as const satisfies Record<string, Profile>;
 
@@ -181,6 +191,8 @@ export class CpuFeatures {
   readonly vendor: string;
   readonly brand: string;
   readonly signature: number;
+  /** Highest basic and extended leaves of CPUID. */
+  readonly leaves: readonly [basic: number, extended: number];
   readonly #has = new Set<string>();
   /** The words of `WORDS`, in that order. */
   readonly #words: readonly number[];
@@ -192,6 +204,7 @@ export class CpuFeatures {
     this.vendor = profile.vendor;
     this.brand = profile.brand;
     this.signature = profile.signature;
+    this.leaves = profile.leaves;
     const without = new Set([
       ...profile.without,
       ...lacking,
@@ -221,11 +234,19 @@ export class CpuFeatures {
     return this.#has.has(feature);
   }
 
-  /** The features that a word of CPUID announces, as 32-bit pattern; words without any are 0. */
-  word(leaf: number, subleaf: number, register: Register): number {
-    return this.#words[
-      WORDS.findIndex((word) => word.leaf === leaf && word.subleaf === subleaf && word.register === register)
-    ];
+  /**
+   * The features that a word of CPUID announces, as 32-bit pattern; words without any are 0.
+   * @param withApic of those that come with a local APIC; else of the others
+   */
+  word(leaf: number, subleaf: number, register: Register, withApic = false): number {
+    const index = WORDS.findIndex(
+      (word) =>
+        word.leaf === leaf &&
+        word.subleaf === subleaf &&
+        word.register === register &&
+        (word.withApic ?? false) === withApic,
+    );
+    return this.#words[index];
   }
 
   /** What the machine's owner wants CPUID to answer. */

@@ -27,9 +27,7 @@ const CACHES = [
 /** Leaf 1, ECX: the operating system has set CR4.OSXSAVE. */
 const OSXSAVE = 1 << 27;
 const TSC_HZ = 1_000_000_000;
-const MAX_LEAF = 0x15;
 const MAX_LEAF_LIMITED = 3;
-const MAX_EXTENDED_LEAF = 0x8000_0008;
 
 /**
  * @param leaf EAX as an unsigned number; above the highest leaf the highest basic leaf answers
@@ -45,8 +43,9 @@ export function cpuid(
 ): CpuidResult {
   const override = features.override(leaf, subleaf);
   if (override) return override;
-  const maxLeaf = limited ? MAX_LEAF_LIMITED : MAX_LEAF;
-  if (leaf >= 0x8000_0000 && leaf <= MAX_EXTENDED_LEAF) return extended(features, leaf);
+  const [highest, highestExtended] = features.leaves;
+  const maxLeaf = limited ? Math.min(MAX_LEAF_LIMITED, highest) : highest;
+  if (leaf >= 0x8000_0000 && leaf <= highestExtended) return extended(features, leaf);
   const asked = Math.min(leaf, maxLeaf);
   if (asked === 0xd) return extendedStateLeaf(features, subleaf, now.xcr0);
   const answer = basic(features, asked, subleaf, maxLeaf);
@@ -86,7 +85,7 @@ function extended(features: CpuFeatures, leaf: number): CpuidResult {
   const brandAt = (leaf - 0x8000_0002) * 16;
   switch (leaf) {
     case 0x8000_0000:
-      return [MAX_EXTENDED_LEAF | 0, 0, 0, 0];
+      return [features.leaves[1] | 0, 0, 0, 0];
     case 0x8000_0001:
       return [0, 0, features.word(leaf, 0, 'ecx'), features.word(leaf, 0, 'edx')];
     case 0x8000_0002:
@@ -97,8 +96,7 @@ function extended(features: CpuFeatures, leaf: number): CpuidResult {
       // L2: 2048 KB, 8-way (code 6), 64-byte lines.
       return [0, 0, (2048 << 16) | (6 << 12) | CLFLUSH_BYTES, 0];
     case 0x8000_0007:
-      // Invariant TSC: guest time drives it.
-      return [0, 0, 0, 1 << 8];
+      return [0, 0, 0, features.word(leaf, 0, 'edx')];
     case 0x8000_0008:
       return [((features.has('lm') ? 48 : 32) << 8) | PHYSICAL_BITS, 0, 0, 0];
     default:

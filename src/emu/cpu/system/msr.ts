@@ -16,6 +16,7 @@ export const MSR = {
   tsc: 0x10,
   platformId: 0x17,
   tscAdjust: 0x3b,
+  tscDeadline: 0x6e0,
   biosSignId: 0x8b,
   sysenterCs: 0x174,
   sysenterEsp: 0x175,
@@ -103,6 +104,10 @@ function writeTscAdjust(c: SystemContext, low: number, high: number): void {
   state.set(STATE.tscAdjust + 4, high);
 }
 
+/** Is a register the local APIC's? */
+const isOfApic = (c: SystemContext, number: number, apic: LocalApicPort | undefined): apic is LocalApicPort =>
+  apic?.ownsMsr(number) === true && (number !== MSR.tscDeadline || c.features.has('tscDeadline'));
+
 /** Two halves on their way from the local APIC. */
 const fromApic = new Int32Array(2);
 
@@ -148,7 +153,7 @@ export function readMsr(c: SystemContext, ticks: number, apic?: LocalApicPort): 
 
 function readOther(c: SystemContext, number: number, apic: LocalApicPort | undefined): Status {
   const { state } = c;
-  if (apic?.ownsMsr(number)) {
+  if (isOfApic(c, number, apic)) {
     if (!apic.readMsr(number, fromApic)) return general(c);
     answer(c, fromApic[0], fromApic[1]);
     return STATUS.next;
@@ -247,7 +252,7 @@ export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort):
     case MSR.efer:
       return writeEfer(c, low, high);
     default: {
-      const done = apic?.ownsMsr(number)
+      const done = isOfApic(c, number, apic)
         ? apic.writeMsr(number, low, high)
         : c.features.has('mtrr') && writeRangeMsr(state, number, low, high);
       return done ? STATUS.next : general(c);

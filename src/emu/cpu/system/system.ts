@@ -391,7 +391,7 @@ export class System {
     const now = { cr4: state.get(STATE.cr4), xcr0: state.get(STATE.xcr0) };
     const answer = cpuid(features, leaf, subleaf, limited, now);
     const { localApic } = this.#parts;
-    if (localApic && !features.override(leaf, subleaf)) announceApic(answer, leaf, localApic);
+    if (localApic && !features.override(leaf, subleaf)) announceApic(answer, leaf, localApic, features);
     const [eax, ebx, ecx, edx] = answer;
     state.setGpr(GPR.eax, eax);
     state.setGpr(GPR.ebx, ebx);
