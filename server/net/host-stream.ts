@@ -10,6 +10,9 @@ const BLOCK_BYTES = 64 * 1024;
 /** Sockets read into one buffer in turn, since what is read is copied at once. */
 const READ_BYTES = 128 * 1024;
 const readBuffer = new Uint8Array(READ_BYTES);
+/** Blocks that sockets have taken, to be filled again: the collector is late to find those. */
+const spareBlocks: Buffer[] = [];
+const MOST_SPARE_BLOCKS = 16;
 
 export class SocketStream implements HostStream {
   readonly #socket: Socket;
@@ -83,7 +86,7 @@ export class SocketStream implements HostStream {
 
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      this.#block ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      this.#block ??= spareBlocks.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
       const count = Math.min(bytes.length - at, BLOCK_BYTES - this.#filled);
       this.#block.set(bytes.subarray(at, at + count), this.#filled);
       this.#filled += count;
@@ -102,9 +105,11 @@ export class SocketStream implements HostStream {
   #writeBlock(): void {
     const count = this.#filled - this.#written;
     if (!this.#block || count === 0) return;
-    const part = this.#block.subarray(this.#written, this.#filled);
+    const block = this.#block;
+    const isFull = this.#filled === BLOCK_BYTES;
+    const part = block.subarray(this.#written, this.#filled);
     this.#written = this.#filled;
-    if (this.#filled === BLOCK_BYTES) {
+    if (isFull) {
       this.#block = undefined;
       this.#written = 0;
       this.#filled = 0;
@@ -112,6 +117,8 @@ export class SocketStream implements HostStream {
     if (this.#socket.destroyed) return;
     this.#socket.write(part, (error) => {
       if (error) return;
+      // Writes end in order: this was the last of the block.
+      if (isFull && spareBlocks.length < MOST_SPARE_BLOCKS) spareBlocks.push(block);
       this.#connection?.hostDrained(this.#now(), count);
       this.#moved();
     });

@@ -41,7 +41,7 @@ export class NatDriver implements PacketReceiver {
     this.#sockets = new NatSockets(options, {
       now,
       moved,
-      send: (frame) => this.#queue.send(frame, true),
+      send: (frame) => this.#queue.send(frame, false),
       isLinkReady: () => this.#queue.isReady,
       received: (flow, bytes, address, port) => {
         this.engine.receiveDatagram(now(), flow, bytes, address, port);

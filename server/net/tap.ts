@@ -40,7 +40,9 @@ function started(child: ChildProcess, name: string): Promise<void> {
     };
     child.once('error', (error) => fail(error.message));
     child.once('exit', (status) => fail(why || `the helper ended with status ${status}`));
-    // The helper's first two bytes, an empty frame, are left for the pipe.
-    child.stdout?.once('readable', () => resolve());
+    // The helper's first two bytes, an empty frame, are left for the pipe. An end is readable as well.
+    child.stdout?.once('readable', () => {
+      if (child.stdout?.readableLength) resolve();
+    });
   });
 }

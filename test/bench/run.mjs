@@ -2,6 +2,8 @@
 //
 //   npm run bench -- [--rounds N] [--only ours,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
 //
+//   npm run bench -- net          networks (net.mjs)
+//
 // Prints tables; --json keeps every sample. Ends with status 1 when an emulator failed or computed something else.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -151,7 +153,8 @@ async function main() {
   process.exitCode = problems.length > 0 ? 1 : 0;
 }
 
-main().catch((error) => {
+const run = process.argv[2] === 'net' ? async () => (await import('./net.mjs')).main(process.argv.slice(3)) : main;
+run().catch((error) => {
   process.stderr.write(`bench: ${error.message}\n`);
   process.exitCode = 1;
 });

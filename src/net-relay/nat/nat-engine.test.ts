@@ -65,7 +65,7 @@ class FakeHost implements NatHost {
   isLinkReady = true;
   rights = { loopback: false, private: true, public: true };
   send(frame: Uint8Array): void {
-    this.frames.push(frame);
+    this.frames.push(frame.slice());
   }
   mayReach(address: IpBytes): boolean {
     return mayReach(this.rights, address, () => false);

@@ -66,6 +66,7 @@ export class NatEngine {
   readonly statistics: NatStatistics = { framesReceived: 0, bytesReceived: 0, framesSent: 0, bytesSent: 0, dropped: 0 };
   readonly #host: NatHost;
   readonly #ours: ReadonlyMap<string, Role>;
+  readonly #oursV4: ReadonlySet<Ipv4>;
   readonly #neighbors = new Neighbors();
   readonly #discovery: NeighborDiscovery | undefined;
   readonly #dhcp: DhcpServer;
@@ -85,6 +86,7 @@ export class NatEngine {
     this.config = config;
     this.#host = host;
     this.#ours = ourAddresses(config);
+    this.#oursV4 = new Set([config.gateway, config.dns, config.tftp]);
     this.#dhcp = new DhcpServer({
       ...{ network: config.network, server: config.gateway, router: config.gateway, dns: [config.dns] },
       ...{ pool: config.pool, leaseSeconds: LEASE_SECONDS, domain: config.domain, mtu: config.mtu },
@@ -119,8 +121,8 @@ export class NatEngine {
 
   /** When to call `tick`, in milliseconds; undefined: not before something happens. */
   get deadlineMs(): number | undefined {
-    const deadlines = [this.tcp.deadlineMs, this.#udp.deadlineMs, this.#tftp.deadlineMs, this.#discovery?.deadlineMs];
-    return deadlines.reduce((least, one) => (one !== undefined && (least ?? one) >= one ? one : least), undefined);
+    const least = earlier(this.tcp.deadlineMs, this.#udp.deadlineMs);
+    return earlier(least, earlier(this.#tftp.deadlineMs, this.#discovery?.deadlineMs));
   }
 
   tick(nowMs: number): void {
@@ -185,7 +187,7 @@ export class NatEngine {
       if (!this.#mayBeGuest(arp.senderIp)) return false;
       this.#learn(sender, 0, 4, arp.senderMac);
     }
-    if (arp.operation !== ARP_OPERATION.request || !this.#ours.has(formatIp(ipv4Bytes(arp.targetIp)))) return true;
+    if (arp.operation !== ARP_OPERATION.request || !this.#oursV4.has(arp.targetIp)) return true;
     const { mac } = this.config;
     const reply = encodeArp({
       ...{ operation: ARP_OPERATION.reply, senderMac: mac, senderIp: arp.targetIp },
@@ -197,7 +199,7 @@ export class NatEngine {
 
   /** An address of the network that is not one of ours. */
   #mayBeGuest(ip: Ipv4): boolean {
-    return inNetwork(ip, this.config.network) && !this.#ours.has(formatIp(ipv4Bytes(ip)));
+    return inNetwork(ip, this.config.network) && !this.#oursV4.has(ip);
   }
 
   #learn(b: Uint8Array, at: number, bytes: number, mac: Mac): void {
@@ -519,6 +521,10 @@ export class NatEngine {
     this.#nowMs = nowMs;
     flow.received(nowMs, bytes, remote, remotePort);
   }
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return b === undefined || (a !== undefined && a < b) ? a : b;
 }
 
 function ourAddresses(config: NatConfig): Map<string, Role> {

@@ -18,7 +18,7 @@ export type StreamTarget =
   | { readonly kind: 'nameserver' };
 
 export interface NatHost {
-  /** A frame for the guests. It is the host's from now on. */
+  /** A frame for the guests, valid during the call only. */
   send(frame: Uint8Array): void;
   /** False: frames would be dropped; `NatEngine.linkReady` will be called. */
   readonly isLinkReady: boolean;

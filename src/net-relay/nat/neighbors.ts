@@ -19,17 +19,24 @@ interface Neighbor {
 
 export class Neighbors {
   readonly #known = new Map<string, Neighbor>();
-  #lastKey = '';
+  /** What `macOf` was asked last, since packets come in trains. */
+  readonly #lastAddress = new Uint8Array(16);
+  #lastBytes = 0;
   #lastMac: Mac | undefined;
 
   /** @param ip 4 or 16 bytes at `at` */
   macOf(b: Uint8Array, at: number, bytes: number): Mac | undefined {
-    const key = hex(b.subarray(at, at + bytes));
-    if (key !== this.#lastKey) {
-      this.#lastKey = key;
-      this.#lastMac = this.#known.get(key)?.mac;
-    }
+    if (this.#isLast(b, at, bytes)) return this.#lastMac;
+    this.#lastBytes = bytes;
+    for (let n = 0; n < bytes; n++) this.#lastAddress[n] = b[at + n];
+    this.#lastMac = this.#known.get(hex(b.subarray(at, at + bytes)))?.mac;
     return this.#lastMac;
+  }
+
+  #isLast(b: Uint8Array, at: number, bytes: number): boolean {
+    if (bytes !== this.#lastBytes) return false;
+    for (let n = 0; n < bytes; n++) if (this.#lastAddress[n] !== b[at + n]) return false;
+    return true;
   }
 
   /** An address was seen on the link. @returns frames that waited for it */
@@ -39,17 +46,17 @@ export class Neighbors {
     if (known?.mac === mac) return NONE;
     const waiting: readonly Uint8Array[] = known?.waiting ?? NONE;
     this.#remember(key, { mac, waiting: [], askedMs: Number.NEGATIVE_INFINITY });
-    this.#lastKey = '';
+    this.#lastBytes = 0;
     return waiting;
   }
 
-  /** Keeps a frame until the address is known. @returns whether the link should be asked now */
+  /** Keeps a copy of a frame until the address is known. @returns whether the link should be asked now */
   wait(nowMs: number, b: Uint8Array, at: number, bytes: number, frame: Uint8Array): boolean {
     const key = hex(b.subarray(at, at + bytes));
     const one = this.#known.get(key) ?? { mac: undefined, waiting: [], askedMs: Number.NEGATIVE_INFINITY };
     if (!this.#known.has(key)) this.#remember(key, one);
     if (one.waiting.length === MOST_WAITING) one.waiting.shift();
-    one.waiting.push(frame);
+    one.waiting.push(frame.slice());
     return mayAsk(one, nowMs);
   }
 

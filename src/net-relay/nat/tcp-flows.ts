@@ -2,7 +2,7 @@
 
 import type { IpBytes } from '../wire/address.ts';
 import { put16, u32 } from '../wire/bytes.ts';
-import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
+import { ETHERNET_HEADER_BYTES, MAX_FRAME_BYTES } from '../wire/ethernet.ts';
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, type IpHeader, PROTOCOL, writeIpv4, writeIpv6 } from '../wire/ip.ts';
 import { TCP, TCP_HEADER_BYTES, type TcpSegment, tcpOptionBytes, tcpSegment, writeTcp } from '../wire/tcp.ts';
 import { FlowTable, flowKey } from './flow-table.ts';
@@ -14,7 +14,10 @@ import { TcpConnection, type TcpEnvironment, type TcpOptions } from './tcp/tcp-c
 export interface TcpFlowParts {
   readonly config: NatConfig;
   readonly isLinkReady: () => boolean;
-  /** Sends an IP packet that is in a frame already, without Ethernet addresses; the destination's address is at `at`. */
+  /**
+   * Sends an IP packet that is in a frame already, without Ethernet addresses; the destination's address is at `at`.
+   * The frame is valid during the call only.
+   */
   send(nowMs: number, frame: Uint8Array, at: number, bytes: number): void;
   /** Connects the host's side of a guest's connection, or refuses it. */
   connect(connection: TcpConnection, b: Uint8Array, header: IpHeader, port: number): HostStream | undefined;
@@ -30,6 +33,7 @@ export class TcpFlows implements TcpEnvironment {
   /** Those that are not established yet. */
   readonly #halfOpen = new Set<TcpConnection>();
   readonly #out = tcpSegment();
+  readonly #frame = new Uint8Array(MAX_FRAME_BYTES);
   #nowMs = 0;
   /** Of connections that are over. */
   #retransmissions = 0;
@@ -198,7 +202,7 @@ export class TcpFlows implements TcpEnvironment {
     const ipBytes = isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     const optionBytes = tcpOptionBytes(segment);
     const tcpBytes = TCP_HEADER_BYTES + optionBytes + bytes;
-    const frame = new Uint8Array(at + ipBytes + tcpBytes);
+    const frame = this.#frame.subarray(0, at + ipBytes + tcpBytes);
     const addresses = reverse(key);
     if (isV4) writeIpv4Tcp(frame, at, ipBytes + tcpBytes, addresses);
     else writeIpv6(frame, at, { payloadBytes: tcpBytes, protocol: PROTOCOL.tcp, addresses });

@@ -46,7 +46,10 @@ export class ByteQueue {
     this.#head = (this.#head + count) & (this.#ring.length - 1);
     if (this.#length === 0) {
       this.#head = 0;
-      if (this.#ring.length > SMALL) this.#ring = EMPTY;
+      if (this.#ring.length > SMALL) {
+        giveBack(this.#ring);
+        this.#ring = EMPTY;
+      }
     }
   }
 
@@ -54,8 +57,9 @@ export class ByteQueue {
     if (bytes <= this.#ring.length) return;
     let size = Math.max(this.#ring.length, SMALL);
     while (size < bytes) size *= 2;
-    const ring = new Uint8Array(size);
+    const ring = spareRings.get(size)?.pop() ?? new Uint8Array(size);
     this.copy(0, this.#length, ring, 0);
+    giveBack(this.#ring);
     this.#ring = ring;
     this.#head = 0;
   }
@@ -63,3 +67,14 @@ export class ByteQueue {
 
 const SMALL = 4096;
 const EMPTY = new Uint8Array(0);
+
+/** Rings of queues that have run empty, by size: one in use does so many times a second, and new ones cost a clearing. */
+const spareRings = new Map<number, Uint8Array[]>();
+const MOST_SPARE_RINGS = 4;
+
+function giveBack(ring: Uint8Array): void {
+  if (ring.length === 0) return;
+  const spares = spareRings.get(ring.length);
+  if (!spares) spareRings.set(ring.length, [ring]);
+  else if (spares.length < MOST_SPARE_RINGS) spares.push(ring);
+}
