@@ -129,22 +129,18 @@ class EngineGuest {
   }
 
   /** @param received gets what comes @param ready has room for more */
-  open(
-    port: number,
-    received: (bytes: Uint8Array, connection: TcpConnection) => void,
-    ready: () => void,
-  ): TcpConnection {
+  open(port: number, received: (bytes: Uint8Array) => void, ready: () => void): TcpConnection {
     const stream: HostStream = {
       write: (bytes) => {
-        received(bytes, connection);
+        received(bytes);
         const taken = bytes.length;
-        queueMicrotask(() => connection.hostDrained(now(), taken));
+        queueMicrotask(() => connection?.hostDrained(now(), taken));
       },
       ...{ end: () => {}, destroy: () => {}, pause: () => {}, resume: () => setImmediate(ready) },
     };
     const gateway = ipv4Bytes(natConfig(0).gateway);
     const key = forwardKey(gateway, port, ipv4Bytes(GUEST), this.#port++);
-    const connection = this.#flows.open(now(), key, stream);
+    const connection: TcpConnection | undefined = this.#flows.open(now(), key, stream);
     if (!connection) throw new Error('no connection');
     return connection;
   }

@@ -4,7 +4,7 @@
  */
 export class ByteQueue {
   readonly #limit: number;
-  #ring = EMPTY;
+  #ring: Uint8Array = EMPTY;
   #head = 0;
   #length = 0;
 
