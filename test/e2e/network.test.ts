@@ -83,6 +83,7 @@ describe('a guest in a tab', () => {
     await shell(page, LEASE);
     expect(await shell(page, DHCP, ANSWER_MS)).toContain('lease 10.0.2.15 10.0.2.2 10.0.2.3');
     expect(await shell(page, 'ping -c 2 10.0.2.2', ANSWER_MS)).toContain('2 packets received');
+    await expect.poll(() => page.getByTestId('network-address-1').textContent()).toBe(' 10.0.2.15');
     expect(await shell(page, `wget -q -O - ${url}/ | sha256sum`, DOWNLOAD_MS)).toContain(sha256(file));
     await expect.poll(() => page.getByTestId('network-1').getAttribute('title')).toMatch(/ 6[.\d]* MB received/);
     expect(errors).toEqual([]);

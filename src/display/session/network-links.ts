@@ -21,6 +21,8 @@ export class NetworkLinks {
   readonly states: Signal<ReadonlyMap<number, RelayState>> = signal(new Map());
   /** Cards of other tabs that are reached without the relay, by slot. */
   readonly directPeers: Signal<ReadonlyMap<number, number>> = signal(new Map());
+  /** The guest's IPv4 addresses, by slot. */
+  readonly addresses: Signal<ReadonlyMap<number, string>> = signal(new Map());
   readonly #machine: string;
   readonly #networks: Networks;
   readonly #doorbell: SharedArrayBuffer;
@@ -66,9 +68,15 @@ export class NetworkLinks {
     await this.#networks.service().unplug(this.#machine);
   }
 
-  onEvent({ machine, slot, state, directPeers }: NetworkEvent): void {
+  onEvent({ machine, slot, state, directPeers, address }: NetworkEvent): void {
     if (machine !== this.#machine || !this.#rings.has(slot)) return;
     this.directPeers.value = new Map(this.directPeers.value).set(slot, directPeers);
+    if (this.addresses.value.get(slot) !== address) {
+      const addresses = new Map(this.addresses.value);
+      if (address === undefined) addresses.delete(slot);
+      else addresses.set(slot, address);
+      this.addresses.value = addresses;
+    }
     const states = new Map(this.states.value);
     if (state.kind === 'closed') states.delete(slot);
     else states.set(slot, state);

@@ -8,6 +8,8 @@ import { megabytes } from './format.ts';
 interface NetworkLampProps {
   readonly card: NetworkCardConfig;
   readonly relay: RelayState | undefined;
+  /** Of the guest; undefined: not known yet. */
+  readonly address: string | undefined;
   /** Cards of other tabs that are reached without the relay. */
   readonly directPeers: number;
   readonly activity: NetworkActivity | undefined;
@@ -15,7 +17,7 @@ interface NetworkLampProps {
   readonly before: NetworkActivity | undefined;
 }
 
-export function NetworkLamp({ card, relay, directPeers, activity, before }: NetworkLampProps): JSX.Element {
+export function NetworkLamp({ card, relay, address, directPeers, activity, before }: NetworkLampProps): JSX.Element {
   const { slot } = card;
   const sending = moved(activity?.bytesSent, before?.bytesSent);
   const receiving = moved(activity?.bytesReceived, before?.bytesReceived);
@@ -36,6 +38,7 @@ export function NetworkLamp({ card, relay, directPeers, activity, before }: Netw
       data-relay={relay?.kind ?? 'none'}
     >
       <span class="lamp" aria-hidden="true" /> Net {slot}
+      {address !== undefined && !trouble && <span data-testid={`network-address-${slot}`}> {address}</span>}
       <span class="hidden">{said}</span>
       {trouble && (
         <span class="trouble-text" role="status" data-testid={`network-trouble-${slot}`}>

@@ -44,6 +44,7 @@ export function StatusStrip({
           key={card.slot}
           card={card}
           relay={session.network.states.value.get(card.slot)}
+          address={session.network.addresses.value.get(card.slot)}
           directPeers={session.network.directPeers.value.get(card.slot) ?? 0}
           activity={stats?.networkCards.find(({ slot }) => slot === card.slot)}
           before={before.value?.networkCards.find(({ slot }) => slot === card.slot)}

@@ -4,10 +4,11 @@
  */
 import * as Comlink from 'comlink';
 import { CodedError } from '#base/errors.ts';
-import type { NetworkCardConfig } from '#emu/host/network-card.ts';
+import { macBytes, type NetworkCardConfig } from '#emu/host/network-card.ts';
 import { createWire } from '#emu/host/packet-port.ts';
 import { PacketRingEnd } from '#emu/host/packet-ring.ts';
 import { DirectHub } from '../switch/direct-hub.ts';
+import { GuestAddress } from '../transports/guest-address.ts';
 import { OrphanedConnections } from '../transports/orphaned-connections.ts';
 import { RelayClient, type RelayState } from '../transports/relay-client.ts';
 import type { PeerMessage } from '../wire/relay.ts';
@@ -33,6 +34,8 @@ export interface NetworkEvent {
   readonly state: RelayState;
   /** Cards of the same internal network that are reached without the relay. */
   readonly directPeers: number;
+  /** IPv4, of the guest's own packets; undefined: none was seen yet. */
+  readonly address: string | undefined;
 }
 
 /** What the thread can do. */
@@ -114,13 +117,18 @@ export class NetworkService {
     const { slot, attachment } = card;
     const connectPeer = attachment.kind === 'intnet' ? this.#connectPeer : undefined;
     let state: RelayState = { kind: 'closed' };
-    const tell = (): void => this.#tell({ machine, slot, state, directPeers: peers?.open ?? 0 });
+    let address: string | undefined;
+    const tell = (): void => this.#tell({ machine, slot, state, directPeers: peers?.open ?? 0, address });
+    const watched = new GuestAddress(end, macBytes(card.mac), (seen) => {
+      address = seen;
+      tell();
+    });
     const readText = (bytes: Uint8Array): string => this.#decoder.decode(bytes);
     const [hubEnd, clientEnd] = createWire();
     const peers =
       connectPeer &&
       new DirectPeers({
-        hub: new DirectHub(end, hubEnd),
+        hub: new DirectHub(watched, hubEnd),
         connect: (request) => connectPeer(Comlink.transfer(request, [request.port])),
         send: (message) => client.sendPeer(message),
         changed: tell,
@@ -131,7 +139,7 @@ export class NetworkService {
       return () => clearTimeout(timer);
     };
     const isNat = attachment.kind === 'nat' || attachment.kind === 'natnetwork';
-    const cable = isNat ? new OrphanedConnections(end, after) : peers ? clientEnd : end;
+    const cable = isNat ? new OrphanedConnections(watched, after) : peers ? clientEnd : watched;
     const client = new RelayClient(cable, {
       request: requestOf(card, peers !== undefined),
       open: (events) => openRelay(relay, machine, events),
