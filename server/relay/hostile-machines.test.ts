@@ -248,6 +248,8 @@ it(`does no harm: ${SECONDS} s of hostile machines, seed ${SEED}`, { timeout: SE
   let [visits, secrets, residentBytes] = [0, 0, 0];
   while (performance.now() < end) {
     const guests = Array.from({ length: 4 }, (_, k) => visit(16 + ((visits + k) % 200), pick([NEIGHBOR, OUTSIDER])));
+    // A switch forgets who is silent for five minutes, and then everybody hears what is for him.
+    second.say(1, 'still here');
     first.say(2, `secret ${secrets++}`);
     await Promise.all([...guests, knock()]);
     visits += guests.length;

@@ -218,6 +218,8 @@ describe('bandwidth groups', () => {
       nowMs = Math.max(group.deadlineMs ?? nowMs + 1, nowMs) + 1 + ((nowMs * 7) % 2);
       if (change && nowMs >= change.atMs) group.setLimit(nowMs, parseLimit(change.limit));
       group.tick(nowMs);
+      // What passed without waiting is followed by more.
+      for (const push of cables) push();
     }
     return sent;
   }
