@@ -85,6 +85,7 @@ function machineTable(samples, emulators) {
     ['boot and memory', ...emulators],
     [
       line('s to BOOT-OK', ({ boot }) => (boot ? [boot.wall] : [])),
+      line('s of the busiest thread', ({ boot }) => (boot ? [boot.main] : [])),
       line('s of all threads', ({ boot }) => (boot ? [boot.cpu] : [])),
       line('MB resident at BOOT-OK', ({ boot }) => (boot ? [boot.memory.now] : [])),
       line('MB resident at the end', ({ memory }) => (memory ? [memory.now] : [])),

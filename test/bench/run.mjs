@@ -1,6 +1,6 @@
 // npm run bench: ours beside v86 and QEMU's translator, in one run, on the same kernel and programs, taking turns.
 //
-//   npm run bench -- [--rounds N] [--only ours,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
+//   npm run bench -- [--rounds N] [--only ours,ours0,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
 //
 //   npm run bench -- net          networks (net.mjs)
 //
@@ -39,9 +39,10 @@ const qemu = (program, system) => (memory) => [
 ];
 const native = (system) => () => ['/bin/sh', join(import.meta.dirname, 'native.sh'), guest(system.programs)];
 
-/** Names ending in 64 run amd64 guests. */
+/** Names ending in 64 run amd64 guests; `ours0` interprets everything. */
 const EMULATORS = {
   ours: ours(I386),
+  ours0: (memory) => [...ours(I386)(memory), '--tier', '0'],
   v86: (memory) => [
     ...[process.execPath, join(import.meta.dirname, 'v86-run.mjs')],
     ...[guest(I386.kernel), guest(I386.initrd), CMDLINE, String(memory)],
