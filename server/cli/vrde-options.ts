@@ -22,6 +22,8 @@ export interface VrdeOptions {
   readonly authLibrary: string;
   readonly multiple: boolean;
   readonly reuse: boolean;
+  /** Percent; undefined: videos are shown like everything else. */
+  readonly videoQuality: number | undefined;
   readonly disableDisplay: boolean;
   readonly disableInput: boolean;
   readonly disableAudio: boolean;
@@ -42,12 +44,15 @@ const OPTIONS = {
   authLibrary: ['authlibrary', '-auth-library'],
   multiple: ['multicon', '-multi-con'],
   reuse: ['reusecon', '-reuse-con'],
+  video: ['videochannel', '-video-channel'],
+  videoQuality: ['videochannelquality', '-video-channel-quality'],
   property: ['property', '-property'],
 } as const;
 type Option = keyof typeof OPTIONS;
 const MULTIPLE: readonly Option[] = ['property'];
 
 const DEFAULT_PORT = 3389;
+const DEFAULT_VIDEO_QUALITY = 75;
 const LOOPBACK = '127.0.0.1';
 const SIMPLE_LIBRARY = 'VBoxAuthSimple';
 const METHODS = { rdp: 'rdp', tls: 'tls', negotiate: 'negotiate' } as const;
@@ -55,6 +60,9 @@ const METHODS = { rdp: 'rdp', tls: 'tls', negotiate: 'negotiate' } as const;
 const PROPERTIES = [
   'TCP/Ports',
   'TCP/Address',
+  'VideoChannel/Enabled',
+  'VideoChannel/Quality',
+  'VideoChannel/DownscaleProtection',
   'Security/Method',
   'Security/ServerCertificate',
   'Security/ServerPrivateKey',
@@ -79,6 +87,8 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
                              user, domain and password, and says yes with exit status 0
     --vrdemulticon on|off    several clients at once (default: off)
     --vrdereusecon on|off    a second client takes over (default: off)
+    --vrdevideochannel on|off   videos in less detail while they move, for RemoteFX (default: on)
+    --vrdevideochannelquality 10..100   (default: ${DEFAULT_VIDEO_QUALITY})
     --vrdeproperty NAME=VALUE   Security/Method=TLS|RDP|Negotiate (default: TLS), Security/ServerCertificate=FILE,
                              Security/ServerPrivateKey=FILE, Security/CACertificate=FILE, TCP/Ports, TCP/Address,
                              Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1
@@ -139,6 +149,10 @@ export function parseVrde(values: Values): VrdeOptions | undefined {
     authLibrary: one('authLibrary') ?? SIMPLE_LIBRARY,
     multiple: switchOf('multiple') ?? false,
     reuse: switchOf('reuse') ?? false,
+    videoQuality:
+      (switchOf('video') ?? !isUnset(properties, 'VideoChannel/Enabled'))
+        ? parseQuality(one('videoQuality') ?? properties.get('VideoChannel/Quality'))
+        : undefined,
     disableDisplay: isSet(properties, 'Client/DisableDisplay'),
     disableInput: isSet(properties, 'Client/DisableInput'),
     disableAudio: isSet(properties, 'Client/DisableAudio'),
@@ -179,6 +193,15 @@ function propertiesOf(texts: readonly string[], extraData: ReadonlyMap<string, s
 
 const isSet = (properties: ReadonlyMap<Property, string>, name: Property): boolean =>
   /^(1|true|on|yes)$/i.test(properties.get(name) ?? '');
+
+const isUnset = (properties: ReadonlyMap<Property, string>, name: Property): boolean =>
+  /^(0|false|off|no)$/i.test(properties.get(name) ?? '');
+
+function parseQuality(text: string | undefined): number {
+  const quality = text === undefined ? DEFAULT_VIDEO_QUALITY : Number(text);
+  if (Number.isInteger(quality) && quality >= 10 && quality <= 100) return quality;
+  throw usage(`--vrdevideochannelquality takes 10 to 100, not '${text}'`);
+}
 
 const isLoopback = (address: string): boolean => /^127\.|^::1$|^localhost$/i.test(address);
 

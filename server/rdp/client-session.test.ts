@@ -21,6 +21,9 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
   const session: ClientSession = new ClientSession({
     desktop,
     policy: POLICY,
+    videoQuality: 75,
+    nowMs: () => 0,
+    later: () => () => {},
     disabled: { display: false, input: false, audio: false },
     standardKey: () => KEY,
     send: (bytes) => {

@@ -7,6 +7,7 @@ import { ClientInput } from './client-input.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
 import { PipelineOutput } from './graphics/pipeline-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
+import { ScreenTiles } from './graphics/remotefx/screen-tiles.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
 import { INFO } from './pdu/client-info.ts';
 import { EARLY_CAPABILITY } from './pdu/gcc.ts';
@@ -23,10 +24,18 @@ export interface DisabledFeatures {
   readonly audio: boolean;
 }
 
+/** A little more than a video's pictures may be apart. */
+const REFINE_MS = 330;
+
 export interface ClientSessionParts {
   readonly desktop: Desktop;
   readonly policy: SecurityPolicy;
   readonly disabled: DisabledFeatures;
+  /** Quality of videos, percent; undefined: they are shown like everything else. */
+  readonly videoQuality: number | undefined;
+  readonly nowMs: () => number;
+  /** @returns a function that calls it off */
+  readonly later: (ms: number, what: () => void) => () => void;
   readonly standardKey: () => StandardKey;
   /** @returns false when no more should be sent until `onDrain` */
   readonly send: (bytes: Uint8Array) => boolean;
@@ -55,6 +64,7 @@ export class ClientSession {
   #isSuppressed = false;
   /** The view is asked, or something keeps it from being asked. */
   #isAsking = false;
+  #callOff: (() => void) | undefined;
 
   constructor(parts: ClientSessionParts) {
     this.#parts = parts;
@@ -159,18 +169,21 @@ export class ClientSession {
 
   /** Takes the picture over once the client has said that it can. */
   #pipeline(): PipelineOutput {
-    const pipeline: PipelineOutput = new PipelineOutput({
-      onReady: () => {
-        this.#view?.invalidate();
-        this.#showBy(pipeline);
+    const pipeline: PipelineOutput = new PipelineOutput(
+      {
+        onReady: () => {
+          this.#view?.invalidate();
+          this.#showBy(pipeline);
+        },
+        onRefused: () => {
+          if (this.#output !== pipeline) return;
+          this.#view?.invalidate();
+          this.#showBy(this.#plainOutput());
+        },
+        onAcknowledged: () => this.#ask(),
       },
-      onRefused: () => {
-        if (this.#output !== pipeline) return;
-        this.#view?.invalidate();
-        this.#showBy(this.#plainOutput());
-      },
-      onAcknowledged: () => this.#ask(),
-    });
+      this.#newTiles(),
+    );
     return pipeline;
   }
 
@@ -178,8 +191,12 @@ export class ClientSession {
     const { link, capabilities, bitsPerPixel } = this.#connection.state;
     if (!capabilities) return undefined;
     return canShowRemoteFx(capabilities)
-      ? new RemoteFxOutput(link, capabilities)
+      ? new RemoteFxOutput(link, capabilities, this.#newTiles())
       : new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
+  }
+
+  #newTiles(): ScreenTiles {
+    return new ScreenTiles(this.#parts.videoQuality, this.#parts.nowMs);
   }
 
   #showBy(output: ScreenOutput | undefined): void {
@@ -207,13 +224,29 @@ export class ClientSession {
       return;
     }
     this.#output?.show(screen, rects);
+    this.#refineLater();
     this.#ask();
+  }
+
+  /** A video that has stopped is shown as it is, though nothing changes any more. */
+  #refineLater(): void {
+    if (this.#callOff || !this.#output?.canRefine) return;
+    this.#callOff = this.#parts.later(REFINE_MS, () => {
+      this.#callOff = undefined;
+      if (!this.#view || !this.#connection.isActive) return;
+      const { screen } = this.#parts.desktop;
+      const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
+      const canShow = this.#hasRoom && !this.#isSuppressed && this.#output?.isReady;
+      if (canShow && (isSameSize || this.#output?.followsSize)) this.#output?.refine(screen);
+      this.#refineLater();
+    });
   }
 
   #release(): void {
     this.#view?.close();
     this.#seat?.close();
     this.#sound?.close();
+    this.#callOff?.();
     this.#view = undefined;
     this.#seat = undefined;
     this.#input = undefined;

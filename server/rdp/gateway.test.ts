@@ -20,6 +20,7 @@ async function open(settings: Partial<GatewaySettings> = {}) {
   const gateway = await RdpGateway.open(desktop, {
     ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
     policy: { method: 'tls', credSsp: undefined, credSspOnly: false },
+    videoQuality: 75,
     disabled: { display: false, input: false, audio: false },
     identity: await identity,
     log: (text) => log.push(text),

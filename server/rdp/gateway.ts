@@ -25,6 +25,8 @@ export interface GatewaySettings {
   /** A second client takes over from the first instead of being refused. */
   readonly reuse: boolean;
   readonly disabled: DisabledFeatures;
+  /** Quality of videos, 10 to 100; undefined: they are shown like everything else. */
+  readonly videoQuality: number | undefined;
   /** Something an operator may want to know; never a secret. */
   readonly log: (text: string) => void;
 }
@@ -134,7 +136,7 @@ export class RdpGateway {
     this.#sockets.add(raw);
     raw.once('close', () => this.#sockets.delete(raw));
     const address = raw.remoteAddress ?? '';
-    const { policy, disabled, log } = this.#settings;
+    const { policy, disabled, videoQuality, log } = this.#settings;
     let socket: Socket = raw;
     let isEnding = false;
     let isLost = false;
@@ -151,7 +153,12 @@ export class RdpGateway {
     };
     const session = new ClientSession({
       desktop: this.#desktop,
-      ...{ policy, disabled },
+      ...{ policy, disabled, videoQuality },
+      nowMs: () => performance.now(),
+      later: (ms, what) => {
+        const timer = setTimeout(what, ms);
+        return () => clearTimeout(timer);
+      },
       standardKey: () => this.#standardKey ?? unreachable('the policy forbids standard security'),
       send: (bytes) => {
         if (!socket.destroyed && !isEnding) socket.write(bytes);

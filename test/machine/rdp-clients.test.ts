@@ -117,6 +117,30 @@ describe('pictures that lose something', () => {
     }
   });
 
+  it('are coarser while a video plays, and not when it has stopped', async () => {
+    const { gateway, desktop } = await gatewayWith({ videoQuality: 10 });
+    const one = client('freerdp', gateway.port, '/sec:tls', '/bpp:32', '/rfx', '/network:lan');
+    const [x0, y0, size] = [64, 64, 192];
+    // Soft waves: what a fine picture of them shows, a coarse one does not.
+    const wave = (x: number, y: number, t: number): number =>
+      0x10101 * Math.round(128 + 14 * Math.sin(x * 2.3 + y * 2.6 + t));
+    const paint = (t: number): void => desktop.paint(x0, y0, size, size, (x, y) => wave(x, y, t));
+    const mean = (of: (x: number, y: number) => number): number => {
+      let sum = 0;
+      for (let y = y0; y < y0 + size; y += 2) for (let x = x0; x < x0 + size; x += 2) sum += Math.abs(of(x, y));
+      return sum / (size / 2) ** 2;
+    };
+    await one.window();
+    let t = 0;
+    const timer = setInterval(() => paint(t++), 40);
+    // The waves themselves are 8.9 from their middle, on average.
+    const isFlat = (shot: Shot): boolean => mean((x, y) => (shot.at(x, y) & 255) - 128) < 3;
+    await one.shows('a flat video', isFlat).finally(() => clearInterval(timer));
+    paint(t);
+    const isFine = (shot: Shot): boolean => mean((x, y) => (shot.at(x, y) & 255) - (wave(x, y, t) & 255)) < 3;
+    await one.shows('the last picture', isFine);
+  });
+
   it('keep what was drawn without loss in the graphics pipeline, at every size of the screen', async () => {
     const { gateway, desktop } = await gatewayWith();
     desktop.paint(0, 300, 640, 180, 0x102030);

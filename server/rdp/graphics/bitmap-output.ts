@@ -25,6 +25,10 @@ export interface ScreenOutput {
   show(screen: Picture, rects: readonly Rect[]): void;
   /** False while the client has to say first that it has shown what it got. */
   readonly isReady: boolean;
+  /** Something could be shown better once it has been still for a while. */
+  readonly canRefine: boolean;
+  /** Shows better what has been still. */
+  refine(screen: Picture): void;
   /** A screen of another size can be shown at once; otherwise the client has to be activated anew. */
   readonly followsSize: boolean;
   onFrameAcknowledged(frame: number): void;
@@ -46,6 +50,8 @@ export class BitmapOutput implements ScreenOutput {
   /** Bitmap updates are not acknowledged. */
   readonly isReady = true;
   readonly followsSize = false;
+  readonly canRefine = false;
+  refine(): void {}
 
   onFrameAcknowledged(): void {}
 

@@ -16,8 +16,8 @@ import {
 import type { ScreenOutput } from './bitmap-output.ts';
 import { copyTopDown } from './pixels.ts';
 import { encodePlanar } from './planar.ts';
-import { encodeFrame, encodeHeaders, type PlacedTile } from './remotefx/message.ts';
-import { TileEncoder } from './remotefx/tile-encoder.ts';
+import { encodeFrame, encodeHeaders } from './remotefx/message.ts';
+import type { ScreenTiles } from './remotefx/screen-tiles.ts';
 import { TILE_SIZE } from './remotefx/wavelet.ts';
 
 /** Frames that a client may have before it says that it has shown one. */
@@ -37,7 +37,7 @@ export interface PipelineParts {
 export class PipelineOutput implements ScreenOutput, DynamicChannel {
   readonly name = 'Microsoft::Windows::RDS::Graphics';
   readonly #parts: PipelineParts;
-  readonly #tiles = new TileEncoder();
+  readonly #tiles: ScreenTiles;
   readonly #pixels = new Uint32Array(TILE_SIZE * TILE_SIZE);
   #send: ((message: Uint8Array) => void) | undefined;
   #isConfirmed = false;
@@ -49,7 +49,8 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
   #acknowledges = true;
   #hasHeaders = false;
 
-  constructor(parts: PipelineParts) {
+  constructor(parts: PipelineParts, tiles: ScreenTiles) {
+    this.#tiles = tiles;
     this.#parts = parts;
   }
 
@@ -78,7 +79,20 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
   /** The size of the surface follows the screen. */
   readonly followsSize = true;
 
+  get canRefine(): boolean {
+    return this.#tiles.hasCoarse;
+  }
+
   show(screen: Picture, rects: readonly Rect[]): void {
+    this.#tiles.drawn(rects);
+    this.#put(screen, rects);
+  }
+
+  refine(screen: Picture): void {
+    this.#put(screen, this.#tiles.takeStopped());
+  }
+
+  #put(screen: Picture, rects: readonly Rect[]): void {
     if (!this.#isConfirmed || rects.length === 0) return;
     const w = new PipelineWriter(16 * 1024);
     if (screen.width !== this.#width || screen.height !== this.#height) this.#resize(screen, w);
@@ -119,6 +133,7 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
     this.#width = width;
     this.#height = height;
     this.#hasHeaders = false;
+    this.#tiles.reset();
   }
 
   /** @returns undefined when the rectangle looks like a photograph */
@@ -134,11 +149,9 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
 
   #encodePhotos(screen: Picture, rects: readonly Rect[], w: PipelineWriter): void {
     const { width, height } = screen;
-    const tiles: PlacedTile[] = rects.map((rect) => {
-      const [column, row] = [Math.floor(rect.x / TILE_SIZE), Math.floor(rect.y / TILE_SIZE)];
-      return { column, row, data: this.#tiles.encode(screen, column, row) };
-    });
-    const frame = encodeFrame(this.#frame, rects, tiles);
+    const tiles = rects.map((rect) => this.#tiles.encode(screen, rect));
+    const { quantizations } = this.#tiles;
+    const frame = encodeFrame({ index: this.#frame, rects, tiles, quantizations });
     const headers = this.#hasHeaders ? new Uint8Array(0) : encodeHeaders(width, height);
     this.#hasHeaders = true;
     const data = new Uint8Array(headers.length + frame.length);

@@ -7,8 +7,7 @@ import { FAST_UPDATE } from '../pdu/fast-path.ts';
 import type { Link } from '../sequence/link.ts';
 import type { ScreenOutput } from './bitmap-output.ts';
 import { encodeFrame, encodeHeaders, type PlacedTile, tileBytes } from './remotefx/message.ts';
-import { TileEncoder } from './remotefx/tile-encoder.ts';
-import { TILE_SIZE } from './remotefx/wavelet.ts';
+import type { ScreenTiles } from './remotefx/screen-tiles.ts';
 
 const COMMAND = { setSurfaceBits: 1, frameMarker: 4 } as const;
 const FRAME_BEGIN = 0;
@@ -30,14 +29,15 @@ export class RemoteFxOutput implements ScreenOutput {
   readonly #link: Link;
   readonly #codecId: number;
   readonly #limit: number;
-  readonly #encoder = new TileEncoder();
+  readonly #tiles: ScreenTiles;
   #frame = 0;
   #acknowledged = 0;
   #hasHeaders = false;
   /** A client that has never acknowledged anything may not know how. */
   #acknowledges = false;
 
-  constructor(link: Link, capabilities: ClientCapabilities) {
+  constructor(link: Link, capabilities: ClientCapabilities, tiles: ScreenTiles) {
+    this.#tiles = tiles;
     this.#link = link;
     this.#codecId = capabilities.remoteFxId ?? 0;
     this.#limit = Math.min(capabilities.multifragmentBytes, LONGEST_UPDATE) - OVERHEAD_BYTES;
@@ -47,6 +47,7 @@ export class RemoteFxOutput implements ScreenOutput {
 
   begin(): void {
     this.#hasHeaders = false;
+    this.#tiles.reset();
   }
 
   get isReady(): boolean {
@@ -59,7 +60,20 @@ export class RemoteFxOutput implements ScreenOutput {
     this.#acknowledged = Math.max(this.#acknowledged, Math.min(frame, this.#frame));
   }
 
+  get canRefine(): boolean {
+    return this.#tiles.hasCoarse;
+  }
+
   show(screen: Picture, rects: readonly Rect[]): void {
+    this.#tiles.drawn(rects);
+    this.#put(screen, rects);
+  }
+
+  refine(screen: Picture): void {
+    this.#put(screen, this.#tiles.takeStopped());
+  }
+
+  #put(screen: Picture, rects: readonly Rect[]): void {
     if (rects.length === 0) return;
     this.#frame++;
     this.#mark(FRAME_BEGIN);
@@ -68,8 +82,7 @@ export class RemoteFxOutput implements ScreenOutput {
     let bytes = 0;
     // Each rectangle lies inside one square of the desktop's grid, which is RemoteFX's as well.
     for (const rect of rects) {
-      const [column, row] = [Math.floor(rect.x / TILE_SIZE), Math.floor(rect.y / TILE_SIZE)];
-      const tile = { column, row, data: this.#encoder.encode(screen, column, row) };
+      const tile = this.#tiles.encode(screen, rect);
       const more = tileBytes(tile);
       if (tiles.length > 0 && bytes + more > this.#limit) {
         this.#send(screen, shown, tiles);
@@ -94,7 +107,7 @@ export class RemoteFxOutput implements ScreenOutput {
     const { width, height } = screen;
     const headers = this.#hasHeaders ? new Uint8Array(0) : encodeHeaders(width, height);
     this.#hasHeaders = true;
-    const frame = encodeFrame(this.#frame, rects, tiles);
+    const frame = encodeFrame({ index: this.#frame, rects, tiles, quantizations: this.#tiles.quantizations });
     const w = new PduWriter(headers.length + frame.length + 32).u16(COMMAND.setSurfaceBits);
     w.u16(0).u16(0).u16(width).u16(height).u8(32).u8(0).u8(0).u8(this.#codecId).u16(width).u16(height);
     w.u32(headers.length + frame.length)

@@ -24,6 +24,7 @@ export async function openGateway(
   const gateway = await RdpGateway.open(desktop, {
     ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
     policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
+    videoQuality: 75,
     disabled: { display: false, input: false, audio: false },
     identity: await identity(),
     log: (text) => log.push(text),

@@ -1,7 +1,7 @@
 /** RemoteFX blocks in video mode. Source: [MS-RDPRFX] 2.2.2 (encode headers, frames, regions, tile sets). */
 import type { Rect } from '#display/raster/rects.ts';
 import { PduWriter } from '../../pdu/bytes.ts';
-import { type EncodedTile, QUANTIZATION_BYTES } from './tile-encoder.ts';
+import { type EncodedTile, type Quantization, quantizationBytes } from './tile-encoder.ts';
 import { TILE_SIZE } from './wavelet.ts';
 
 const BLOCK = {
@@ -27,6 +27,8 @@ const TILE_SET_PROPERTIES = 1 | (1 << 4) | (1 << 6) | (1 << 10) | (1 << 14);
 export interface PlacedTile {
   readonly column: number;
   readonly row: number;
+  /** Made with the second of the frame's quantizations, not the first. */
+  readonly isCoarse: boolean;
   readonly data: EncodedTile;
 }
 
@@ -43,8 +45,15 @@ export function encodeHeaders(width: number, height: number): Uint8Array {
   return w.done();
 }
 
-/** @param rects where the tiles show; the rest of them is not drawn */
-export function encodeFrame(index: number, rects: readonly Rect[], tiles: readonly PlacedTile[]): Uint8Array {
+export interface Frame {
+  readonly index: number;
+  /** Where the tiles show; the rest of them is not drawn. */
+  readonly rects: readonly Rect[];
+  readonly tiles: readonly PlacedTile[];
+  readonly quantizations: readonly Quantization[];
+}
+
+export function encodeFrame({ index, rects, tiles, quantizations }: Frame): Uint8Array {
   const bytes = tiles.reduce((sum, tile) => sum + tileBytes(tile), 0);
   const w = new PduWriter(bytes + rects.length * 8 + 100);
   w.u16(BLOCK.frameBegin).u32(14).u8(1).u8(0).u32(index).u16(1);
@@ -57,15 +66,17 @@ export function encodeFrame(index: number, rects: readonly Rect[], tiles: readon
   for (const { x, y, width, height } of rects) w.u16(x).u16(y).u16(width).u16(height);
   w.u16(REGION_TYPE).u16(1);
   w.u16(BLOCK.extension)
-    .u32(22 + QUANTIZATION_BYTES.length + bytes)
+    .u32(22 + quantizations.length * 5 + bytes)
     .u8(1)
     .u8(0)
     .u16(TILE_SET)
     .u16(0);
-  w.u16(TILE_SET_PROPERTIES).u8(1).u8(TILE_SIZE).u16(tiles.length).u32(bytes).bytes(QUANTIZATION_BYTES);
+  w.u16(TILE_SET_PROPERTIES).u8(quantizations.length).u8(TILE_SIZE).u16(tiles.length).u32(bytes);
+  for (const values of quantizations) w.bytes(quantizationBytes(values));
   for (const tile of tiles) {
     const { y, cb, cr } = tile.data;
-    w.u16(TILE).u32(tileBytes(tile)).u8(0).u8(0).u8(0).u16(tile.column).u16(tile.row);
+    const which = tile.isCoarse ? 1 : 0;
+    w.u16(TILE).u32(tileBytes(tile)).u8(which).u8(which).u8(which).u16(tile.column).u16(tile.row);
     w.u16(y.length).u16(cb.length).u16(cr.length).bytes(y).bytes(cb).bytes(cr);
   }
   return w.u16(BLOCK.frameEnd).u32(8).u8(1).u8(0).done();

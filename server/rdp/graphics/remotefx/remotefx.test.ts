@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Rlgr1Encoder } from './rlgr1.ts';
-import { QUANTIZATION_BYTES, TileEncoder } from './tile-encoder.ts';
+import { FINE, quantizationBytes, TileEncoder } from './tile-encoder.ts';
 import { TILE_PIXELS, TILE_SIZE, transform } from './wavelet.ts';
 
 /** [MS-RDPRFX] 3.1.8.1.7.3 the other way round. */
@@ -122,7 +122,7 @@ describe('RemoteFX', () => {
     const pixels = new Uint32Array(TILE_PIXELS).fill(0xff40c000);
     const { y, cb, cr } = new TileEncoder().encode({ width: TILE_SIZE, height: TILE_SIZE, pixels }, 0, 0);
     expect(y.length + cb.length + cr.length).toBeLessThan(60);
-    expect(QUANTIZATION_BYTES).toEqual([0x66, 0x66, 0x77, 0x88, 0x98]);
+    expect(quantizationBytes(FINE)).toEqual([0x66, 0x66, 0x77, 0x88, 0x98]);
     const plane = decodeRlgr1(y, TILE_PIXELS);
     for (let i = 4033; i < TILE_PIXELS; i++) plane[i] += plane[i - 1];
     for (let i = 4032; i < TILE_PIXELS; i++) plane[i] <<= 5;

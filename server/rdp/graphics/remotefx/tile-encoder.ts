@@ -7,14 +7,14 @@ import type { Picture } from '#display/raster/thumbnail.ts';
 import { Rlgr1Encoder } from './rlgr1.ts';
 import { TILE_PIXELS, TILE_SIZE, transform } from './wavelet.ts';
 
-/** LL3, LH3, HL3, HH3, LH2, HL2, HH2, LH1, HL1, HH1: the bits that are dropped from each, and 1. */
-const QUANTIZATION = [6, 6, 6, 6, 7, 7, 8, 8, 8, 9] as const;
+/** LL3, LH3, HL3, HH3, LH2, HL2, HH2, LH1, HL1, HH1: the bits that are dropped from each, 6 to 15, and 1. */
+export type Quantization = readonly number[];
+/** What is hardly seen. */
+export const FINE: Quantization = [6, 6, 6, 6, 7, 7, 8, 8, 8, 9];
 /** As TS_RFX_CODEC_QUANT has them, two a byte. */
-export const QUANTIZATION_BYTES: readonly number[] = Array.from(
-  { length: 5 },
-  (_, i) => QUANTIZATION[i * 2] | (QUANTIZATION[i * 2 + 1] << 4),
-);
-/** Start of each subband in a transformed tile, and which value of QUANTIZATION is its own. */
+export const quantizationBytes = (values: Quantization): number[] =>
+  Array.from({ length: 5 }, (_, i) => values[i * 2] | (values[i * 2 + 1] << 4));
+/** Start of each subband in a transformed tile, and which value of a quantization is its own. */
 const SUBBANDS = [
   [0, 8],
   [1024, 7],
@@ -43,9 +43,9 @@ export class TileEncoder {
   readonly #rlgr = new Rlgr1Encoder(LONGEST_CODE);
 
   /** @param column, row of the tile; beyond the edges of the screen its last pixels go on */
-  encode(screen: Picture, column: number, row: number): EncodedTile {
+  encode(screen: Picture, column: number, row: number, values: Quantization = FINE): EncodedTile {
     this.#convert(screen, column * TILE_SIZE, row * TILE_SIZE);
-    return { y: this.#code(this.#y), cb: this.#code(this.#cb), cr: this.#code(this.#cr) };
+    return { y: this.#code(this.#y, values), cb: this.#code(this.#cb, values), cr: this.#code(this.#cr, values) };
   }
 
   /** RGB to YCbCr by the irreversible transform, in fixed point with 5 bits behind it. */
@@ -71,12 +71,12 @@ export class TileEncoder {
     }
   }
 
-  #code(plane: Int16Array): Uint8Array {
+  #code(plane: Int16Array, values: Quantization): Uint8Array {
     transform(plane);
     for (let i = 0; i < SUBBANDS.length; i++) {
       const [start, index] = SUBBANDS[i];
       const end = i + 1 < SUBBANDS.length ? SUBBANDS[i + 1][0] : TILE_PIXELS;
-      quantize(plane, start, end, QUANTIZATION[index] - 1);
+      quantize(plane, start, end, values[index] - 1);
     }
     for (let at = TILE_PIXELS - 1; at > LL3_AT; at--) plane[at] -= plane[at - 1];
     return this.#rlgr.encode(plane)?.slice() ?? unreachable('a tile takes more than any tile can');

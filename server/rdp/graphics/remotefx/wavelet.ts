@@ -38,13 +38,14 @@ function level(tile: Int16Array, at: number, half: number): void {
 
 function row(into: Int16Array, from: number, low: number, high: number, half: number): void {
   let before = 0;
-  for (let n = 0; n < half; n++) {
-    const x = from + n * 2;
-    const next = n < half - 1 ? x + 2 : x;
-    const h = (scratch[x + 1] - ((scratch[x] + scratch[next]) >> 1)) >> 1;
+  let even = scratch[from];
+  for (let n = 0, x = from; n < half; n++, x += 2) {
+    const next = n < half - 1 ? scratch[x + 2] : even;
+    const h = (scratch[x + 1] - ((even + next) >> 1)) >> 1;
     if (n === 0) before = h;
     into[high + n] = h;
-    into[low + n] = scratch[x] + ((before + h) >> 1);
+    into[low + n] = even + ((before + h) >> 1);
     before = h;
+    even = next;
   }
 }

@@ -1,0 +1,52 @@
+import { expect, it } from 'vitest';
+import type { Rect } from '#display/raster/rects.ts';
+import { ScreenTiles } from './screen-tiles.ts';
+
+/** A screen of noise, and a video of four tiles in it. */
+const WIDTH = 256;
+const screen = {
+  ...{ width: WIDTH, height: 256 },
+  pixels: Uint32Array.from({ length: WIDTH * 256 }, (_, i) => Math.imul(i, 0x9e3779b1) | 0xff000000),
+};
+const VIDEO: readonly Rect[] = [
+  { x: 64, y: 64, width: 64, height: 64 },
+  { x: 128, y: 64, width: 64, height: 64 },
+  { x: 64, y: 128, width: 64, height: 20 },
+  { x: 128, y: 128, width: 64, height: 20 },
+];
+const ELSEWHERE: Rect = { x: 0, y: 0, width: 64, height: 64 };
+
+function play(quality: number | undefined) {
+  let now = 0;
+  const tiles = new ScreenTiles(quality, () => now);
+  const bytes: number[] = [];
+  const coarse: boolean[] = [];
+  for (let i = 0; i < 20; i++, now += 33) {
+    tiles.drawn(VIDEO);
+    const all = VIDEO.map((rect) => tiles.encode(screen, rect));
+    bytes.push(all.reduce((sum, { data }) => sum + data.y.length + data.cb.length + data.cr.length, 0));
+    coarse.push(all.every(({ isCoarse }) => isCoarse));
+  }
+  return { tiles, bytes, coarse, pass: (ms: number) => (now += ms) };
+}
+
+it('a video is coarser from its tenth picture on, and fine 300 ms after it stopped', () => {
+  const { tiles, bytes, coarse, pass } = play(75);
+  expect(coarse.indexOf(true)).toBe(9);
+  expect(coarse.lastIndexOf(false)).toBe(8);
+  expect(bytes[10]).toBeLessThan(bytes[0]);
+  expect(tiles.encode(screen, ELSEWHERE).isCoarse).toBe(false);
+  expect(tiles.takeStopped()).toEqual([]);
+  pass(301);
+  // Whole tiles: what of them was not in the last picture may have been in an earlier one.
+  expect(tiles.takeStopped()).toEqual(VIDEO.map(({ x, y }) => ({ x, y, width: 64, height: 64 })));
+  expect(tiles.encode(screen, VIDEO[0]).isCoarse).toBe(false);
+  expect([tiles.hasCoarse, tiles.takeStopped()]).toEqual([false, []]);
+});
+
+it('costs less, the lower its quality', () => {
+  const bytes = [100, 75, 50, 10].map((quality) => play(quality).bytes[15]);
+  for (let i = 1; i < bytes.length; i++) expect(bytes[i]).toBeLessThan(bytes[i - 1]);
+  expect(play(undefined).bytes[15]).toBe(bytes[0]);
+  expect(play(100).tiles.hasCoarse).toBe(false);
+});
