@@ -151,6 +151,18 @@ export class RdpGateway {
       to.on('error', lost);
       to.on('close', lost);
     };
+    let isCorked = false;
+    /** A picture is many packets: what is sent in one go leaves in one. */
+    const together = (): void => {
+      if (isCorked) return;
+      isCorked = true;
+      const corked = socket;
+      corked.cork();
+      process.nextTick(() => {
+        isCorked = false;
+        corked.uncork();
+      });
+    };
     const session = new ClientSession({
       desktop: this.#desktop,
       ...{ policy, disabled, videoQuality },
@@ -161,7 +173,10 @@ export class RdpGateway {
       },
       standardKey: () => this.#standardKey ?? unreachable('the policy forbids standard security'),
       send: (bytes) => {
-        if (!socket.destroyed && !isEnding) socket.write(bytes);
+        if (!socket.destroyed && !isEnding) {
+          together();
+          socket.write(bytes);
+        }
         return socket.writableLength < HIGH_WATER_BYTES;
       },
       startTls: () => {

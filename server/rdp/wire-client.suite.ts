@@ -17,6 +17,8 @@ export interface WireOptions {
   readonly fastPath?: boolean;
   readonly colorDepth?: number;
   readonly channels?: readonly string[];
+  /** Offers the graphics pipeline. */
+  readonly hasPipeline?: boolean;
   readonly user?: string;
   readonly password?: string;
 }
@@ -273,7 +275,7 @@ export class WireClient {
   }
 
   #conferenceCreateRequest(): Uint8Array {
-    const { encryptionMethods = 3, colorDepth = 32, channels = [] } = this.options;
+    const { encryptionMethods = 3, colorDepth = 32, channels = [], hasPipeline = false } = this.options;
     const core = new PduWriter().u16(0xc001).u16(216).u32(0x80004).u16(800).u16(600).u16(0xca01).u16(0xaa03);
     core.u32(0x409).u32(2600).utf16('wire'.padEnd(16, '\0')).u32(4).u32(0).u32(12).zeros(64);
     core
@@ -282,7 +284,7 @@ export class WireClient {
       .u32(0)
       .u16(Math.min(colorDepth, 24))
       .u16(15)
-      .u16(colorDepth === 32 ? 3 : 1)
+      .u16((colorDepth === 32 ? 3 : 1) | (hasPipeline ? 0x100 : 0))
       .zeros(64);
     core.zeros(2).u32(this.selectedProtocol);
     const security = new PduWriter().u16(0xc002).u16(12).u32(encryptionMethods).u32(0);

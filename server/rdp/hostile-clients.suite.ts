@@ -1,0 +1,194 @@
+/**
+ * Clients that send anything but what they should, at every stage of a connection, beside one that behaves: whatever
+ * they do, they end their own connection at worst, and the other one sees and types as before.
+ */
+import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
+import { ClientSession } from './client-session.ts';
+import { encodeChannelChunks } from './pdu/channel.ts';
+import { PROTOCOL } from './pdu/x224.ts';
+import type { StandardKey } from './security/proprietary-certificate.ts';
+import { WireClient } from './wire-client.suite.ts';
+
+const CHANNELS = ['drdynvc', 'rdpsnd', 'cliprdr'];
+const GRAPHICS_ID = 1;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** What clients say in their channels when all is well; each is damaged before it is sent. */
+const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
+  [0, [0x50, 0, 1, 0]],
+  [0, [0x10, GRAPHICS_ID, 0, 0, 0, 0]],
+  [0, [0x10, GRAPHICS_ID, 1, 0, 0, 0x80]],
+  [0, [0x24, GRAPHICS_ID, 40, 0, 0x12, 0, 0, 0, 22, 0, 0, 0]],
+  [0, [0x30, GRAPHICS_ID, 0x12, 0, 0, 0, 22, 0, 0, 0, 1, 0, 4, 0, 8, 0, 4, 0, 0, 0, 0, 0, 0, 0]],
+  [0, [0x30, GRAPHICS_ID, 0x0d, 0, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]],
+  [0, [0x40, GRAPHICS_ID]],
+  [
+    1,
+    [
+      7,
+      0,
+      38,
+      0,
+      ...new Array(14).fill(0),
+      1,
+      0,
+      0,
+      6,
+      0,
+      0,
+      1,
+      0,
+      2,
+      0,
+      0x44,
+      0xac,
+      0,
+      0,
+      ...[16, 0xb1, 2, 0, 4, 0, 16, 0, 0, 0],
+    ],
+  ],
+  [1, [5, 0, 4, 0, 0, 0, 1, 0]],
+  [2, [1, 0, 0, 0, 0, 0, 0, 0]],
+];
+
+/** Numbers that a seed decides. */
+export const seeded = (seed: number): ((limit: number) => number) => {
+  let state = seed | 0;
+  return (limit) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+};
+
+export class HostileClients {
+  readonly #random: (limit: number) => number;
+  readonly #key: StandardKey;
+  readonly #desktop = new PaintedDesktop(200, 100);
+  #good: { client: WireClient; session: ClientSession; ends: string[] } | undefined;
+  #typed = 0;
+
+  constructor(seed: number, key: StandardKey) {
+    this.#random = seeded(seed);
+    this.#key = key;
+  }
+
+  /** One hostile connection. @throws Error when it did any harm */
+  async round(): Promise<void> {
+    this.#good ??= await this.#connectGood();
+    const random = this.#random;
+    const protocols = random(2) === 0 ? 0 : PROTOCOL.ssl;
+    const held: Uint8Array[] = [];
+    let isHolding = false;
+    const made = this.#connection(protocols, (bytes) => {
+      if (isHolding) held.push(bytes);
+      else made.session.receive(bytes);
+    });
+    const { client, session, ends } = made;
+    const steps = client.steps();
+    const stage = random(steps.length + 3);
+    for (const step of steps.slice(0, stage)) {
+      step();
+      await turn();
+    }
+    isHolding = true;
+    // A server that is not there yet has nothing to say, which a step may need.
+    attempt(() => steps[stage]?.());
+    if (stage >= steps.length) this.#useSession(client);
+    this.#desktop.paint(random(200), random(100), 1, 1, random(0x1000000));
+    for (const packet of held.length > 0 ? held : [Uint8Array.of(3, 0, 0, 8, 2, 0xf0, 0x80, 0)]) {
+      session.receive(this.#damaged(packet));
+      if (random(3) === 0) await turn();
+    }
+    if (random(2) === 0) session.receive(this.#junk());
+    await turn();
+    session.onDrain();
+    session.lost();
+    if (ends.length !== 1) throw new Error(`a connection ended ${ends.length} times: ${ends.join('; ')}`);
+    await this.#checkGood();
+  }
+
+  #useSession(client: WireClient): void {
+    const random = this.#random;
+    for (let i = random(5); i >= 0; i--) {
+      const [channel, message] = MESSAGES[random(MESSAGES.length)];
+      const bytes = random(2) === 0 ? Uint8Array.from(message) : this.#damaged(Uint8Array.from(message));
+      const id = client.channelIds[channel] ?? 0;
+      for (const chunk of encodeChannelChunks(bytes)) client.sendData(id, chunk);
+      if (random(4) === 0) client.sendShareData(random(64), this.#junk());
+      if (random(4) === 0) client.sendFastKey(random(256), random(2) === 0);
+    }
+  }
+
+  #damaged(packet: Uint8Array): Uint8Array {
+    const random = this.#random;
+    const bytes = packet.slice();
+    for (let i = random(4); i > 0; i--) bytes[random(bytes.length)] = random(256);
+    return random(3) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes;
+  }
+
+  #junk(): Uint8Array {
+    return Uint8Array.from({ length: this.#random(200) }, () => this.#random(256));
+  }
+
+  #connection(protocols: number, send: (bytes: Uint8Array) => void) {
+    const ends: string[] = [];
+    const client: WireClient = new WireClient({ protocols, channels: CHANNELS, hasPipeline: true }, send);
+    client.selectedProtocol = protocols;
+    const session: ClientSession = new ClientSession({
+      desktop: this.#desktop,
+      policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
+      videoQuality: 75,
+      nowMs: () => 0,
+      later: () => () => {},
+      disabled: { display: false, input: false, audio: false },
+      standardKey: () => this.#key,
+      send: (bytes) => {
+        client.take(bytes);
+        return true;
+      },
+      startTls: () => {},
+      random: (count) => new Uint8Array(count).fill(9),
+      authenticate: async () => undefined,
+      slowDown: async () => {},
+      onWrongPassword: () => {},
+      onActive: () => ({ logonId: 1, random: new Uint8Array(16) }),
+      onEnd: (why) => ends.push(why),
+    });
+    return { client, session, ends };
+  }
+
+  async #connectGood() {
+    const made = this.#connection(PROTOCOL.ssl, (bytes) => made.session.receive(bytes));
+    for (const step of made.client.steps()) {
+      step();
+      await turn();
+    }
+    return made;
+  }
+
+  /** It still sees and types, and nothing of the others is left. */
+  async #checkGood(): Promise<void> {
+    const { client, ends } = this.#good ?? (await this.#connectGood());
+    client.received.length = 0;
+    this.#desktop.scancodes.length = 0;
+    this.#desktop.mouse.length = 0;
+    this.#desktop.paint(5, 5, 1, 1, this.#typed++);
+    client.sendFastKey(0x1e, this.#typed % 2 === 1);
+    await turn();
+    const seen = client.received.length > 0 && this.#desktop.scancodes.length === 1;
+    const isAlone = this.#desktop.viewCount === 1 && this.#desktop.listeners.size === 0;
+    if (!seen || !isAlone || ends.length > 0) {
+      throw new Error(
+        `another session was harmed: ${client.received.length} packets, ${this.#desktop.viewCount} views`,
+      );
+    }
+  }
+}
+
+function attempt(what: () => void): void {
+  try {
+    what();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+  }
+}

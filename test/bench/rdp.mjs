@@ -1,0 +1,234 @@
+#!/usr/bin/env node
+// What a remote display costs and how fast it is: our gateway beside FreeRDP's shadow server, seen through xfreerdp.
+// node test/bench/rdp.mjs [--seconds 8] [--keys 25] [--only MODE,...] [--json FILE]
+// Needs xfreerdp, freerdp-shadow-cli, Xvfb, xdotool, gcc and the headers of libx11, libxext and libxtst.
+
+import { execFile, fork, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { createServer as createVite } from 'vite';
+
+const run = promisify(execFile);
+const HERE = fileURLToPath(import.meta.url);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PARTS = join(import.meta.dirname, 'rdp');
+const PLACES = { video: [200, 300], key: [500, 80] };
+const CLIENT = ['/u:a', '/p:b', '/cert:ignore', '/size:1024x768', '/bpp:32', '/network:lan', '/t:bench'];
+const MODES = {
+  'ours /rfx': { server: startOurs, args: ['/sec:tls', '/rfx'] },
+  'ours /gfx': { server: startOurs, args: ['/sec:tls', '/gfx'] },
+  'shadow /rfx': { server: startShadow, args: ['/sec:tls', '/rfx'] },
+  'shadow /gfx': { server: startShadow, args: ['/sec:tls', '/gfx'] },
+};
+
+if (process.argv[2] === '--gateway') await (await load()).play(PLACES);
+else await main();
+
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Runs TypeScript of the tree without a build. */
+async function load() {
+  const vite = await createVite({
+    ...{ root: ROOT, configFile: false, logLevel: 'error', appType: 'custom' },
+    server: { middlewareMode: true, ws: false, watch: null, hmr: false },
+    optimizeDeps: { noDiscovery: true },
+  });
+  return vite.ssrLoadModule('/test/bench/rdp/gateway-part.ts');
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '8' },
+      keys: { type: 'string', default: '25' },
+      only: { type: 'string', default: Object.keys(MODES).join(',') },
+      json: { type: 'string' },
+    },
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'tabbox-bench-rdp-'));
+  const closers = [() => rmSync(folder, { recursive: true, force: true })];
+  const results = [];
+  try {
+    await compile(folder);
+    const display = await startDisplay(closers);
+    console.log('mode         fps    Mbit/s  CPU ms/frame  age ms p50/p95  key ms p50/p95 (lost)');
+    for (const name of values.only.split(',')) {
+      const mode = MODES[name];
+      if (!mode) throw new Error(`there is no mode '${name}'; there are ${Object.keys(MODES).join(', ')}`);
+      const result = { name, ...(await measure(mode, { folder, display, ...values })) };
+      results.push(result);
+      const { video, key } = result;
+      console.log(
+        [
+          name.padEnd(12),
+          video.fps.toFixed(1).padStart(4),
+          result.mbits.toFixed(1).padStart(8),
+          result.cpuMsPerFrame.toFixed(1).padStart(12),
+          `${video.p50}/${video.p95}`.padStart(14),
+          `${key.p50}/${key.p95} (${key.lost})`.padStart(22),
+        ].join(' '),
+      );
+    }
+  } finally {
+    for (const close of closers.reverse()) close();
+  }
+  if (values.json) writeFileSync(values.json, JSON.stringify(results, undefined, 2));
+}
+
+async function compile(folder) {
+  const libraries = ['-lX11', '-lXext', '-lXtst', '-lm'];
+  for (const name of ['eye', 'source']) {
+    await run('gcc', ['-O2', '-o', join(folder, name), join(PARTS, `${name}.c`), ...libraries]);
+  }
+}
+
+async function measure(mode, { folder, display, seconds, keys }) {
+  const closers = [];
+  try {
+    const server = await mode.server(folder, closers);
+    const wire = await countingWire(server.port, closers);
+    const client = start('xfreerdp', [`/v:127.0.0.1:${wire.port}`, ...CLIENT, ...mode.args], display, closers);
+    await windowOf(client, display);
+    await server.show('video');
+    await pause(3000);
+    const before = { bytes: wire.bytes(), cpu: await server.cpuMs() };
+    const video = await look(folder, display, 'video', seconds);
+    const [bytes, cpu] = [wire.bytes() - before.bytes, (await server.cpuMs()) - before.cpu];
+    await server.show('key');
+    await pause(1500);
+    const key = await look(folder, display, 'key', keys);
+    return { video, key, mbits: (bytes * 8) / 1e6 / Number(seconds), cpuMsPerFrame: cpu / Math.max(1, video.pictures) };
+  } finally {
+    for (const close of closers.reverse()) close();
+    await pause(500);
+  }
+}
+
+/** @param count seconds, or presses */
+async function look(folder, display, what, count) {
+  const [x, y] = PLACES[what];
+  const place = what === 'key' ? [x + 20, y + 20] : [x, y];
+  const env = { ...process.env, DISPLAY: display };
+  const { stdout } = await run(join(folder, 'eye'), [what, ...place.map(String), String(count)], { env });
+  return JSON.parse(stdout);
+}
+
+/** The window of a client lies at the corner of its display, which has no window manager, and has the keyboard. */
+async function windowOf(client, display) {
+  const env = { ...process.env, DISPLAY: display };
+  for (let left = 100; left > 0; left--) {
+    const { stdout } = await run('xdotool', ['search', '--onlyvisible', '--name', 'bench'], { env }).catch(() => ({}));
+    const id = stdout?.split('\n')[0];
+    if (id) {
+      await run('xdotool', ['windowmove', '--sync', id, '0', '0'], { env }).catch(() => {});
+      await run('xdotool', ['windowfocus', '--sync', id, 'mousemove', '1000', '700'], { env });
+      return;
+    }
+    if (client.exitCode !== null) throw new Error(`xfreerdp ended with ${client.exitCode}`);
+    await pause(200);
+  }
+  throw new Error('xfreerdp shows no window');
+}
+
+async function startOurs(_folder, closers) {
+  const child = fork(HERE, ['--gateway']);
+  closers.push(() => child.kill());
+  const { port } = await new Promise((resolve, reject) => {
+    child.once('message', resolve);
+    child.once('exit', () => reject(new Error('our gateway has ended')));
+  });
+  const figures = () =>
+    new Promise((resolve) => {
+      child.once('message', ({ cpuMs }) => resolve(cpuMs));
+      child.send('figures');
+    });
+  return { port, cpuMs: figures, show: async (what) => void child.send(what) };
+}
+
+async function startShadow(folder, closers) {
+  const display = await startDisplay(closers, '1024x768x24');
+  const port = await freePort();
+  const { pid } = start('freerdp-shadow-cli', [`/port:${port}`, '/bind-address:127.0.0.1', '-auth'], display, closers);
+  await listening(port);
+  let source;
+  return {
+    port,
+    cpuMs: async () => cpuMsOf(pid),
+    show: async (what) => {
+      source?.kill();
+      source = start(join(folder, 'source'), [what, ...PLACES[what].map(String)], display, closers);
+    },
+  };
+}
+
+function start(command, args, display, closers) {
+  const child = spawn(command, args, { env: { ...process.env, DISPLAY: display }, stdio: 'ignore' });
+  child.on('error', (cause) => console.error(`${command}: ${cause.message}`));
+  closers.push(() => child.kill('SIGKILL'));
+  return child;
+}
+
+/** @returns its name */
+async function startDisplay(closers, size = '1200x900x24') {
+  const args = ['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-noreset'];
+  const server = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  closers.push(() => server.kill());
+  const number = await new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.stdio[3].once('data', (bytes) => resolve(bytes.toString().trim()));
+  });
+  return `:${number}`;
+}
+
+/** @returns the port it listens at */
+function listen(server) {
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)));
+}
+
+async function freePort() {
+  const server = createServer();
+  const port = await listen(server);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function listening(port) {
+  for (let left = 100; left > 0; left--) {
+    const isOpen = await new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+      setTimeout(() => socket.destroy(), 300);
+    });
+    if (isOpen) return;
+    await pause(100);
+  }
+  throw new Error(`nobody listens at port ${port}`);
+}
+
+/** A relay that counts what servers send; the same for all of them. */
+async function countingWire(to, closers) {
+  let bytes = 0;
+  const server = createServer({ noDelay: true }, (near) => {
+    const far = connect({ port: to, host: '127.0.0.1', noDelay: true });
+    far.on('data', (part) => {
+      bytes += part.length;
+    });
+    near.pipe(far).pipe(near);
+    for (const end of [near, far]) end.on('error', () => {});
+  });
+  closers.push(() => server.close());
+  return { port: await listen(server), bytes: () => bytes };
+}
+
+/** Milliseconds of CPU that a process has had, all its threads. */
+function cpuMsOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
