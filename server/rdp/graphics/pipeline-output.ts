@@ -18,7 +18,7 @@ import { copyTopDown } from './pixels.ts';
 import { encodePlanar } from './planar.ts';
 import { encodeFrame, encodeHeaders } from './remotefx/message.ts';
 import type { ScreenTiles } from './remotefx/screen-tiles.ts';
-import { TILE_SIZE } from './remotefx/wavelet.ts';
+import { TILE_SIZE } from './remotefx/tile-module.ts';
 
 /** Frames that a client may have before it says that it has shown one. */
 const FRAMES_IN_FLIGHT = 2;

@@ -2,7 +2,7 @@
 import type { Rect } from '#display/raster/rects.ts';
 import { PduWriter } from '../../pdu/bytes.ts';
 import { type EncodedTile, type Quantization, quantizationBytes } from './tile-encoder.ts';
-import { TILE_SIZE } from './wavelet.ts';
+import { TILE_SIZE } from './tile-module.ts';
 
 const BLOCK = {
   sync: 0xccc0,

@@ -8,7 +8,7 @@ import type { Rect } from '#display/raster/rects.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import type { PlacedTile } from './message.ts';
 import { FINE, type Quantization, TileEncoder } from './tile-encoder.ts';
-import { TILE_SIZE } from './wavelet.ts';
+import { TILE_SIZE } from './tile-module.ts';
 
 /** Least qualities, in percent, and the bits that are dropped from each subband. */
 const STEPS: readonly (readonly [number, Quantization])[] = [
