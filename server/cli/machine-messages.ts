@@ -60,6 +60,8 @@ export type FromMachine =
   | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }
   /** The thread that compiles hot code does not answer. */
   | { readonly kind: 'regions-silent' }
+  /** The guest has set the lights of its keyboard. */
+  | { readonly kind: 'leds'; readonly leds: number }
   /** Something a person should know. */
   | { readonly kind: 'note'; readonly text: string }
   /** Bytes for the debugger. */

@@ -124,6 +124,7 @@ export class MachineRunner {
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
       onSound: this.#options.audio.out ? (samples) => sound.write(samples) : () => {},
+      onLeds: (leds) => this.#send({ kind: 'leds', leds }),
       onDebugOutput: debug,
       onFirmwareLog: firmware,
       onVariablesChanged: (contents) => variables?.store(contents),

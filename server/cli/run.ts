@@ -236,6 +236,9 @@ class Run {
         });
         this.#share(this.#desktop, new SharedFrame(message.frame, 0, message.vram.length));
         return;
+      case 'leds':
+        if (this.#desktop) this.#desktop.leds = message.leds;
+        return;
       case 'cables':
         this.#networks.attach(message.cables).catch((error: Error) => {
           const isOurs = !(error instanceof CodedError);

@@ -10,6 +10,12 @@ const BREAK_BIT = 0x80;
 const CONTROL_CODE = 0x1d;
 const NUM_LOCK_CODE = 0x45;
 const PAUSE = [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5] as const;
+/** [MS-RDPBCGR] 2.2.8.1.1.3.1.1.5, toggleFlags, with the keys' codes; a keyboard's lights have the same bits. */
+const LOCKS = [
+  [1, 0x46],
+  [2, NUM_LOCK_CODE],
+  [4, 0x3a],
+] as const;
 /** Ctrl-Pause, as a keyboard sends it. */
 const BREAK = [0xe0, 0x46, 0xe0, 0xc6] as const;
 const ROTATION_A_NOTCH = 120;
@@ -27,13 +33,18 @@ const X_BUTTONS = [
 
 export class ClientInput {
   readonly #seat: DesktopSeat;
+  readonly #leds: () => number | undefined;
+  /** Lights that were pressed for and that the guest has not set yet, over those it had then. */
+  #expected: { readonly before: number; readonly leds: number } | undefined;
   #buttons = 0;
   #rotation = 0;
   /** The first half of Pause has come. */
   #isPausing = false;
 
-  constructor(seat: DesktopSeat) {
+  /** @param leds lights of the guest's keyboard; undefined: they are not known */
+  constructor(seat: DesktopSeat, leds: () => number | undefined) {
     this.#seat = seat;
+    this.#leds = leds;
   }
 
   take(event: InputEvent): void {
@@ -56,6 +67,7 @@ export class ClientInput {
         this.#buttons = 0;
         this.#isPausing = false;
         this.#seat.releaseAll();
+        this.#setLocks(event.toggles);
     }
   }
 
@@ -77,6 +89,20 @@ export class ClientInput {
     }
     const byte = down ? code : code | BREAK_BIT;
     this.#seat.putScancodes(extended ? [PREFIX_E0, byte] : [byte]);
+  }
+
+  /** Presses the lock keys whose lights differ from the client's. @param toggles as `Desktop.leds` has them */
+  #setLocks(toggles: number): void {
+    const seen = this.#leds();
+    if (seen === undefined) return;
+    const now = this.#expected?.before === seen ? this.#expected.leds : seen;
+    let leds = now;
+    for (const [bit, code] of LOCKS) {
+      if (((now ^ toggles) & bit) === 0) continue;
+      this.#seat.putScancodes([code, code | BREAK_BIT]);
+      leds ^= bit;
+    }
+    this.#expected = { before: seen, leds };
   }
 
   #character(text: string): void {

@@ -195,6 +195,27 @@ describe('a session', () => {
     expect(client.received.some(isFastBitmap)).toBe(true);
   });
 
+  it('brings the lock keys to where the client has them, once for each', async () => {
+    const { desktop, client } = pair({ protocols: PROTOCOL.ssl });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    const synchronize = (toggles: number): void =>
+      client.sendShareData(0x1c, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, toggles, 0, 0, 0));
+    synchronize(7);
+    expect(desktop.scancodes).toEqual([]);
+    desktop.leds = 2;
+    synchronize(4);
+    expect(desktop.scancodes).toEqual([0x45, 0xc5, 0x3a, 0xba]);
+    // The guest is not there yet.
+    synchronize(4);
+    expect(desktop.scancodes).toHaveLength(4);
+    desktop.leds = 4;
+    synchronize(4);
+    expect(desktop.scancodes).toHaveLength(4);
+    synchronize(0);
+    expect(desktop.scancodes.slice(4)).toEqual([0x3a, 0xba]);
+  });
+
   it('lets go of all keys when the client is gone', async () => {
     const { desktop, client, session } = pair({ protocols: PROTOCOL.ssl });
     client.selectedProtocol = PROTOCOL.ssl;

@@ -128,7 +128,7 @@ export class ClientSession {
     const isFirst = this.#seat === undefined;
     if (isFirst) {
       this.#seat = desktop.seat();
-      if (!disabled.input) this.#input = new ClientInput(this.#seat);
+      if (!disabled.input) this.#input = new ClientInput(this.#seat, () => desktop.leds);
       if (!disabled.display) this.#view = desktop.view();
       this.#beginChannels();
       this.#tellCookie(this.#parts.onActive());

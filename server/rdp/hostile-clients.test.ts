@@ -9,7 +9,7 @@ import { standardKey } from './security/proprietary-certificate.ts';
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const KEY = standardKey(createPrivateKey(privateKey.export({ type: 'pkcs1', format: 'pem' })));
 const SECONDS = Number(process.env['TABBOX_RDP_FUZZ_SECONDS'] ?? 0);
-const ROUNDS = 150;
+const ROUNDS = 60;
 const SEED = Number(process.env['TABBOX_RDP_FUZZ_SEED'] ?? Date.now() % 1_000_000);
 /** What some hundred connections more may leave behind; one of them has more than that in its buffers. */
 const FLAT_BYTES = 3_000_000;

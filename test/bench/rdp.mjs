@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // What a remote display costs and how fast it is: our gateway beside FreeRDP's shadow server, seen through xfreerdp.
-// node test/bench/rdp.mjs [--seconds 8] [--keys 25] [--only MODE,...] [--json FILE]
+// npm run bench -- rdp [--seconds 8] [--keys 25] [--only MODE,...] [--json FILE]
 // Needs xfreerdp, freerdp-shadow-cli, Xvfb, xdotool, gcc and the headers of libx11, libxext and libxtst.
 
 import { execFile, fork, spawn } from 'node:child_process';
@@ -26,7 +26,6 @@ const MODES = {
 };
 
 if (process.argv[2] === '--gateway') await (await load()).play(PLACES);
-else await main();
 
 function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -42,8 +41,9 @@ async function load() {
   return vite.ssrLoadModule('/test/bench/rdp/gateway-part.ts');
 }
 
-async function main() {
+export async function main(args) {
   const { values } = parseArgs({
+    args,
     options: {
       seconds: { type: 'string', default: '8' },
       keys: { type: 'string', default: '25' },

@@ -3,6 +3,7 @@
 //   npm run bench -- [--rounds N] [--only ours,ours0,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
 //
 //   npm run bench -- net          networks (net.mjs)
+//   npm run bench -- rdp          the remote display (rdp.mjs)
 //
 // Prints tables; --json keeps every sample. Ends with status 1 when an emulator failed or computed something else.
 
@@ -154,7 +155,10 @@ async function main() {
   process.exitCode = problems.length > 0 ? 1 : 0;
 }
 
-const run = process.argv[2] === 'net' ? async () => (await import('./net.mjs')).main(process.argv.slice(3)) : main;
+/** Benchmarks of their own. */
+const OTHERS = { net: './net.mjs', rdp: './rdp.mjs' };
+const other = OTHERS[process.argv[2]];
+const run = other ? async () => (await import(other)).main(process.argv.slice(3)) : main;
 run().catch((error) => {
   process.stderr.write(`bench: ${error.message}\n`);
   process.exitCode = 1;

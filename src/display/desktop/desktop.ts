@@ -59,4 +59,6 @@ export interface Desktop {
   seat(): DesktopSeat;
   /** What the machine plays; nothing is carried anywhere unless somebody listens. */
   readonly sound: SoundSource;
+  /** Lights of the keyboard: bit 0 Scroll Lock, bit 1 Num Lock, bit 2 Caps Lock; undefined: nobody knows. */
+  readonly leds?: number | undefined;
 }

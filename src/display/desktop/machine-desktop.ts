@@ -36,6 +36,8 @@ export interface MachineDesktopParts {
  */
 export class MachineDesktop implements Desktop {
   readonly sound: SoundSource;
+  /** Set by whoever hears of it. */
+  leds: number | undefined;
   readonly #rasteriser: Rasteriser;
   readonly #frame: SharedFrame;
   readonly #views: DesktopViews;

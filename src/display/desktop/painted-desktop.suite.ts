@@ -17,6 +17,7 @@ export class PaintedDesktop implements Desktop {
   /** Everything typed, in order. */
   readonly scancodes: number[] = [];
   readonly mouse: MouseEventSeen[] = [];
+  leds: number | undefined;
   /** Who hears what `play` is given. */
   readonly listeners = new Set<SoundListener>();
   readonly sound: SoundSource = {
