@@ -32,6 +32,7 @@ const HOST_TOOLS = {
   // Remote display: clients people have, an X server for them to show their windows on, and hands and eyes.
   ...{ xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop', Xvfb: 'xvfb', xdotool: 'xdotool', import: 'imagemagick' },
   ...{ pulseaudio: 'pulseaudio', parec: 'pulseaudio-utils' },
+  ...{ remmina: 'remmina-plugin-rdp', 'dbus-run-session': 'dbus-daemon' },
 };
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
