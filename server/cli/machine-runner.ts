@@ -186,10 +186,10 @@ export class MachineRunner {
 
   #take(message: ToMachine): void {
     if (message.kind === 'serial') this.#pc.sendSerial(message.port, message.bytes);
-    else if (message.kind === 'scancodes') this.#pc.board.keyboard.putScancodes(message.set1);
+    else if (message.kind === 'scancodes') this.#pc.putScancodes(message.set1);
     else if (message.kind === 'mouse') {
       const { dx, dy, dz, buttons } = message;
-      this.#pc.board.mouse.move(dx, dy, dz, buttons);
+      this.#pc.moveMouse(dx, dy, dz, buttons);
     } else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
     else if (message.kind === 'regions') {
       this.#regions.lost(message.why);
@@ -264,7 +264,7 @@ export class MachineRunner {
         pc.publish(this.#frame);
         return screenText(this.#frame, pc.vram);
       case 'mouse':
-        pc.board.mouse.move(command.dx, command.dy, command.dz, command.buttons);
+        pc.moveMouse(command.dx, command.dy, command.dz, command.buttons);
         return [];
       case 'eject':
         pc.changeMedium(command.drive, undefined, { force: command.force });

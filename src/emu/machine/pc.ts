@@ -75,6 +75,13 @@ export interface ChangeOptions {
 }
 
 const FRAME_MS = 1000 / 60;
+/**
+ * A person who has pressed a key waits for what it does; and a guest that goes to sleep has drawn what it wanted to. Then
+ * pictures come as soon as so long after the last one.
+ */
+const PROMPT_FRAME_MS = 4;
+/** How long after a key or a movement of the mouse its effect is looked out for. */
+const PROMPT_MS = 100;
 /** Variables are written byte by byte; they are stored once the writing has gone on for so long. */
 const STORE_VARIABLES_MS = 500;
 const CONVENTIONAL_BYTES = 0xa_0000;
@@ -104,6 +111,8 @@ export class Pc {
   #resetWanted: ResetSource | undefined;
   #frame: SharedFrame | undefined;
   #publishedMs = Number.NEGATIVE_INFINITY;
+  /** When somebody last pressed a key or moved the mouse. */
+  #inputMs = Number.NEGATIVE_INFINITY;
   /** When the flash was first seen changed, in host milliseconds. */
   #flashChangedMs: number | undefined;
 
@@ -224,6 +233,18 @@ export class Pc {
     return this.board.nmiOpen && this.board.interrupts.pulseNmi();
   }
 
+  /** Keys: set 1 scan codes. */
+  putScancodes(set1: readonly number[]): void {
+    this.#inputMs = this.#host.nowMs();
+    this.board.keyboard.putScancodes(set1);
+  }
+
+  /** See `MouseInput.move`. */
+  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
+    this.#inputMs = this.#host.nowMs();
+    this.board.mouse.move(dx, dy, dz, buttons);
+  }
+
   /** Bytes for a serial port, 0 to 3; they wait until the guest reads them. */
   sendSerial(port: number, bytes: Uint8Array): void {
     this.board.serial[port]?.send(bytes);
@@ -244,7 +265,7 @@ export class Pc {
     this.#config = recabled(this.#config, slot, connected);
   }
 
-  /** Frames go here about 60 times a second from now on; undefined: no more. */
+  /** Frames go here about 60 times a second from now on, and oftener when somebody waits; undefined: no more. */
   attachFrame(frame: SharedFrame | undefined): void {
     this.#frame = frame;
     this.#publishedMs = Number.NEGATIVE_INFINITY;
@@ -263,6 +284,7 @@ export class Pc {
   advance(sliceMs: number): number {
     const until = this.#host.nowMs() + sliceMs;
     let sleepMs = 0;
+    let isShown = false;
     while (this.#state === 'running') {
       this.#host.poll?.();
       this.#queue.runExpired();
@@ -270,7 +292,9 @@ export class Pc {
       if (this.#state !== 'running') break;
       sleepMs = this.#runSlice();
       const now = this.#host.nowMs();
-      if (this.#frame && now - this.#publishedMs >= FRAME_MS) {
+      const isPrompt = sleepMs > 0 || now - this.#inputMs < PROMPT_MS;
+      isShown = now - this.#publishedMs >= (isPrompt ? PROMPT_FRAME_MS : FRAME_MS);
+      if (this.#frame && isShown) {
         this.#publishedMs = now;
         this.publish(this.#frame);
       }
@@ -282,7 +306,8 @@ export class Pc {
     if (this.#flashChangedMs !== undefined) sleepMs = Math.min(sleepMs, STORE_VARIABLES_MS);
     if (!this.#frame || sleepMs === 0) return sleepMs;
     // Blinking text changes the picture while the guest sleeps.
-    return Math.min(sleepMs, Math.max(1, this.#publishedMs + FRAME_MS - this.#host.nowMs()));
+    const frameMs = isShown ? FRAME_MS : PROMPT_FRAME_MS;
+    return Math.min(sleepMs, Math.max(1, this.#publishedMs + frameMs - this.#host.nowMs()));
   }
 
   /** No device waits for a medium: `save` may be called. */

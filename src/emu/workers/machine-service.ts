@@ -147,13 +147,13 @@ export class MachineService {
 
   /** Scan code set 1 bytes. */
   putScancodes(set1: readonly number[]): void {
-    this.#pc().board.keyboard.putScancodes(set1);
+    this.#pc().putScancodes(set1);
     this.#afterCall();
   }
 
   /** See `MouseInput.move`. */
   moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
-    this.#pc().board.mouse.move(dx, dy, dz, buttons);
+    this.#pc().moveMouse(dx, dy, dz, buttons);
     this.#afterCall();
   }
 
@@ -165,7 +165,7 @@ export class MachineService {
 
   /** Presses keys together, as `Ctrl-Alt-Del`. @throws CodedError<'unknown-key'> */
   pressKeys(combination: string): void {
-    this.#pc().board.keyboard.putScancodes(combinationScancodes(combination));
+    this.#pc().putScancodes(combinationScancodes(combination));
     this.#afterCall();
   }
 
