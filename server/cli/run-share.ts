@@ -1,6 +1,8 @@
 // A running machine's link to others: `--share`.
 
-import { hostname } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CodedError } from '#base/errors.ts';
 import type { Desktop } from '#display/desktop/desktop.ts';
 import { textScancodes } from '#emu/devices/input/keystrokes.ts';
@@ -17,13 +19,33 @@ export interface RunningMachine {
   readonly mouse: MouseInput;
   /** Types keys at a pace the guest can follow. */
   readonly typeText: (keys: readonly (readonly number[])[]) => void;
+  /** Puts the CD image in a file into the guest's drive. @throws CodedError */
+  readonly insertDisc: (path: string) => Promise<void>;
   readonly say: (text: string) => void;
+}
+
+/** Discs that people gave, in files that last as long as the machine runs. */
+export class GivenDiscs {
+  #folder: string | undefined;
+  #count = 0;
+
+  /** @returns the path of a new file with these bytes */
+  keep(image: Uint8Array): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'tabbox-discs-'));
+    const path = join(this.#folder, `given-${++this.#count}.iso`);
+    writeFileSync(path, image);
+    return path;
+  }
+
+  close(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
 }
 
 const TOKEN_SECONDS = 3600;
 
 /** @throws CodedError<'bad-state'> this computer's key cannot be read */
-export function shareHeadless(options: ShareOptions, machine: RunningMachine): HeadlessShare {
+export function shareHeadless(options: ShareOptions, machine: RunningMachine, discs: GivenDiscs): HeadlessShare {
   const { server, token, role, lifetime, uses } = options;
   const { desktop, frame, keyboard, mouse, say } = machine;
   const record = new Uint32Array(FRAME_WORDS);
@@ -34,6 +56,10 @@ export function shareHeadless(options: ShareOptions, machine: RunningMachine): H
     fourByThree: () => {
       frame.read(record);
       return record[FRAME.fourByThree] !== 0;
+    },
+    insertDisc: async (image, name) => {
+      await machine.insertDisc(discs.keep(image));
+      say(`${name} are in the CD drive`);
     },
     typeText: (text) => {
       try {

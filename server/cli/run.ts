@@ -22,7 +22,7 @@ import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
 import { RegionWorkers } from './region-workers.ts';
 import { RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
-import { shareHeadless } from './run-share.ts';
+import { GivenDiscs, type RunningMachine, shareHeadless } from './run-share.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
 import { openVrde } from './vrde-server.ts';
 
@@ -272,10 +272,17 @@ class Run {
   #share(desktop: MachineDesktop, frame: SharedFrame): void {
     const { share } = this.#options;
     if (!share) return;
-    const shared = shareHeadless(share, {
+    const discs = new GivenDiscs();
+    this.#closers.push(() => discs.close());
+    const machine: RunningMachine = {
       ...{ desktop, frame, keyboard: this.#keyboard, mouse: this.#mouse, say },
       typeText: (keys) => void this.#execute({ verb: 'keyboardputstring', keys }),
-    });
+      insertDisc: async (path) => {
+        const { error } = await this.#execute({ verb: 'insert', drive: 'cdrom', path });
+        if (error !== undefined) throw new CodedError('not-in', error);
+      },
+    };
+    const shared = shareHeadless(share, machine, discs);
     this.#closers.push(() => shared.close());
   }
 

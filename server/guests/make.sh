@@ -38,7 +38,7 @@ recipe() {
   case $1 in
     default | amd64) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
     net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
-    sound) files+=("$HERE/lib.sh" "$HERE"/sound/*) ;;
+    sound) files+=("$HERE/lib.sh" "$HERE"/sound/* "$HERE/initramfs/modules") ;;
     bench | bench64) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk | disk64) files+=("$HERE"/disk/*) ;;
   esac

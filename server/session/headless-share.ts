@@ -22,6 +22,8 @@ export interface HeadlessShareParts {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
+  /** Puts a CD image into the guest's drive. @throws CodedError */
+  readonly insertDisc: (image: Uint8Array, name: string) => Promise<void>;
   /** For the person who started it: the link, who comes and goes. */
   readonly say: (text: string) => void;
 }
@@ -38,9 +40,9 @@ export class HeadlessShare {
 
   constructor(parts: HeadlessShareParts) {
     this.#parts = parts;
-    const { server, token, machine, desktop, fourByThree, keyboard, mouse, typeText } = parts;
+    const { server, token, machine, desktop, fourByThree, keyboard, mouse, typeText, insertDisc } = parts;
     this.#host = new ShareHost({
-      ...{ token, machine, name: 'Host', desktop, fourByThree, keyboard, mouse, typeText },
+      ...{ token, machine, name: 'Host', desktop, fourByThree, keyboard, mouse, typeText, insertDisc },
       url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
       newSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as globalThis.WebSocket,
       onState: (state) => this.#tell(state),

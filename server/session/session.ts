@@ -138,9 +138,10 @@ export class Session {
         this.#dismiss(message.body.participant, 'dismissed: the host ended your visit');
         return;
       case 'signal':
+      case 'discTaken':
         this.#viewers
           .get(message.body.participant)
-          ?.connection.send(encodeMessage('signal', { ...message.body, participant: HOST }));
+          ?.connection.send(encodeMessage(message.name, { ...message.body, participant: HOST } as never));
         return;
       case 'end':
         this.end('ended: the host stopped sharing');
@@ -207,6 +208,8 @@ export class Session {
       case 'keys':
       case 'mouse':
       case 'typed':
+      case 'disc':
+      case 'discPart':
       case 'leaseAction':
         this.#input(viewer, message);
         return;
@@ -258,10 +261,12 @@ export class Session {
   }
 
   /** What a role does not allow goes no further; the host checks it again. */
-  #input(viewer: Viewer, message: Extract<Message, { name: 'keys' | 'mouse' | 'typed' | 'leaseAction' }>): void {
+  #input(viewer: Viewer, message: Extract<Message, { name: InputName }>): void {
     if (viewer.role === 'view') return;
     const { mode, holder } = this.#lease;
-    if (message.name !== 'leaseAction' && mode === 'lease' && holder !== viewer.id) return;
+    // Whoever announces a disc is told by the host why it is not taken.
+    const isAlways = message.name === 'leaseAction' || message.name === 'disc';
+    if (!isAlways && mode === 'lease' && holder !== viewer.id) return;
     this.#host?.send(encodeMessage(message.name, { ...message.body, participant: viewer.id } as never));
   }
 
@@ -345,6 +350,8 @@ export class Session {
     }, POINTER_MS);
   }
 }
+
+type InputName = 'keys' | 'mouse' | 'typed' | 'disc' | 'discPart' | 'leaseAction';
 
 /** How often somebody may speak: a bucket that fills as time goes by. */
 export class Pace {

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { CodedError } from '#base/errors.ts';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
 import { ShareHost, type ShareState } from '#display/sharing/share-host.ts';
 import { Viewer } from '#display/sharing/viewer.ts';
@@ -54,6 +55,7 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
 /** A host whose direct connections are what the test makes of them. */
 function hostOf(desktop: PaintedDesktop) {
   const direct = { signals: [] as string[], sent: [] as Uint8Array[], closed: [] as number[] };
+  const drive = { discs: [] as { image: Uint8Array; name: string }[], isLocked: false };
   let state: ShareState | undefined;
   const host = new ShareHost({
     ...{ url: `${base.replace('http', 'ws')}relay/session`, machine: 'Painted', name: 'Host', desktop, newSocket },
@@ -62,6 +64,10 @@ function hostOf(desktop: PaintedDesktop) {
     keyboard: { putScancodes: (set1) => desktop.scancodes.push(...set1) },
     mouse: { move: (dx, dy, dz, buttons) => desktop.mouse.push({ dx, dy, dz, buttons }) },
     ...{ typeText: () => {}, onPointer: () => {} },
+    insertDisc: async (image, name) => {
+      if (drive.isLocked) throw new CodedError('locked', 'the guest has locked its drive');
+      drive.discs.push({ image, name });
+    },
     onState: (now) => {
       state = now;
     },
@@ -73,7 +79,7 @@ function hostOf(desktop: PaintedDesktop) {
   });
   open.push({ close: () => host.stop() });
   const socket = (): WebSocket => sockets[sockets.length - 1];
-  return { host, direct, state: () => state, socket };
+  return { host, direct, drive, state: () => state, socket };
 }
 
 async function linkOf(host: ShareHost, role: Role): Promise<string> {
@@ -176,6 +182,52 @@ describe('sound', () => {
     desktop.play(note);
     await until('the note', () => heard.at(-2) === 96_000);
     expect(heard).toEqual([96_000, 960]);
+  });
+});
+
+describe('files for a guest', () => {
+  const blob = (bytes: Uint8Array<ArrayBuffer>): Blob => new Blob([bytes]);
+  const some = (count: number): Uint8Array<ArrayBuffer> =>
+    Uint8Array.from({ length: count }, (_, i) => i * 7 + (i >> 9));
+
+  it('arrive as a disc, however large they are, and with their names', async () => {
+    const { host, drive } = hostOf(new PaintedDesktop(64, 64));
+    const ann = viewerOf(await linkOf(host, 'control'), 'Ann');
+    await until('both here', () => ann.state.value.role === 'control' && host.state.people.length === 2);
+    const shares: number[] = [];
+    await ann.giveDisc(
+      [
+        { name: 'A long name, ünïcode.txt', blob: blob(some(700_001)) },
+        { name: 'empty', blob: blob(some(0)) },
+      ],
+      (share) => shares.push(share),
+    );
+    expect(shares.at(-1)).toBe(1);
+    expect(drive.discs.map(({ name }) => name)).toEqual(['Files from Ann']);
+    const image = Buffer.from(drive.discs[0].image);
+    expect(image.subarray(16 * 2048 + 1, 16 * 2048 + 6).toString()).toBe('CD001');
+    expect(image.includes(Buffer.from(some(700_001)))).toBe(true);
+    expect(image.includes(Buffer.from('A long name, ünïcode.txt', 'utf16le').swap16())).toBe(true);
+  });
+
+  it('are refused with a reason, and to those who only watch', async () => {
+    const { host, drive } = hostOf(new PaintedDesktop(64, 64));
+    const token = await linkOf(host, 'control');
+    const [ann, eve] = [viewerOf(token, 'Ann'), viewerOf(await linkOf(host, 'view'), 'Eve')];
+    await until('all here', () => host.state.people.length === 3 && eve.state.value.id !== 0xffff);
+    await until('a role', () => ann.state.value.role === 'control');
+    const file = { name: 'x', blob: blob(some(40_000)) };
+    await expect(eve.giveDisc([file])).rejects.toThrow(/may not give/);
+    drive.isLocked = true;
+    await expect(ann.giveDisc([file])).rejects.toThrow('the guest has locked its drive');
+    await expect(ann.giveDisc([])).rejects.toThrow('there is no file');
+    host.act('lease', HOST);
+    // What the page would not send.
+    for (const viewer of [ann, eve]) Object.defineProperty(viewer, 'mayType', { get: () => true });
+    drive.isLocked = false;
+    void eve.giveDisc([file]).catch(() => {});
+    await expect(ann.giveDisc([file])).rejects.toThrow(/ask for keyboard and mouse/);
+    expect(drive.discs).toEqual([]);
   });
 });
 

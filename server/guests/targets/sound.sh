@@ -3,14 +3,27 @@ version=$(depends_on linux-image-686:i386)
 kernel=$(unpack "${version:-linux-image-686}:i386")
 release=$(basename "$kernel"/boot/vmlinuz-*)
 release=${release#vmlinuz-}
+modules=lib/modules/$release
 tree=$WORK/tree
-mkdir -p "$tree"/{bin,sbin,lib/i386-linux-gnu,usr/share}
+mkdir -p "$tree"/{bin,sbin,lib/i386-linux-gnu,usr/share} "$tree/$modules"
 host_applet depmod -b "$kernel" "$release"
-grep '/snd-intel8x0\.ko:' "$kernel/lib/modules/$release/modules.dep" | tr -d : | tr ' ' '\n' >"$WORK/modules"
-[ -s "$WORK/modules" ] || die 'the kernel has no snd-intel8x0'
-(cd "$kernel" && sed "s|^|lib/modules/$release/|" "$WORK/modules" | xargs cp --parents -t "$tree")
-cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$tree/lib/modules/$release/"
-host_applet depmod -b "$tree" "$release"
+# files_of MODULE...: what they consist of, with everything they depend on.
+files_of() {
+  local module
+  for module; do
+    awk -v name="$module.ko" -F '[: ]+' '{ n = split($1, part, "/") } part[n] == name { for (i = 1; i <= NF; i++) if ($i != "") print $i }' \
+      "$kernel/$modules/modules.dep"
+  done | sort -u
+}
+copy_modules() { (cd "$kernel/$modules" && xargs cp --parents -t "$1/$modules"); }
+files_of snd-intel8x0 | copy_modules "$tree"
+[ -d "$tree/$modules/kernel/sound" ] || die 'the kernel has no snd-intel8x0'
+# The list of dependencies covers the default guest's drivers, too: it takes the place of theirs.
+mkdir -p "$WORK/all/$modules"
+files_of snd-intel8x0 $(grep -v '^#' "$HERE/initramfs/modules") | copy_modules "$WORK/all"
+cp "$kernel/$modules"/modules.{builtin,builtin.modinfo,order} "$WORK/all/$modules/"
+host_applet depmod -b "$WORK/all" "$release"
+cp "$WORK/all/$modules"/modules.{dep,alias} "$tree/$modules/"
 
 utils=$(unpack alsa-utils:i386)
 cp "$utils"/usr/bin/{amixer,aplay,speaker-test} "$tree/bin/"

@@ -66,6 +66,8 @@ interface Medium {
   readonly name: string;
 }
 
+/** Every machine has a CD drive here. */
+const CD_SLOT: DriveSlot = 'hdc';
 const STATS_INTERVAL_MS = 1000;
 const POWER_OFF_PATIENCE_MS = 2000;
 const FIRMWARE = { bios: 'guests/bios-256k.bin', vgaBios: 'guests/vgabios-stdvga.bin' } as const;
@@ -274,6 +276,7 @@ export class MachineSession {
     this.sharing.value = new MachineSharing({
       ...{ screen: outputs.shared, server, token, machine: this.settings.name, name },
       ...{ keyboard: this.#ownKeyboard, mouse: this.#ownMouse, newShareWorker: this.#parts.newShareWorker },
+      insertDisc: (image, name) => this.insertMedium(CD_SLOT, { kind: 'file', file: new Blob([image]) }, name),
       typeText: (text) => {
         this.typeText(text).catch((error: unknown) => {
           this.problem.value = explain(error);

@@ -13,6 +13,8 @@ export interface MachineSharingParts extends ShareOrder {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
+  /** Puts a CD image into the guest's drive. @throws CodedError */
+  readonly insertDisc: (image: Uint8Array<ArrayBuffer>, name: string) => Promise<void>;
 }
 
 /** Where somebody's pointer is, in guest pixels. */
@@ -45,7 +47,7 @@ export class MachineSharing {
   readonly #state: Signal<ShareState> = signal(NOBODY_YET);
   readonly #pointers: Signal<Pointers> = signal(new Map());
 
-  constructor({ newShareWorker, keyboard, mouse, typeText, ...order }: MachineSharingParts) {
+  constructor({ newShareWorker, keyboard, mouse, typeText, insertDisc, ...order }: MachineSharingParts) {
     this.server = order.server;
     this.#worker = newShareWorker();
     this.#service = Comlink.wrap<ShareService>(this.#worker);
@@ -59,7 +61,7 @@ export class MachineSharing {
     const listener: ShareListener = {
       putScancodes: (set1) => keyboard.putScancodes(set1),
       moveMouse: (dx, dy, dz, buttons) => mouse.move(dx, dy, dz, buttons),
-      typeText,
+      ...{ typeText, insertDisc },
       onState: (state) => {
         this.#state.value = state;
       },

@@ -15,6 +15,7 @@ import {
 } from '../stream/messages.ts';
 import { PictureFan, type PictureFeed } from '../stream/picture-fan.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
+import { DiscIntake } from './disc-intake.ts';
 import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 import { type MadeEncoder, SentSound } from './sent-sound.ts';
@@ -32,6 +33,11 @@ export interface ShareHostParts {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
+  /**
+   * Puts a CD image that somebody made into the guest's drive.
+   * @throws CodedError it is not in, and why
+   */
+  readonly insertDisc?: ((image: Uint8Array<ArrayBuffer>, name: string) => Promise<void>) | undefined;
   /** Codes Opus, where there is something that does. */
   readonly newOpusEncoder?: MadeEncoder | undefined;
   readonly onState: (state: ShareState) => void;
@@ -103,6 +109,7 @@ export class ShareHost {
   readonly #outlets: readonly PictureOutlet[] = [this.#toRelay, this.#toDirect];
   #pause: ReturnType<typeof setTimeout> | undefined;
   readonly #sound: SentSound;
+  readonly #discs: DiscIntake;
 
   constructor(parts: ShareHostParts) {
     this.#parts = parts;
@@ -111,6 +118,10 @@ export class ShareHost {
       newOpusEncoder: parts.newOpusEncoder,
       send: (message) => this.#link.send(message),
       onForms: () => this.#link.send(encodeMessage('soundForms', this.#sound.forms)),
+    });
+    this.#discs = new DiscIntake({
+      insert: parts.insertDisc,
+      tell: (taken) => this.#link.send(encodeMessage('discTaken', taken)),
     });
     this.#arbiter = new InputArbiter({
       ...{ keyboard: parts.keyboard, mouse: parts.mouse, typeText: parts.typeText },
@@ -214,6 +225,16 @@ export class ShareHost {
       case 'typed':
         this.#arbiter.typed(message.body);
         return;
+      case 'disc':
+        this.#discs.announced(
+          message.body,
+          this.#arbiter.mayGive(message.body.participant),
+          this.#nameOf(message.body),
+        );
+        return;
+      case 'discPart':
+        this.#discs.part(message.body);
+        return;
       case 'leaseAction':
         this.#arbiter.act(message.body);
         return;
@@ -231,6 +252,7 @@ export class ShareHost {
     for (const { id } of this.#state.people) {
       if (here.has(id)) continue;
       this.#arbiter.leave(id);
+      this.#discs.leave(id);
       this.#offered.delete(id);
       this.#parts.direct?.close(id);
     }
@@ -310,6 +332,10 @@ export class ShareHost {
   /** Somebody there has no connection of their own, or the relay has asked. */
   #isRelayWatched(): boolean {
     return this.#isAsked || this.#state.people.some(({ id }) => id !== HOST && !this.#direct.get(id));
+  }
+
+  #nameOf({ participant }: { readonly participant: number }): string {
+    return this.#state.people.find(({ id }) => id === participant)?.name ?? 'somebody';
   }
 
   #isHere(participant: number): boolean {

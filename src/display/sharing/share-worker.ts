@@ -33,6 +33,8 @@ export interface ShareListener {
   putScancodes(set1: readonly number[]): void;
   moveMouse(dx: number, dy: number, dz: number, buttons: number): void;
   typeText(text: string): void;
+  /** Puts a CD image into the guest's drive. @throws CodedError */
+  insertDisc(image: Uint8Array<ArrayBuffer>, name: string): Promise<void>;
   onState(state: ShareState): void;
   onPointer(pointer: BodyOf<'pointer'>): void;
   signalDirect(participant: number, data: string): void;
@@ -64,6 +66,7 @@ export class ShareService {
         return record[FRAME.fourByThree] !== 0;
       },
       typeText: (text) => listener.typeText(text),
+      insertDisc: (image, name) => listener.insertDisc(Comlink.transfer(image, [image.buffer]), name),
       newOpusEncoder: await opusEncoder(),
       onState: (state) => listener.onState(state),
       onPointer: (pointer) => listener.onPointer(pointer),

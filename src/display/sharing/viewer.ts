@@ -20,6 +20,7 @@ import {
 } from '../stream/messages.ts';
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
 import { canBeDirect, DirectPeer } from './direct-peer.ts';
+import { DiscOutbox, type NamedBlob } from './disc-outbox.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
 import { type MadeDecoder, ReceivedSound } from './received-sound.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
@@ -83,6 +84,7 @@ export class Viewer implements PictureSource {
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
   readonly #sound: ReceivedSound;
+  readonly #discs = new DiscOutbox((message) => this.#link.send(message));
   #direct: DirectPeer | undefined;
   #directBytes = 0;
   /** When input last went through the relay. */
@@ -202,6 +204,16 @@ export class Viewer implements PictureSource {
     }
   }
 
+  /**
+   * Gives the guest files, as a CD in its drive.
+   * @param onProgress 0 to 1
+   * @throws CodedError<'not-taken'> the disc is not in, and why
+   */
+  async giveDisc(files: readonly NamedBlob[], onProgress: (share: number) => void = () => {}): Promise<void> {
+    if (!this.mayType) throw new CodedError('not-taken', 'you may not give the machine anything now');
+    await this.#discs.give(files, onProgress);
+  }
+
   point(x: number, y: number, shown: boolean): void {
     this.#link.send(encodeMessage('pointer', { participant: HOST, x, y, shown }));
   }
@@ -236,6 +248,9 @@ export class Viewer implements PictureSource {
         return;
       case 'pointer':
         this.#pointers.value = movePointer(this.#pointers.value, message.body);
+        return;
+      case 'discTaken':
+        this.#discs.taken(message.body);
         return;
       case 'sound':
         this.#sound.take(message.body);

@@ -78,6 +78,11 @@ export class InputArbiter {
     if (hand) this.#letGo(hand);
   }
 
+  /** Whether what somebody gives to the guest now is taken. */
+  mayGive(participant: number): boolean {
+    return this.#allowed(participant, this.#epoch) !== undefined;
+  }
+
   keys({ participant, epoch, scancodes }: BodyOf<'keys'>): void {
     const hand = this.#allowed(participant, epoch);
     const strokes = hand && strokesOf(scancodes);

@@ -54,6 +54,12 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
   signal: fc.record({ participant: u16, data: fc.string() }),
   end: fc.constant({}),
   direct: fc.record({ on: fc.boolean(), since: u32 }),
+  disc: fc.record({
+    ...{ participant: u16, id: u16 },
+    files: fc.array(fc.record({ name, byteCount: u32 }), { maxLength: 5 }),
+  }),
+  discPart: fc.record({ participant: u16, id: u16, at: u32, data: some(100) }),
+  discTaken: fc.record({ participant: u16, id: u16, upTo: u32, refusal: name }),
   soundForms: fc.record({ pcm: fc.boolean(), opus: fc.boolean() }),
   sound: fc.record({ form: fc.constantFrom(...SOUND_FORMS), firstFrame: u32, frames: u16, data: some(100) }),
 };

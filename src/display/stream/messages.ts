@@ -73,6 +73,13 @@ export type SoundForm = (typeof SOUND_FORMS)[number];
 /** Frames of the longest packet, 60 ms. */
 export const MAX_SOUND_FRAMES = 2880;
 
+/** What may be given to a guest at once. */
+export const MAX_DISC_FILES = 64;
+export const MAX_DISC_BYTES: number = 256 << 20;
+export const MAX_DISC_PART_BYTES = 16_000;
+/** Bytes of a disc that may be on their way. */
+export const DISC_WINDOW_BYTES: number = 256 << 10;
+
 const role = choice(ROLES);
 const name = text(MAX_NAME_BYTES);
 /** A participant: 0 is the host. Viewers send 0; the relay puts in who it really was. */
@@ -99,6 +106,9 @@ export type Link = RecordOf<{
   people: typeof u16;
 }>;
 export const ANY_NUMBER_OF_USES = 0xffff;
+
+const discFile = record({ name: text(255), byteCount: u32 });
+export type DiscFileHead = RecordOf<{ name: typeof name; byteCount: typeof u32 }>;
 
 const SHAPES = {
   /**
@@ -156,6 +166,12 @@ const SHAPES = {
   soundForms: { pcm: flag, opus: flag },
   /** Host, through the relay to those who asked for it. */
   sound: { form: choice(SOUND_FORMS), firstFrame: u32, frames: u16, data: bytes(MAX_SOUND_FRAMES * 4) },
+  /** Viewer, through the relay to the host: files that are to be on a disc in the guest's CD drive. Ends an earlier one. */
+  disc: { participant, id: u16, files: list(discFile, MAX_DISC_FILES) },
+  /** Their bytes, one behind the other, from `at` on. */
+  discPart: { participant, id: u16, at: u32, data: bytes(MAX_DISC_PART_BYTES) },
+  /** Host to viewer: I have so many, at the end that the disc is in; or, with a `refusal`, that it will not be. */
+  discTaken: { participant, id: u16, upTo: u32, refusal: text(300) },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

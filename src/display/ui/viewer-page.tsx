@@ -124,6 +124,28 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
       .then((text) => viewer.typeText(text))
       .catch(() => {})
       .then(focusScreen);
+  const gift = useSignal<string | undefined>(undefined);
+  const give = (files: readonly File[]): void => {
+    if (files.length === 0) return;
+    const names = files.length === 1 ? files[0].name : `${files.length} files`;
+    const tell = (share: number): void => {
+      gift.value = `${names} on the way to the CD drive: ${Math.floor(share * 100)} %`;
+    };
+    tell(0);
+    viewer
+      .giveDisc(
+        files.map((file) => ({ name: file.name, blob: file })),
+        tell,
+      )
+      .then(
+        () => {
+          gift.value = `${names}: in the machine’s CD drive now`;
+        },
+        (error: Error) => {
+          gift.value = `${names}: not given: ${error.message}`;
+        },
+      );
+  };
   const fullscreen = (): void => void toggleFullscreen(stage.current, focusScreen).catch(() => {});
   const isHostHere = people.some((person) => person.id === 0);
   return (
@@ -154,6 +176,7 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
           >
             Whole pixels
           </button>
+          <GiveFiles isOff={!viewer.mayType} onFiles={give} />
           {sound && (
             <button
               type="button"
@@ -174,7 +197,29 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
       {withPeople.value && (
         <PeopleList {...{ people, lease, me: id, role }} act={(action, target) => viewer.act(action, target)} />
       )}
-      <div class="stage no-console" ref={stage}>
+      {gift.value !== undefined && (
+        <p class="notice" role="status" data-testid="gift">
+          {gift.value}{' '}
+          <button
+            type="button"
+            onClick={() => {
+              gift.value = undefined;
+            }}
+          >
+            Close
+          </button>
+        </p>
+      )}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the button does the same */}
+      <div
+        class="stage no-console"
+        ref={stage}
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          give([...(event.dataTransfer?.files ?? [])]);
+        }}
+      >
         <ScreenView
           {...{ name: machine, source: viewer, keyboard: viewer.keyboard, mouse: viewer.mouse, crisp: crisp.value }}
           onPaste={(text) => viewer.typeText(text)}
@@ -188,6 +233,37 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
         />
       </div>
     </div>
+  );
+}
+
+/** For files that are not dragged onto the screen. */
+function GiveFiles({
+  isOff,
+  onFiles,
+}: {
+  readonly isOff: boolean;
+  readonly onFiles: (files: readonly File[]) => void;
+}): JSX.Element {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <button type="button" data-testid="give-files" disabled={isOff} onClick={() => input.current?.click()}>
+        Files as CD…
+      </button>
+      <input
+        ref={input}
+        type="file"
+        multiple
+        class="hidden"
+        tabIndex={-1}
+        aria-label="Files for the machine’s CD drive"
+        data-testid="given-files"
+        onChange={(event) => {
+          onFiles([...(event.currentTarget.files ?? [])]);
+          event.currentTarget.value = '';
+        }}
+      />
+    </>
   );
 }
 

@@ -1,11 +1,12 @@
-/** A guest in one browser plays a tone; somebody in another hears it. */
+/** A guest in one browser, used from another: what it plays is heard there, and files from there are on its CD. */
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ToneFinder } from '../machine/support/tone.ts';
-import { BOOT_MS, makeMachine, prepare, shell, untilSerial } from './support/machine-page.ts';
+import { ANSWER_MS, BOOT_MS, makeMachine, prepare, shell, textOf, until, untilSerial } from './support/machine-page.ts';
 import { GUESTS_DIRECTORY, type Lab, openLab } from './support/page-test.ts';
 import { People } from './support/people.ts';
 
@@ -18,6 +19,8 @@ const OPUS_NOISE = 3000;
 let lab: Lab;
 let people: People;
 let folder: string;
+let host: Page;
+let ann: Page;
 
 beforeAll(async () => {
   lab = await openLab();
@@ -50,7 +53,7 @@ const played = (page: Page) => page.evaluate(() => window.tabboxSound?.counts())
 it('a tone goes from a guest to a viewer’s loudspeaker without a gap', { timeout: BOOT_MS + 900_000 }, async () => {
   const initrd = join(folder, 'initrd');
   await writeFile(initrd, Buffer.concat(await Promise.all(INITRDS.map((path) => readFile(path)))));
-  const { page: host } = await lab.visit('', 'host');
+  host = (await lab.visit('', 'host')).page;
   await prepare(host);
   await makeMachine(host, {
     ...{ files: [KERNEL, initrd], memoryMb: 96 },
@@ -59,10 +62,11 @@ it('a tone goes from a guest to a viewer’s loudspeaker without a gap', { timeo
   await untilSerial(host, /BOOT-OK[\s\S]*# /, BOOT_MS);
   await host.getByTestId('share').click();
   await host.getByTestId('share-start').click();
+  await host.getByTestId('role-control').check();
   await host.getByTestId('make-link').click();
   const address = await host.getByTestId('link-address').inputValue();
   await host.getByTestId('share-close').click();
-  const { page: ann } = await people.open(address);
+  ann = (await people.open(address)).page;
   await ann.getByTestId('viewer-name').fill('Ann');
   await ann.getByTestId('join').click();
   await ann.locator('[data-testid=viewer][data-shown=true]').waitFor();
@@ -88,4 +92,15 @@ it('a tone goes from a guest to a viewer’s loudspeaker without a gap', { timeo
   // Whoever turns it off is sent nothing more.
   await ann.getByTestId('sound').click();
   expect(await ann.getByTestId('sound').getAttribute('aria-pressed')).toBe('false');
+});
+
+it('files of a viewer are on the guest’s CD', { timeout: 300_000 }, async () => {
+  const file = randomBytes(600_000);
+  await ann
+    .getByTestId('given-files')
+    .setInputFiles([{ name: 'Homework (1).bin', mimeType: 'application/octet-stream', buffer: file }]);
+  await until(() => textOf(ann.getByTestId('gift')), /in the machine’s CD drive now/, 2 * ANSWER_MS);
+  const mount = 'modprobe -a ata_piix sr_mod isofs; until [ -e /dev/sr0 ]; do sleep 1; done; mount -o ro /dev/sr0 /mnt';
+  const printed = await shell(host, `${mount}; sha256sum /mnt/*`, 2 * ANSWER_MS);
+  expect(printed).toContain(`${createHash('sha256').update(file).digest('hex')}  /mnt/Homework (1).bin`);
 });
