@@ -174,9 +174,10 @@ export class Cpu {
   }
 
   #createTier1(parts: CpuParts): Tier1 {
-    const { state, mmu, decoder } = this;
+    const { state, mmu, decoder, system } = this;
     const { kernels, exports } = this.#legacy;
     const slow = {
+      system: (number: number, a: number, b: number, c: number, d: number) => system.call(number, a, b, c, d),
       readSlow: (at: number, byteCount: number) => mmu.readSlow(at, byteCount),
       writeSlow: (at: number, byteCount: number) => mmu.writeSlow(at, byteCount),
       modifySlow: (at: number, byteCount: number) => mmu.modifySlow(at, byteCount),

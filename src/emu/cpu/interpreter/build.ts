@@ -141,7 +141,11 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
           pollBlock(f, get, leave);
           enterRegion(f, module, record.get, i32.ne(isHeader.get, k32(2)), status, getAddress(STATE.blockEip));
           f.if(i32.geS(status.get, zero), () => {
-            f.if(i32.ne(status.get, k32(EXIT.near)), () => f.return(status.get));
+            f.if(i32.ne(status.get, k32(EXIT.near)), () => {
+              f.if(i32.ne(status.get, k32(EXIT.transferred)), () => f.return(status.get));
+              set(STATE.linkFrom, zero);
+              f.if(i32.eqz(staysHere(get, long)), () => f.return(status.get));
+            });
             f.set(target, getAddress(STATE.eip));
             f.set(link, zero);
             f.br(near);
@@ -268,9 +272,14 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
  * to be for the same module, at full speed, and the instruction the last of its block, which has been counted whole.
  */
 function goesOnHere(record: I32, get: (field: number) => I32, long: boolean): I32 {
-  const ours = i32.eq(i32.and(get(STATE.mode), k32(MODE.long | MODE.step)), k32(long ? MODE.long : 0));
   const last = i32.eq(i32.load16U(record, RECORD.bytes + RECORD.op), k32(MICRO.end));
-  return i32.and(i32.and(ours, last), i32.eqz(i32.or(get(STATE.halted), get(STATE.shutdown))));
+  return i32.and(staysHere(get, long), last);
+}
+
+/** The same after a system call in a region. */
+function staysHere(get: (field: number) => I32, long: boolean): I32 {
+  const ours = i32.eq(i32.and(get(STATE.mode), k32(MODE.long | MODE.step)), k32(long ? MODE.long : 0));
+  return i32.and(ours, i32.eqz(i32.or(get(STATE.halted), get(STATE.shutdown))));
 }
 
 /** Number of the jump-cache entry of an EIP is made of bits 0-11 xor 12-23. */

@@ -20,4 +20,6 @@ export const EXIT = {
   hot: 8,
   /** Region STATE.region, to be entered at STATE.eip, cannot tell whether its pages are mapped as they were. */
   validate: 9,
+  /** From a region, after a system call in it: STATE.eip was set, and the mode may be another. */
+  transferred: 12,
 } as const;

@@ -26,14 +26,15 @@ export function buildRegions(
   const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
   // Imports come before functions.
   const slow = { narrow: importSlow(module, false), wide: importSlow(module, true) };
+  const system = module.import('system', ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32');
   const used: Record<string, Callee> = {};
   for (const name of kernelsOf(jobs)) {
     const { params, result } = kernels[name];
     used[name] = module.import(name, params, result);
   }
   const callees = {
-    narrow: { ...slow.narrow, ...defineLookUps(module, stateAt, false), kernels: used },
-    wide: { ...slow.wide, ...defineLookUps(module, stateAt, true), kernels: used },
+    narrow: { ...slow.narrow, ...defineLookUps(module, stateAt, false), system, kernels: used },
+    wide: { ...slow.wide, ...defineLookUps(module, stateAt, true), system, kernels: used },
   };
   const sites: ExitSites[] = [];
   for (const { planned, number, descriptor } of jobs) {
@@ -56,7 +57,10 @@ export function kernelsOf(jobs: readonly Job[]): Set<string> {
 }
 
 /** Imports of the slow paths: those of 64-bit code have names that end in 64. */
-function importSlow(module: ModuleBuilder, long: boolean): Omit<RegionCallees, 'readHost' | 'writeHost' | 'kernels'> {
+function importSlow(
+  module: ModuleBuilder,
+  long: boolean,
+): Omit<RegionCallees, 'readHost' | 'writeHost' | 'system' | 'kernels'> {
   const slow = (name: string): Callee<'i32'> =>
     module.import(long ? `${name}64` : name, [long ? 'f64' : 'i32', 'i32'], 'i32');
   return {

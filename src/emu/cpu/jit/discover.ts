@@ -181,7 +181,7 @@ export class Discovery {
       }
       const { target } = instructions.at(-1) as Instruction;
       const direct = flow === FLOW.jump || flow === FLOW.branch || flow === FLOW.call;
-      const goesOn = flow !== FLOW.jump && flow !== FLOW.jumpIndirect && flow !== FLOW.return;
+      const goesOn = !ENDS.has(flow);
       return {
         at: start,
         instructions,
@@ -240,10 +240,19 @@ export function decodeInstruction(parts: {
   return parts.effects.of(instruction).unsupported ? { ...instruction, flow: FLOW.leave } : instruction;
 }
 
+/** Nothing follows. */
+const ENDS: ReadonlySet<Flow> = new Set([FLOW.jump, FLOW.jumpIndirect, FLOW.return, FLOW.transfer]);
+/** CLAC and STAC change what memory may be looked at, which is compiled in. */
+const TRANSFERS: ReadonlySet<string> = new Set([
+  ...['sysenter', 'sysexit', 'syscall', 'sysret', 'iret|iretd|iretq', 'int', 'clac', 'stac'],
+]);
+/** MOV to control and debug registers among them. */
+const CHANGES: ReadonlySet<string> = new Set(['popf|popfd|popfq', 'mov', 'invlpg', 'invpcid', 'wrmsr']);
+
 function flowOf(row: Row, d: Decoded, specs: readonly OperandSpec[]): Flow {
-  const { ends, shadow } = row.options;
+  const { ends } = row.options;
   // A segment other than the flat ones, where no ModRM operand tells where the check belongs.
-  if (shadow || row.opcode.startsWith('VEX') || (d.segment >= SEG.fs && !d.memory)) return FLOW.leave;
+  if (row.opcode.startsWith('VEX') || (d.segment >= SEG.fs && !d.memory)) return FLOW.leave;
   if (!ends) return FLOW.next;
   if (d.size === 16) return FLOW.leave;
   if (specs[0]?.kind === 'J') {
@@ -253,6 +262,9 @@ function flowOf(row: Row, d: Decoded, specs: readonly OperandSpec[]): Flow {
   if (row.mnemonic === 'ret') return FLOW.return;
   if (row.opcode === 'FF /2') return FLOW.callIndirect;
   if (row.opcode === 'FF /4') return FLOW.jumpIndirect;
+  if (TRANSFERS.has(row.mnemonic)) return FLOW.transfer;
+  // Whether what it changed matters to the region is looked at when it has run.
+  if (CHANGES.has(row.mnemonic)) return FLOW.next;
   return FLOW.leave;
 }
 

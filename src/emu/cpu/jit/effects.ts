@@ -13,7 +13,7 @@ const TRANSFERS = { branch: ignore, jumpDirect: ignore, jump: ignore };
 /** A frame whose code nobody needs. */
 export function recordingFrame(long: boolean, callees: RegionCallees, stateAt: number, memory: MemoryPlan): Frame {
   const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32');
-  return new Frame({ f, long, stateAt, callees, tlbAt: 0, memory });
+  return new Frame({ f, long, stateAt, callees, tlbAt: 0, epochAt: 0, memory });
 }
 
 export const newRecorder = (): Recorder => ({

@@ -116,6 +116,7 @@ class Emitter {
       stateAt,
       callees,
       tlbAt: planned.region.tlbAt,
+      epochAt: epochOf(planned.region),
       memory,
     });
   }
@@ -126,12 +127,8 @@ class Emitter {
     const s = this.#structure;
     this.#checkPlace(descriptor);
     frame.set(STATE.region, k32(this.#number));
-    frame.gpr.forEach((register, n) => {
-      f.set(register, frame.getWide(STATE.gpr + n * 8));
-    });
+    frame.loadRegisters();
     f.set(frame.budget, frame.get(STATE.budget));
-    f.set(frame.flagR, frame.getWide(STATE.flagResult));
-    f.set(frame.flagY, word.toU(frame.wide, frame.get(STATE.flagAux)));
     f.block((exitRarely) => {
       frame.exitRarely = exitRarely;
       f.block((exit) => {
@@ -147,7 +144,7 @@ class Emitter {
       this.#storeAll();
       frame.set(STATE.flagAux, word.low(frame.flagY.get));
       frame.setWide(STATE.eip, frame.exitEip.get);
-      f.return(k32(EXIT.near));
+      f.return(i32.or(k32(EXIT.near), frame.exitKind.get));
     });
     this.#storeAll();
     frame.set(STATE.exitSite, frame.exitSite.get);
@@ -244,7 +241,10 @@ class Emitter {
       // What a transfer leads to is emitted inside it.
       if (last) run();
       else f.scope(run);
-      if (!last) frame.now.pending++;
+      if (last) return;
+      frame.now.pending++;
+      // Interrupts that waited for STI come after the next instruction, not at the next loop.
+      if (instruction.row.options.shadow) frame.poll(instruction.at + instruction.d.length);
     });
     if (b.flow === FLOW.next) this.#follow(n, b.next, b.end, this.#opsFor(b, n));
   }

@@ -24,8 +24,12 @@ export interface RegionCallees {
   readonly readHost: Callee<'i32'>;
   /** Likewise of a page in the TLB for writing; 0 = it is not there. */
   readonly writeHost: Callee<'i32'>;
+  /** (number, four arguments): see system/calls.ts. */
+  readonly system: Callee<'i32'>;
   readonly kernels: Readonly<Record<string, Callee>>;
 }
+
+const SYSTEM: Callee<'i32'> = { index: 0, params: ['i32', 'i32', 'i32', 'i32', 'i32'], result: 'i32' };
 
 /** For runs of the generator whose code nobody needs: only types count. */
 export function noCallees(kernels: RegionCallees['kernels'], long: boolean): RegionCallees {
@@ -34,6 +38,7 @@ export function noCallees(kernels: RegionCallees['kernels'], long: boolean): Reg
   return {
     ...{ readSlow: slow, writeSlow: slow, modifySlow: slow, probeSlow: slow, readHost: near, writeHost: near },
     commitWrite: { index: 0, params: [], result: 'void' },
+    system: SYSTEM,
     kernels,
   };
 }
@@ -82,6 +87,8 @@ export class Frame {
   readonly callees: RegionCallees;
   /** Linear-memory address of the TLB bank. */
   readonly tlbAt: number;
+  /** The word of STATE.codeEpoch that counts. */
+  readonly epochAt: number;
   readonly gpr: readonly Var<IntType>[];
   /** EIP of the region's base. */
   readonly base: Var<IntType>;
@@ -92,6 +99,8 @@ export class Frame {
   readonly flagR: Var<IntType>;
   readonly exitEip: Var<IntType>;
   readonly exitSite: Var<'i32'>;
+  /** 0, or what makes EXIT.transferred of EXIT.near. */
+  readonly exitKind: Var<'i32'>;
   readonly entry: Var<'i32'>;
   /** Where everything is stored and the function returns. */
   exit: Label = { depth: 0 };
@@ -114,6 +123,7 @@ export class Frame {
     stateAt: number;
     callees: RegionCallees;
     tlbAt: number;
+    epochAt: number;
     memory: MemoryPlan;
   }) {
     const { f } = parts;
@@ -121,6 +131,7 @@ export class Frame {
     this.stateAt = parts.stateAt;
     this.callees = parts.callees;
     this.tlbAt = parts.tlbAt;
+    this.epochAt = parts.epochAt;
     this.memory = parts.memory;
     this.long = parts.long;
     const wide: IntType = parts.long ? 'i64' : 'i32';
@@ -134,6 +145,7 @@ export class Frame {
     this.flagR = f.local(wide);
     this.exitEip = f.local(wide);
     this.exitSite = f.local('i32');
+    this.exitKind = f.local('i32');
     this.now = { flagKind: 'words', flagBits: 32, pending: 0, origins: freshOrigins(0), groups: [] };
   }
 
@@ -186,6 +198,29 @@ export class Frame {
   setWide(field: number, value: Word): void {
     if (value.type === 'i64') this.f.store64(zero, value as I64, this.stateAt + field);
     else this.set(field, value as I32);
+  }
+
+  /** Registers and flags, which are words, to the state block: what TypeScript looks at. */
+  storeRegisters(): void {
+    this.gpr.forEach((register, n) => {
+      this.setWide(STATE.gpr + n * 8, register.get);
+    });
+    this.setWide(STATE.flagResult, this.flagR.get);
+    this.set(STATE.flagAux, word.low(this.flagY.get));
+  }
+  /** And from there. */
+  loadRegisters(): void {
+    this.gpr.forEach((register, n) => {
+      this.f.set(register, this.getWide(STATE.gpr + n * 8));
+    });
+    this.f.set(this.flagR, this.getWide(STATE.flagResult));
+    this.f.set(this.flagY, word.toU(this.wide, this.get(STATE.flagAux)));
+  }
+
+  /** Nothing is known any more of registers, nor of the TLB. */
+  forgetAll(): void {
+    this.now.origins = this.now.origins.map(() => ({ symbol: this.nextSymbol(), offset: 0 }));
+    this.now.groups = [];
   }
 
   /** EIP of an offset. */

@@ -18,6 +18,8 @@ export const FLOW = {
   return: 6,
   /** Tier 0 runs it. */
   leave: 7,
+  /** A system call that goes elsewhere, and out of the region. */
+  transfer: 8,
 } as const;
 export type Flow = (typeof FLOW)[keyof typeof FLOW];
 

@@ -31,6 +31,9 @@ export const PLACE = {
   readOnly: 0x4_5000,
 } as const;
 
+/** CF PF AF ZF SF OF */
+const STATUS_FLAGS = 0x8d5;
+
 /** A program ends with INT of this vector, whose handler halts. */
 export const END_VECTOR = 33;
 
@@ -378,8 +381,14 @@ export class ProgramGenerator {
         }
         this.#bytes(r.pick([0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xae, 0xaf]));
         return;
-      case 28: // pushf; popf
-        this.#bytes(0x9c, 0x58 + free);
+      case 28: // pushf; pop r, or xor [esp], imm; popf
+        this.#bytes(0x9c);
+        if (r.chance(2)) this.#bytes(0x58 + free);
+        else {
+          this.#bytes(0x81, 0x34, 0x24);
+          this.#dword(r.next() & STATUS_FLAGS);
+          this.#bytes(0x9d);
+        }
         return;
       case 29: // bsf, bsr, bswap
         if (r.chance(2)) this.#bytes(0x0f, 0xc8 + free);
@@ -404,12 +413,29 @@ export class ProgramGenerator {
         this.#bytes(0x0f, 0x11);
         this.#memory(r.below(4));
         return;
-      case 32: // cpuid: not for tier 1
-        if (r.chance(3)) this.#bytes(0x0f, 0xa2);
+      case 32: // what TypeScript does
+        if (r.chance(2)) this.#systemCall(free);
         return;
       default:
         this.#selfModification();
     }
+  }
+
+  #systemCall(register: number): void {
+    const r = this.#r;
+    const saved = 0x06 + 8 * r.pick([0, 3]); // push es, ds
+    this.#bytes(
+      ...r.pick([
+        [0x0f, 0xa2], // cpuid
+        [0x0f, 0x31], // rdtsc
+        [0x1e, 0x07, 0x06, 0x1f], // push ds; pop es; push es; pop ds
+        [0x8c, 0xd8 | register, 0x8e, 0xc0 | register], // mov r, ds; mov es, r
+        [0x8e, 0xe0 | register], // mov fs, r: a fault, unless it is null
+        [saved, 0x6a, r.below(4), saved + 1, saved + 1], // push null; pop es or ds: not flat for a moment
+        [0xfb], // sti: a fault
+        [0xcd, 0x80], // int 80h: likewise
+      ]),
+    );
   }
 
   /** mov byte [an immediate], imm8 */

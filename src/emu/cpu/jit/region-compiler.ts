@@ -73,7 +73,7 @@ export class RegionCompiler {
     this.#nowhere ??= createLinearMemory(this.#setup.memoryPages * PAGE_BYTES);
     const imports: Record<string, unknown> = {};
     const nothing = (): number => 0;
-    for (const name of [...kernels, ...SLOW, 'commitWrite']) imports[name] = nothing;
+    for (const name of [...kernels, ...SLOW, 'commitWrite', 'system']) imports[name] = nothing;
     const exports = instantiateModule(module, this.#nowhere, imports);
     for (const { number, long } of regions) exports[String(number)](0, long ? 0n : 0);
   }

@@ -19,6 +19,7 @@ import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Instruction } from './instruction.ts';
 import { MemoryAccess } from './memory-access.ts';
+import { callSystem } from './system-call.ts';
 
 /** Where control transfers of the semantics go. */
 export interface Transfers {
@@ -30,6 +31,8 @@ export interface Transfers {
 
 const at0 = k32(0);
 const UNLIMITED_REPEATS = 4096;
+/** Their handlers look at the record that runs, or the guest sleeps after them. */
+const LEFT_TO_TIER0: ReadonlySet<SystemCall> = new Set(['inString', 'outString', 'halt', 'floatError']);
 
 export class Tier1Ops implements Ops {
   readonly f: FunctionBuilder;
@@ -430,15 +433,15 @@ export class Tier1Ops implements Ops {
     this.#frame.leave(this, this.eip(), 1);
   }
 
-  system(name: SystemCall, ..._args: Word[]): void {
-    this.#callSystem(name);
+  system(name: SystemCall, ...args: Word[]): void {
+    this.#callSystem(name, args);
   }
-  query(name: SystemCall, ..._args: Word[]): I32 {
-    this.#callSystem(name);
+  query(name: SystemCall, ...args: Word[]): I32 {
+    this.#callSystem(name, args);
     return this.get(STATE.queryResult);
   }
-  query64(name: SystemCall, ..._args: Word[]): I64 {
-    this.#callSystem(name);
+  query64(name: SystemCall, ...args: Word[]): I64 {
+    this.#callSystem(name, args);
     return this.get64(STATE.queryResult);
   }
 
@@ -531,18 +534,19 @@ export class Tier1Ops implements Ops {
     return true;
   }
 
-  /**
-   * A pending x87 exception is rare and asked for before anything has changed: tier 0 runs that instruction. Other system
-   * calls are not made here; `Discovery` leaves instructions that need one.
-   */
-  #callSystem(name: SystemCall): void {
+  /** A pending x87 exception is rare and asked for before anything has changed: tier 0 runs that instruction. */
+  #callSystem(name: SystemCall, args: readonly Word[]): void {
     const frame = this.#frame;
-    if (frame.recorder) {
-      frame.recorder.mayLeave = true;
-      if (name !== 'floatError' || this.f.depth === this.#depth) frame.recorder.unsupported = true;
+    if (frame.recorder) frame.recorder.mayLeave = true;
+    if (name === 'floatError' && this.f.depth !== this.#depth) {
+      if (!frame.recorder) frame.leaveRarely(SITE.alone, this.#i.at);
       return;
     }
-    frame.leaveRarely(SITE.alone, this.#i.at);
+    if (frame.recorder && (LEFT_TO_TIER0.has(name) || this.f.depth !== this.#depth)) {
+      frame.recorder.unsupported = true;
+      return;
+    }
+    callSystem({ frame, e: this, name, args, instruction: this.#i });
   }
 
   #unsupported(): void {
