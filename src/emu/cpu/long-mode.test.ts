@@ -4,6 +4,7 @@ import { Cpu } from './cpu.ts';
 import { GPR, SEG, STATE } from './state/layout.ts';
 import { SEL } from './system/cpu-bench.suite.ts';
 import { HIGH, LongBench, PT, RSP0, SEL64 } from './system/long-bench.suite.ts';
+import { testedTier } from './tier.suite.ts';
 
 const USER = 0x6000;
 const KERNEL = 0x5000;
@@ -21,6 +22,7 @@ const cpu = new Cpu({
   ports: bench.ports,
   interrupts: { acknowledge: () => interruptVector },
   tsc: () => 0,
+  ...testedTier,
 });
 
 const put = (at: number, hex: string): void => {
@@ -137,6 +139,14 @@ describe('instructions that 64-bit mode has of its own', () => {
       user('B8D5000000C1E0089E9F4989C048B97700000080FFFFFFF3480FAED9F3480FAECAB967452301F30FAED1F3480FAEC3CD30'),
     ).toBe(0x30);
     expect([8, GPR.edx, GPR.ebx].map((n) => bench.register(n))).toEqual([0xd700, HIGH + 0x77, 0x123_4567]);
+  });
+
+  it('control registers, CR8 among them', () => {
+    bench.rip = HIGH + KERNEL;
+    // mov $5,%eax; mov %rax,%cr8; mov %cr8,%rbx; mov %cr3,%rax; mov %rax,%cr3; mov %cr3,%rcx; int $0x30
+    expect(kernel('B805000000440F22C0440F20C30F20D80F22D80F20D9CD30')).toBe(0x30);
+    expect(bench.register(GPR.ebx)).toBe(5);
+    expect(bench.register(GPR.ecx)).toBe(bench.register(GPR.eax));
   });
 
   it('CMPXCHG16B', () => {

@@ -479,6 +479,8 @@ export class Tier1Ops implements Ops {
     switch (o.kind) {
       case 'G':
       case 'Z':
+      case 'C':
+      case 'D':
         return d.reg;
       case 'E':
       case 'R':
