@@ -84,6 +84,25 @@ Debian 12's main archive has it; set TABBOX_DEBIAN_MIRROR to the URL of a Debian
   echo "$deb"
 }
 
+# fetch_source PACKAGE FILE: the path of one file of a source package, such as *.orig.tar.xz, from where the binary ones are.
+fetch_source() {
+  local mirror dir=$APT_DIR/source
+  apt_update
+  mirror=${TABBOX_DEBIAN_MIRROR:-$(apt-get -c "$APT_DIR/apt.conf" indextargets --format '$(REPO_URI)' \
+    'Identifier: Packages' 'Codename: bookworm' 'Component: main' | head -n 1)}
+  mkdir -p "$dir"/{lists/partial,sources.list.d,files}
+  printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' "$mirror" >"$dir/sources.list"
+  source_apt() {
+    apt-get -c "$APT_DIR/apt.conf" -o "Dir::State::lists=$dir/lists" -o "Dir::Etc::sourcelist=$dir/sources.list" \
+      -o "Dir::Etc::sourceparts=$dir/sources.list.d" -qq "$@"
+  }
+  (cd "$dir/files" && { source_apt update && source_apt source --download-only "$1"; } >"$WORK/source.log" 2>&1) || {
+    cat "$WORK/source.log" >&2
+    die "the source package $1 cannot be downloaded; Debian 12's main archive has it. TABBOX_DEBIAN_MIRROR names a mirror"
+  }
+  find "$dir/files" -name "$1_$2" | xargs ls -t | head -n 1
+}
+
 # unpack PACKAGE:ARCH -> prints the directory with the package's files.
 unpack() {
   local dir=$WORK/unpacked/${1##*:}/${1%%:*} deb
@@ -122,6 +141,13 @@ pack_initramfs() {
   host_applet true
   [ "$HOST_BUSYBOX" = env ] || extra=(--ignore-devno --renumber-inodes)
   (cd "$1" && find . | LC_ALL=C sort | host_applet cpio -o -H newc -R 0:0 ${extra[@]+"${extra[@]}"} 2>/dev/null) | gzip -9n >"$2"
+}
+
+# need_compilers: a C compiler for both kinds of program, 64- and 32-bit.
+need_compilers() {
+  need_tools gcc=gcc
+  echo 'int main(void) { return 0; }' >"$WORK/probe.c"
+  gcc -m32 -static -o "$WORK/probe" "$WORK/probe.c" 2>/dev/null || install_packages gcc-multilib libc6-dev
 }
 
 # prepare_foreign ARCH: afterwards `foreign COMMAND...` runs commands that run programs of that architecture, i386 or amd64.

@@ -9,7 +9,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default net sound pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64)
+ALL=(firmware default net sound pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64 qemutests64)
 TARGET=
 . "$HERE/lib.sh"
 

@@ -17,8 +17,8 @@ const FEATURE_WORDS = [
   ...['1.ecx', '1.edx', '6.eax', '6.ecx', '7.ebx', '7.ecx', '7.edx', '7/1.eax', '7/1.ebx', '7/1.ecx', '7/1.edx'],
   ...['7/2.edx', 'd/1.eax', '80000001.ecx', '80000001.edx', '80000007.edx', '80000008.ebx'],
 ];
-/** Leaves that describe: vendor and name, caches, extended state, frequencies, address widths. */
-const DESCRIBING = [0, 2, 4, 0xd, 0x15, 0x8000_0000, 0x8000_0002, 0x8000_0003, 0x8000_0004, 0x8000_0006];
+/** Leaves that describe: vendor and name, caches, MONITOR's lines, extended state, frequencies, address widths. */
+const DESCRIBING = [0, 2, 4, 5, 0xd, 0x15, 0x8000_0000, 0x8000_0002, 0x8000_0003, 0x8000_0004, 0x8000_0006];
 /** Leaf 1, ECX: set by software, not announced. */
 const OSXSAVE = 27;
 
@@ -42,9 +42,9 @@ function benchOf(profile: CpuProfile, apic: boolean): IntegerBench {
   const features = new CpuFeatures({ ...DEFAULT_CPU, profile });
   return new IntegerBench({ features, random, ...(apic ? { localApic } : {}) });
 }
-/** MOV EAX; MOV ECX; CPUID. */
+/** Sets IA32_MISC_ENABLE.MONITOR, which is software's to do; MOV EAX; MOV ECX; CPUID. */
 function cpuid(bench: IntegerBench, leaf: number, subleaf: number): readonly number[] {
-  const out = bench.run(`B8${hex(leaf)} B9${hex(subleaf)} 0FA2`);
+  const out = bench.run(`B9A0010000 0F32 0D00000400 0F30 B8${hex(leaf)} B9${hex(subleaf)} 0FA2`);
   return REGISTERS.map((register) => out[register]);
 }
 

@@ -20,6 +20,7 @@ const NAMES: readonly (readonly [Feature, ...number[]])[] = [
   ['sep', CpuidFeature.SEP],
   ['cmov', CpuidFeature.CMOV],
   ['clfsh', CpuidFeature.CLFSH],
+  ['monitor', CpuidFeature.MONITOR],
   ['mmx', CpuidFeature.MMX],
   ['fxsr', CpuidFeature.FXSR],
   ['sse', CpuidFeature.SSE],

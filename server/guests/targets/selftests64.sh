@@ -1,8 +1,7 @@
 # Linux's own tests of x86 processors (tools/testing/selftests/x86 of Debian's kernel source), 64- and 32-bit programs, as a tar
 # archive that serves as a disk: the guest unpacks /dev/sda.
-need_tools make=make gcc=gcc xz=xz-utils
-echo 'int main(void) { return 0; }' >"$WORK/probe.c"
-gcc -m32 -static -o "$WORK/probe" "$WORK/probe.c" 2>/dev/null || install_packages gcc-multilib libc6-dev
+need_tools make=make xz=xz-utils
+need_compilers
 archive=$(fetch linux-source-6.1:all)
 # What the tests include of the kernel's tree, beside themselves.
 dpkg-deb --fsys-tarfile "$archive" | tar -xO ./usr/src/linux-source-6.1.tar.xz | xz -dc |

@@ -25,7 +25,18 @@ import { Tier1, type TierCounts, type TierMode } from './jit/tier1.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
-import { ATTENTION, GPR, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import {
+  ATTENTION,
+  GPR,
+  HALTED,
+  JUMP_CACHE,
+  JUMP_CACHE64,
+  MAX_REGIONS,
+  MODE,
+  RECORD,
+  SEG,
+  STATE,
+} from './state/layout.ts';
 import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
@@ -317,9 +328,11 @@ export class Cpu {
     system.reload();
   }
 
-  /** Executes up to `instructions` (a block more at most). Returns at once while halted without an interrupt. */
+  /** Executes up to `instructions` (a block more at most). Returns at once while HLT waits and no interrupt came. */
   run(instructions: number): RunExit {
     const { state } = this;
+    // Who calls may have changed memory, or let time pass: MWAIT need not know what has woken it.
+    if (state.get(STATE.halted) >= HALTED.mwait) state.set(STATE.halted, HALTED.no);
     state.set(STATE.budget, instructions);
     this.#sliceBudget = instructions;
     this.#tier1.exchange();
@@ -368,6 +381,8 @@ export class Cpu {
           return 'yield';
         }
         Atomics.and(this.#attention, 0, ~ATTENTION.nmi);
+        const breaks = attention & ATTENTION.interrupt && state.get(STATE.halted) === HALTED.mwaitMasked;
+        if (breaks) state.set(STATE.halted, HALTED.no);
         if (attention & ATTENTION.interrupt && state.get(STATE.eflags) & EFLAGS.if && !observer?.holdsInterrupts) {
           if (system.mayInterrupt()) {
             state.set(STATE.halted, 0);

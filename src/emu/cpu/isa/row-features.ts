@@ -21,6 +21,7 @@ const BY_NAME: Readonly<Record<string, readonly Feature[]>> = named([
   ['cmpxchg8b', 'cx8'],
   ['fxsave fxrstor', 'fxsr'],
   ['clflush', 'clfsh'],
+  ['monitor mwait', 'monitor'],
   ['clflushopt', 'clflushopt'],
   ['clwb', 'clwb'],
   ['xsave xrstor xgetbv xsetbv', 'xsave'],

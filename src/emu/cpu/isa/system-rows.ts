@@ -5,11 +5,11 @@
  * when it is decoded, so that a block may be shared between them.
  */
 import { EFLAGS } from '../state/flags.ts';
-import { SEG, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STRING_IO } from '../system/calls.ts';
 import { CR0, CR4 } from '../system/control-bits.ts';
 import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
-import { arithmeticBits, setArithmeticBits, signExtend, zeroFlag } from './flag-ops.ts';
+import { arithmeticBits, setArithmeticBits, signExtend, zeroExtend, zeroFlag } from './flag-ops.ts';
 import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { type Row, type RowOptions, row } from './row.ts';
 import { push, stackBits } from './stack-ops.ts';
@@ -21,6 +21,14 @@ const has = (value: I32, bit: number): I32 => i32.ne(i32.and(value, k32(bit)), k
 const plus = (at: Address, bytes: number): Address => word.add(at, bytes);
 /** A value of up to 32 bits as operand `n` wants it: zero-extended. */
 const widened = (e: Ops, n: number, v: I32): Word => word.toU(e.widthOf(n) === 64 ? 'i64' : 'i32', v);
+
+/** MONITOR reads a byte of the line that it names by rAX, as a load does. */
+const armMonitor = (e: Ops): void => {
+  e.system('monitor');
+  const at = e.register(e.long ? 64 : 32, GPR.eax);
+  const offset = e.long && e.addressSize === 32 ? i64.extendU(word.low(at)) : zeroExtend(e.addressSize, at);
+  e.f.drop(e.load(8, e.f.let(word.add(e.segmentBase(), e.f.let(offset)))));
+};
 
 /** #GP(0) outside privilege level 0 (virtual-8086 mode is level 3). */
 const privileged = (e: Ops): void => e.raiseIf(e.get(STATE.cpl), EXCEPTION.gp, k32(0));
@@ -418,8 +426,8 @@ export const systemRows: readonly Row[] = [
   }),
   row('0F 01 /6', 'lmsw', 'Ew', loadWord('lmsw'), ENDS),
   row('0F 01 /7 m', 'invlpg', 'M', (e) => e.system('invlpg', e.linear(0)), { ends: true, access: 'none' }),
-  row('NP 0F 01 C8', 'monitor', '', (e) => e.system('monitor')),
-  row('NP 0F 01 C9', 'mwait', '', (e) => e.system('mwait')),
+  row('NP 0F 01 C8', 'monitor', '', armMonitor, { address: true }),
+  row('NP 0F 01 C9', 'mwait', '', (e) => e.system('mwait'), ENDS),
   row('NP 0F 01 CA', 'clac', '', (e) => e.system('clac'), ENDS),
   row('NP 0F 01 CB', 'stac', '', (e) => e.system('stac'), ENDS),
   row('0F 01 F9', 'rdtscp', '', (e) => e.system('rdtscp')),

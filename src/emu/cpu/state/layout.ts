@@ -9,6 +9,9 @@ import { DIRTY_MAP_BYTES, PAGE_MAP_BYTES } from '#emu/memory/physical-memory.ts'
 /** Numbers of the general registers, in the order of their encoding. */
 export const GPR = { eax: 0, ecx: 1, edx: 2, ebx: 3, esp: 4, ebp: 5, esi: 6, edi: 7 } as const;
 /** Numbers of the segment registers, in the order of their encoding; LDTR and TR follow in the same shape. */
+/** STATE.halted. `mwaitMasked`: interrupts end it even while IF is clear. */
+export const HALTED = { no: 0, hlt: 1, mwait: 2, mwaitMasked: 3 } as const;
+
 export const SEG = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6, tr: 7 } as const;
 
 /** A segment register's slot: the selector and the hidden part (SDM Vol. 3A, 3.4.3). */
@@ -106,7 +109,7 @@ export const STATE = {
   pendingDebug: field(4),
   /** 1 from the delivery of an NMI to the next IRET. */
   nmiBlocked: field(4),
-  /** 1 while HLT waits for an interrupt. */
+  /** Of HALTED: not 0 while HLT or MWAIT waits. */
   halted: field(4),
   /** 1: an INIT/shutdown (triple fault) happened. */
   shutdown: field(4),

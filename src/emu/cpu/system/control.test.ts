@@ -209,6 +209,20 @@ describe('model-specific registers, TSC and CPUID', () => {
     for (const n of [0x1b, 0x6e0, 0x800, 0x210, 0x1234]) expect(rdmsr(n)).toEqual(GP0);
   });
 
+  it('count no performance: leaf 0Ah says so, counters and RDPMC are not there', () => {
+    cpu.state.setGpr(0, 0xa);
+    cpu.state.setGpr(1, 0);
+    cpu.call('cpuid');
+    expect([0, 3, 1, 2].map((register) => cpu.state.gpr(register))).toEqual([0, 0, 0, 0]);
+    for (const n of [0xc1, 0x186, 0x309, 0x345, 0x38d, 0x38f, 0x390]) {
+      expect([n, rdmsr(n)]).toEqual([n, GP0]);
+      expect([n, wrmsr(n, 0n)]).toEqual([n, GP0]);
+    }
+    cpu.state.setGpr(1, 0);
+    expect(cpu.call('rdpmc')).toBe(STATUS.fault);
+    expect(cpu.takeFault()).toEqual(GP0);
+  });
+
   it('keep memory type ranges, checked as hardware does', () => {
     expect(rdmsr(0xfe)).toBe(0x508n);
     expect(wrmsr(0xfe, 0n)).toEqual(GP0);

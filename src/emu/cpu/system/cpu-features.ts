@@ -33,6 +33,8 @@ const LEAF1_EDX = {
 const LEAF1_ECX = {
   sse3: 0,
   pclmulqdq: 1,
+  /** Once IA32_MISC_ENABLE says so, which firmware leaves to the operating system here. */
+  monitor: 3,
   ssse3: 9,
   fma: 12,
   cx16: 13,

@@ -2,7 +2,7 @@
  * CPUID: what this processor says it is. Which features it has is in cpu-features.ts.
  *
  * Source: SDM Vol. 2A, CPUID; Vol. 4 for IA32_MISC_ENABLE.
- * Not announced, since absent: VME, PSE-36, MONITOR.
+ * Not announced, since absent: VME, PSE-36.
  */
 import { PHYSICAL_BITS } from '../mmu/page-walk.ts';
 import { CR4 } from './control-bits.ts';
@@ -24,22 +24,25 @@ const CACHES = [
   { type: 3, level: 2, sets: 4096 },
 ] as const;
 
-/** Leaf 1, ECX: the operating system has set CR4.OSXSAVE. */
+/** Leaf 1, ECX: the operating system has set CR4.OSXSAVE; IA32_MISC_ENABLE has MONITOR. */
 const OSXSAVE = 1 << 27;
+const MONITOR = 1 << 3;
+/** Leaf 5: lines of 64 bytes; extensions listed, interrupts break MWAIT even while masked; one C1 sub-state. */
+const LEAF5 = [CLFLUSH_BYTES, CLFLUSH_BYTES, 3, 1 << 4] as const;
 const TSC_HZ = 1_000_000_000;
 const MAX_LEAF_LIMITED = 3;
 
 /**
  * @param leaf EAX as an unsigned number; above the highest leaf the highest basic leaf answers
  * @param limited IA32_MISC_ENABLE bit 22: no basic leaf above 3
- * @param now control registers that show in what CPUID says
+ * @param now registers that show in what CPUID says
  */
 export function cpuid(
   features: CpuFeatures,
   leaf: number,
   subleaf: number,
   limited: boolean,
-  now: { readonly cr4: number; readonly xcr0: number } = { cr4: 0, xcr0: 1 },
+  now: { readonly cr4: number; readonly xcr0: number; readonly monitor: boolean } = { cr4: 0, xcr0: 1, monitor: false },
 ): CpuidResult {
   const override = features.override(leaf, subleaf);
   if (override) return override;
@@ -50,6 +53,8 @@ export function cpuid(
   if (asked === 0xd) return extendedStateLeaf(features, subleaf, now.xcr0);
   const answer = basic(features, asked, subleaf, maxLeaf);
   if (asked === 1 && now.cr4 & CR4.osxsave) answer[2] |= OSXSAVE;
+  if (asked === 1 && !now.monitor) answer[2] &= ~MONITOR;
+  if (asked === 5 && now.monitor) return [...LEAF5];
   return answer;
 }
 

@@ -38,6 +38,8 @@ export const MISC_ENABLE = {
   fastStrings: 1 << 0,
   btsUnavailable: 1 << 11,
   pebsUnavailable: 1 << 12,
+  /** MONITOR and MWAIT are there; clear after a reset, so that kernels sleep by HLT. */
+  monitor: 1 << 18,
   limitCpuid: 1 << 22,
   /** In the upper word: bit 34, execute-disable is off. */
   xdDisableHigh: 1 << 2,
@@ -243,8 +245,9 @@ export function writeMsr(c: SystemContext, ticks: number, apic?: LocalApicPort):
     case MSR.tscAux:
       return high === 0 ? store(c, number, low, high) : general(c);
     case MSR.miscEnable: {
-      const kept = state.get(STATE.miscEnable) & ~MISC_ENABLE_WRITABLE;
-      return store(c, number, kept | (low & MISC_ENABLE_WRITABLE), 0);
+      const writable = MISC_ENABLE_WRITABLE | (c.features.has('monitor') ? MISC_ENABLE.monitor : 0);
+      const kept = state.get(STATE.miscEnable) & ~writable;
+      return store(c, number, kept | (low & writable), 0);
     }
     case MSR.pat:
       if (!isPatWord(low) || !isPatWord(high)) return general(c);

@@ -13,7 +13,7 @@ import { EXCEPTION } from '../isa/ops.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { GPR, SEG, STATE } from '../state/layout.ts';
+import { GPR, HALTED, SEG, STATE } from '../state/layout.ts';
 import { STATUS, type Status, SYSTEM_CALLS, type SystemCall } from './calls.ts';
 import { SystemContext } from './context.ts';
 import * as control from './control.ts';
@@ -31,6 +31,9 @@ import { RandomNumbers } from './random-numbers.ts';
 import { farReturn, interruptReturn } from './returns.ts';
 import * as segments from './segments.ts';
 import { farCall, farJump } from './transfers.ts';
+
+/** MWAIT, ECX: interrupts end it even while IF is clear. */
+const MWAIT_BREAKS_MASKED = 1;
 
 export interface SystemParts {
   readonly state: CpuState;
@@ -51,7 +54,7 @@ export interface SystemParts {
 }
 
 export interface SystemCallbacks {
-  /** HLT was executed. */
+  /** HLT or MWAIT was executed. */
   readonly onHalt?: () => void;
   /** Triple fault: the board decides (usually a reset). */
   readonly onShutdown?: () => void;
@@ -309,7 +312,6 @@ export class System {
   #makeHandlers(): Record<SystemCall, Handler> {
     const c = this.#context;
     const { ports, tsc, localApic, x87Transcendental } = this.#parts;
-    const undefinedOpcode = (): Status => this.#plainFault(EXCEPTION.ud);
     return {
       loadSegment: (seg, selector) => segments.loadSegment(c, seg, selector),
       popSegment: (seg, bits) => segments.popSegment(c, seg, bits),
@@ -360,8 +362,8 @@ export class System {
       sysret: (bits) => fast.sysret(c, bits),
       clac: () => control.setAlignmentCheck(c, false),
       stac: () => control.setAlignmentCheck(c, true),
-      monitor: undefinedOpcode,
-      mwait: undefinedOpcode,
+      monitor: () => this.#monitor(0),
+      mwait: () => this.#monitor(MWAIT_BREAKS_MASKED) || this.#wait(),
       checkSegment: (seg, offset, byteCount, write) => segments.checkSegment(c, seg, offset, byteCount, write !== 0),
       checkStack: (byteCount, push) => segments.checkStack(c, byteCount, push !== 0),
       floatError: () => this.#floatError(),
@@ -377,7 +379,27 @@ export class System {
   #halt(): Status {
     const state = this.#state;
     if (state.get(STATE.cpl) !== 0) return this.#generalProtection();
-    state.set(STATE.halted, 1);
+    state.set(STATE.halted, HALTED.hlt);
+    this.#parts.callbacks?.onHalt?.();
+    return this.#context.advance();
+  }
+
+  /**
+   * What MONITOR and MWAIT check. The line that MONITOR names is not watched: whatever might write to it wakes MWAIT, for
+   * which software has to be prepared (SDM Vol. 3A, 9.10.4, false wakeups).
+   * @param extensions the bits that ECX may have
+   */
+  #monitor(extensions: number): Status {
+    const state = this.#state;
+    const enabled = (state.get(STATE.miscEnable) & MISC_ENABLE.monitor) !== 0;
+    if (!enabled || state.get(STATE.cpl) !== 0) return this.#plainFault(EXCEPTION.ud);
+    return state.gpr(GPR.ecx) & ~extensions ? this.#generalProtection() : STATUS.next;
+  }
+
+  /** MWAIT; the hint in EAX changes nothing, every sleep is C1. */
+  #wait(): Status {
+    const state = this.#state;
+    state.set(STATE.halted, state.gpr(GPR.ecx) & MWAIT_BREAKS_MASKED ? HALTED.mwaitMasked : HALTED.mwait);
     this.#parts.callbacks?.onHalt?.();
     return this.#context.advance();
   }
@@ -388,7 +410,8 @@ export class System {
     const leaf = state.gpr(GPR.eax) >>> 0;
     const subleaf = state.gpr(GPR.ecx) >>> 0;
     const { features } = this.#context;
-    const now = { cr4: state.get(STATE.cr4), xcr0: state.get(STATE.xcr0) };
+    const monitor = (state.get(STATE.miscEnable) & MISC_ENABLE.monitor) !== 0;
+    const now = { cr4: state.get(STATE.cr4), xcr0: state.get(STATE.xcr0), monitor };
     const answer = cpuid(features, leaf, subleaf, limited, now);
     const { localApic } = this.#parts;
     if (localApic && !features.override(leaf, subleaf)) announceApic(answer, leaf, localApic, features);
