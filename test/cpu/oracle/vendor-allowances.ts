@@ -72,11 +72,16 @@ const isMaskedStore = (c: Case): boolean =>
 const pushesSegment = (c: Case): boolean =>
   c.row.mnemonic === 'push' && /^[ECSDFG]S$/.test(c.row.operands) && c.codeSize !== 64;
 
-/** What 16 bits do not reach, the other half of PUSH's slot, cannot fault (mayStoreOtherByte has the rest of it). */
+/**
+ * What 16 bits do not reach cannot fault: the other half of PUSH's slot (mayStoreOtherByte has the rest of it), and of the
+ * operand of MOVSXD with 16 bits, which is r/m16 to Intel (SDM Vol. 2), r/m32 to AMD and the virtual CPU.
+ */
 export function mayNotReach(shape: Shape, c: Case, trap: number, virtualTrap: number, h: DataView): boolean {
   const fault = [EXCEPTION.pf, EXCEPTION.gp, EXCEPTION.ss].some((vector) => vector === virtualTrap);
-  if (!intel || trap !== COMPLETED || !fault || !pushesSegment(c) || c.size !== 32) return false;
+  if (!intel || trap !== COMPLETED || !fault) return false;
   const { given, result } = shape;
+  if (c.row.mnemonic === 'movsxd') return c.size === 16 && addressAt(shape, h, result.eip) === c.eip + c.code.length;
+  if (!pushesSegment(c) || c.size !== 32) return false;
   const moved = givenOf(c).getUint32(given.gpr + GPR.esp * 4, true) - h.getUint32(result.gpr + GPR.esp * 4, true);
   return (moved & 0xffff) === 4 && addressAt(shape, h, result.eip) === c.eip + c.code.length;
 }
