@@ -10,8 +10,13 @@ export const FROM_HERE: PlayoutLimits = { start: 2400, most: 7200 };
 /** Packets of 20 ms, over a network. */
 export const FROM_AFAR: PlayoutLimits = { start: 3360, most: 7680 };
 
-/** An audio thread costs a little even while it is silent; after so long without sound it is stopped. */
-const QUIET_MS = 5000;
+/**
+ * An audio thread costs a little even while it is silent; after so long without sound it is stopped. What comes then wakes
+ * it, and the first tenth of a second may be lost: not between two beeps.
+ */
+const QUIET_MS = 30_000;
+/** How long a player that is stopped may go on waiting. */
+const LOOK_MS = 5000;
 /** Where a change in shared memory cannot be waited for, it is looked for this often. */
 const POLL_MS = 20;
 
@@ -93,7 +98,7 @@ export class SoundPlayer {
   async #written(seen: number): Promise<void> {
     const { words, index } = this.#reader.bell;
     while (this.#reader.writtenCount === seen && !this.#isStopped) {
-      if (typeof Atomics.waitAsync === 'function') await Atomics.waitAsync(words, index, seen, QUIET_MS).value;
+      if (typeof Atomics.waitAsync === 'function') await Atomics.waitAsync(words, index, seen, LOOK_MS).value;
       else await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
