@@ -211,6 +211,9 @@ class TestOps implements Ops {
   linear(): I32 {
     return this.offsetOf();
   }
+  upper(n: number): I32 {
+    return i32.add(this.slot(n), k32(16));
+  }
   slot(n: number): I32 {
     const operand = this.#operands[n];
     const number = operand === 'AX' ? 0 : 'VGP'.includes(operand[0]) ? this.#form.reg : this.#form.rm;

@@ -137,7 +137,7 @@ function compareAll(rows: readonly Row[], count: number, seed: number, masked = 
 
 describe('SSE rows', () => {
   const rows = sseRows.filter((row) => !APPROXIMATIONS.test(row.mnemonic));
-  test('as the host does them', () => {
+  test('as the host does them', { timeout: 300_000 }, () => {
     expect(compareAll(rows, CASES, 11)).toEqual([]);
   });
 
@@ -196,7 +196,7 @@ describe('SSE rows', () => {
 });
 
 describe('MMX rows', () => {
-  test('as the host does them', () => {
+  test('as the host does them', { timeout: 300_000 }, () => {
     expect(compareAll(mmxRows, CASES, 13)).toEqual([]);
   });
 

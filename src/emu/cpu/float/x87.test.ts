@@ -124,7 +124,7 @@ function compareAll(rows: readonly Row[], count: number, seed: number, masked: b
 const CASES = Number(process.env['FLOAT_CASES'] ?? 80);
 
 describe('x87 rows', () => {
-  test('as the host does them, exceptions masked and not', () => {
+  test('as the host does them, exceptions masked and not', { timeout: 300_000 }, () => {
     // Forms with memory and ST(0), ST(1): the arithmetic. The other registers only differ in which they are.
     const near = EMMS_FREE.filter((row) => !/^D[8-F] [C-F][2-7A-F]$/.test(row.opcode) || /^D9 [EF]/.test(row.opcode));
     const far = EMMS_FREE.filter((row) => !near.includes(row));

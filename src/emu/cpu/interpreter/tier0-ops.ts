@@ -181,6 +181,10 @@ export class Tier0Ops implements Ops {
     return this.#slotOf(n);
   }
 
+  upper(n: number): I32 {
+    return i32.add(this.slot(n), k32(16));
+  }
+
   registerNumber(n: number): I32 {
     return this.f.let(i32.shrU(i32.sub(this.#slotOf(n), k32(this.#state + STATE.gpr)), k32(3)));
   }

@@ -23,7 +23,7 @@ const avx =
 /** All 32 bytes of an operand. */
 export function readWide(e: Ops, n: number): Wide {
   const { f } = e;
-  if (!e.isMemory(n)) return [f.let(v128.load(e.slot(n))), f.let(v128.load(e.slot(n), 16))];
+  if (!e.isMemory(n)) return [f.let(e.read128(n)), f.let(v128.load(e.upper(n)))];
   const at = f.let(e.linear(n));
   return [e.load128(at), e.load128(f.let(word.add(at, 16)))];
 }
@@ -292,8 +292,8 @@ const tests = (opcode: string, mnemonic: string, keep: (v: V128) => V128): Row[]
 const clear = (from: 0 | 16): ((e: Ops) => void) =>
   avx((e) => {
     for (let n = 0; n < (e.long ? 16 : 8); n++) {
-      const slot = e.addressOf(STATE.xmm + n * XMM_BYTES);
-      for (let at = from; at < 32; at += 16) e.f.store128(slot, splat(0n), at);
+      for (let at: number = from; at < 32; at += 16)
+        e.f.store128(e.addressOf(STATE.xmm + n * XMM_BYTES + at), v128.zero);
     }
   });
 

@@ -68,6 +68,8 @@ export function wordsOf(e: Ops, s: FlagSource): { result: Word | undefined; aux:
   switch (s.kind) {
     case 'words':
       return { result: s.result, aux: s.aux };
+    case 'bits':
+      return wordsOfBits(s.result as I32);
     case 'logic':
       return { result: signExtend(s.bits, s.result), aux: k32(0) };
     case 'add':
@@ -153,10 +155,12 @@ export const arithmeticBits = (e: Ops): I32 => {
 
 /** Sets all six arithmetic flags from EFLAGS bits. */
 export function setArithmeticBits(e: Ops, eflags: I32): void {
-  const v = e.f.let(eflags);
+  e.setFlags({ kind: 'words', ...wordsOfBits(e.f.let(eflags)) });
+}
+/** From EFLAGS bits, evaluated. */
+function wordsOfBits(v: I32): { result: I32; aux: I32 } {
   const bit = (mask: number): I32 => i32.ne(i32.and(v, k32(mask)), k32(0));
-  e.setFlags({
-    kind: 'words',
+  return {
     result: i32.eqz(bit(EFLAGS.zf)),
     aux: [
       i32.shl(i32.xor(bit(EFLAGS.cf), bit(EFLAGS.of)), k32(30)),
@@ -164,7 +168,7 @@ export function setArithmeticBits(e: Ops, eflags: I32): void {
       i32.shl(i32.xor(bit(EFLAGS.zf), bit(EFLAGS.pf)), k32(AUX.parityShift)),
       bit(EFLAGS.sf),
     ].reduce((a, b) => i32.or(a, b), i32.shl(v, k32(31))),
-  });
+  };
 }
 
 /** Sets CF (and OF when given) and leaves the other flags as they are. Arguments are 0 or 1. */

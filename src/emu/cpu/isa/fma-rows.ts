@@ -115,8 +115,8 @@ const shrink = (wide: boolean) => {
   return (e: Ops): void => {
     beginVex(e);
     const { f } = e;
-    const low = f.let(v128.load(e.slot(1)));
-    const high = f.let(v128.load(e.slot(1), 16));
+    const low = f.let(e.read128(1));
+    const high = f.let(v128.load(e.upper(1)));
     // A page fault comes before a numeric exception.
     if (e.isMemory(0)) e.probe(e.linear(0), k32(wide ? 16 : 8));
     const control = controlOf(e, e.read(2));

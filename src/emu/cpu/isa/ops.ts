@@ -7,7 +7,7 @@
  */
 
 import type { SystemCall } from '../system/calls.ts';
-import type { I32, I64, V128, Word } from '../wasm/expr.ts';
+import type { I32, I64, Ordinary, V128, Val, Word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 
 /** Exceptions by vector (SDM Vol. 3A, table 6-1). */
@@ -50,6 +50,8 @@ export type FlagSource =
   | { readonly kind: 'logic'; readonly bits: Width; readonly result: Word }
   /** INC and DEC: CF stays. */
   | { readonly kind: 'inc' | 'dec'; readonly bits: Width; readonly a: Word; readonly result: Word }
+  /** EFLAGS bits, of which SF, OF and AF are 0; always 32 bits. */
+  | { readonly kind: 'bits'; readonly bits: Width; readonly result: Word }
   /** The lazy words themselves; one that is missing stays. `result` is sign-extended from its width to its type. */
   | { readonly kind: 'words'; readonly result?: Word; readonly aux?: I32 };
 
@@ -61,6 +63,52 @@ export interface VexUse {
   readonly aligned: boolean;
   /** 1: these are bits 255 to 128. */
   readonly half: 0 | 1;
+}
+
+export type FloatUnit = 'sse' | 'avx' | 'x87';
+
+/** See jit/float-mode.ts. */
+export interface ShortFloats {
+  /** 7FE00000h while WebAssembly's arithmetic on normal numbers is all that an instruction does, else 0. */
+  readonly mask: I32;
+  /** Register operand `n` has been found ordinary. */
+  found(n: number, ordinary: Ordinary): void;
+  /** After the long way. @param ordinary 0: something that has been taken for ordinary is not */
+  reconsider(ordinary: I32): void;
+}
+
+export type X87Operation = 'Add' | 'Multiply' | 'Divide';
+
+/**
+ * x87 instructions on registers that are not in the state block; `how` words are those of the kernels. Availability, pending
+ * exceptions, empty registers and what is not usual are the tier's business.
+ */
+export interface ShortX87 {
+  /** The unit is there, and no exception is pending. */
+  begin(): void;
+  /** Keeps opcode, instruction pointer and, of memory forms, data pointer. */
+  record(opcode: number, memory: boolean): void;
+  /** @param memory a single (i32) or a double (i64) instead of ST(i) */
+  arithmetic(operation: X87Operation, how: number, memory?: Val): void;
+  squareRoot(): void;
+  load(significand: I64, signExponent: I32): void;
+  /** A single (i32) or a double (i64). */
+  loadNarrow(value: Val): void;
+  loadInteger(value: I64): void;
+  loadRegister(i: number): void;
+  /** ST0 as a single or a double; `stored` has to follow. */
+  store(bits: 32 | 64): { value: Word; flags: I32 };
+  stored(flags: I32, pops: number): void;
+  storeRegister(i: number, pops: number): void;
+  exchange(i: number): void;
+  /** FCHS or FABS. */
+  changeSign(negate: boolean): void;
+  /** C3, C2 and C0. */
+  compare(how: number, memory?: Val): I32;
+  /** Puts them into the status word. */
+  conditions(code: I32): void;
+  /** With TOP. */
+  statusWord(): I32;
 }
 
 export interface Ops {
@@ -102,6 +150,8 @@ export interface Ops {
   linear(n: number): Address;
   /** Address (in the state block, absolute) of the register slot of register operand `n`; not of general registers. */
   slot(n: number): I32;
+  /** Address of bits 255 to 128 of vector register operand `n`. */
+  upper(n: number): I32;
   /** Number of the general register that operand `n` names. */
   registerNumber(n: number): I32;
 
@@ -121,6 +171,15 @@ export interface Ops {
   vectorIndex(): { slot: I32; shift: I32 };
   /** What a row's semantics are used for besides the row they were written for: see vex-view.ts. */
   readonly vex?: VexUse;
+
+  /**
+   * A tier's own way to make sure that a unit's instructions are available; missing: semantics look at control registers.
+   */
+  available?(unit: FloatUnit): void;
+  /** A tier's own short way through floating-point arithmetic; missing: there is only the long one. */
+  readonly floats?: ShortFloats;
+  /** Missing: semantics work on the state block, or run kernels that do. */
+  readonly x87?: ShortX87 | undefined;
 
   /** Guest memory at a linear address, zero-extended. May fault. */
   load(bits: Width32, at: Address): I32;

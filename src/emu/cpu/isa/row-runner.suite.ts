@@ -133,6 +133,7 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
     linear: () => k32(options.memory ?? 0),
     vectorIndex: () => ({ slot: k32(stateAt + STATE.xmm), shift: k32(0) }),
     slot: () => k32(options.slot ?? stateAt + STATE.gpr),
+    upper: () => k32((options.slot ?? stateAt + STATE.gpr) + 16),
     load: (bits, at) => load(bits, at as I32),
     store: (bits, address, v) => {
       const at = address as I32;

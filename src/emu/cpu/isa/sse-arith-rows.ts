@@ -6,7 +6,7 @@
  * RCP and RSQRT give the nearest single instead of a table's 12 bits.
  */
 import { type I32, i32, i64, k32, k64, k128, select, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
-import { setArithmeticBits } from './flag-ops.ts';
+import { nowOrdinary, plainAnd, unlessPlain } from './float-check.ts';
 import type { Ops } from './ops.ts';
 import { type Row, row } from './row.ts';
 import { ordinary, PD, PS, SD, type Shape, SS } from './sse-shapes.ts';
@@ -33,6 +33,12 @@ const resultOf = <T extends ValType>(e: Ops, value: Val<T>): { set: (v: Val<T>) 
   e.f.set(v, value);
   return { set: (x) => e.f.set(v, x), get: v.get };
 };
+
+/** Destination and source. */
+const operandsOf = <T extends ValType>(a: Val<T>, b: Val<T>): { n: number; value: Val<T> }[] => [
+  { n: 0, value: a },
+  { n: 1, value: b },
+];
 
 type Operation = 'add' | 'sub' | 'mul' | 'div';
 const KERNEL: Record<Operation, string> = { add: 'Add', sub: 'Subtract', mul: 'Multiply', div: 'Divide' };
@@ -61,13 +67,16 @@ const arithmetic = <T extends ValType, M extends ValType>(s: Shape<T, M>, operat
     const b = s.read(e, 1);
     const a = s.read(e, 0);
     const r = resultOf(e, s[operation](a, b));
-    const fast = i32.and(isPlain(e), s.all(unremarkable(s, operation, a, b, r.get)));
-    e.f.if(i32.eqz(fast), () =>
-      soft(e, s, r, (control, i) =>
-        kernelValue(e, typeOf(s.bits), `sse${KERNEL[operation]}${s.bits}`, control, s.lane(a, i), s.lane(b, i)),
-      ),
-    );
-    s.write(e, r.get);
+    unlessPlain(e, s, {
+      operands: operandsOf(a, b),
+      result: () => r.get,
+      fine: plainAnd(e, s.all(unremarkable(s, operation, a, b, r.get))),
+      again: () =>
+        soft(e, s, r, (control, i) =>
+          kernelValue(e, typeOf(s.bits), `sse${KERNEL[operation]}${s.bits}`, control, s.lane(a, i), s.lane(b, i)),
+        ),
+    });
+    s.write(e, nowOrdinary(e, s, r.get));
   };
 };
 
@@ -76,11 +85,14 @@ const squareRoot = <T extends ValType, M extends ValType>(s: Shape<T, M>): Seman
     begin(e);
     const a = s.read(e, 1);
     const r = resultOf(e, s.sqrt(a));
-    const fine = s.all(s.and(s.lt(s.abs(r.get), s.infinity), ordinary(s, a)));
-    e.f.if(i32.eqz(i32.and(isPlain(e), fine)), () =>
-      soft(e, s, r, (control, i) => kernelValue(e, typeOf(s.bits), `sseSquareRoot${s.bits}`, control, s.lane(a, i))),
-    );
-    s.write(e, r.get);
+    unlessPlain(e, s, {
+      operands: [{ n: 1, value: a }],
+      result: () => r.get,
+      fine: plainAnd(e, s.all(s.and(s.lt(s.abs(r.get), s.infinity), ordinary(s, a)))),
+      again: () =>
+        soft(e, s, r, (control, i) => kernelValue(e, typeOf(s.bits), `sseSquareRoot${s.bits}`, control, s.lane(a, i))),
+    });
+    s.write(e, nowOrdinary(e, s, r.get));
   };
 };
 
@@ -91,12 +103,16 @@ const minMax = <T extends ValType, M extends ValType>(s: Shape<T, M>, maximum: b
     const b = s.read(e, 1);
     const a = s.read(e, 0);
     const r = resultOf(e, maximum ? s.max(a, b) : s.min(a, b));
-    e.f.if(i32.eqz(s.all(s.and(ordinary(s, a), ordinary(s, b)))), () =>
-      soft(e, s, r, (control, i) =>
-        kernelValue(e, typeOf(s.bits), `sseMinMax${s.bits}`, control, s.lane(a, i), s.lane(b, i), k32(maximum ? 1 : 0)),
-      ),
-    );
-    s.write(e, r.get);
+    unlessPlain(e, s, {
+      operands: operandsOf(a, b),
+      fine: s.all(s.and(ordinary(s, a), ordinary(s, b))),
+      again: () =>
+        soft(e, s, r, (control, i) => {
+          const which = k32(maximum ? 1 : 0);
+          return kernelValue(e, typeOf(s.bits), `sseMinMax${s.bits}`, control, s.lane(a, i), s.lane(b, i), which);
+        }),
+    });
+    s.write(e, nowOrdinary(e, s, r.get));
   };
 };
 
@@ -125,23 +141,22 @@ const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Sema
     const r = resultOf(e, a);
     const type = typeOf(s.bits);
     const widen = (mask: I32): Val => (type === 'i64' ? i64.extendS(mask) : mask);
-    e.f.if(
-      s.all(s.and(ordinary(s, a), ordinary(s, b))),
-      () => {
-        // Nothing is unordered here.
-        if (s.lanes === 1) {
-          const less = s.all(s.lt(a, b));
-          const equal = s.all(s.eq(a, b));
-          r.set(s.withLane(a, 0, widen(e.f.let(select(less, ones(L), select(equal, ones(E), ones(G)))))));
-        } else {
-          const less = e.f.let(asVector(s.lt(a, b)));
-          const equal = e.f.let(asVector(s.eq(a, b)));
-          const either = v128.bitselect(v128.splatI32(ones(L)), v128.splatI32(ones(E)), less);
-          const mask = v128.bitselect(either, v128.splatI32(ones(G)), v128.or(less, equal));
-          r.set({ type: s.zero.type, code: mask.code });
-        }
-      },
-      () =>
+    // When nothing is unordered.
+    if (s.lanes === 1) {
+      const less = s.all(s.lt(a, b));
+      const equal = s.all(s.eq(a, b));
+      r.set(s.withLane(a, 0, widen(e.f.let(select(less, ones(L), select(equal, ones(E), ones(G)))))));
+    } else {
+      const less = e.f.let(asVector(s.lt(a, b)));
+      const equal = e.f.let(asVector(s.eq(a, b)));
+      const either = v128.bitselect(v128.splatI32(ones(L)), v128.splatI32(ones(E)), less);
+      const mask = v128.bitselect(either, v128.splatI32(ones(G)), v128.or(less, equal));
+      r.set({ type: s.zero.type, code: mask.code });
+    }
+    unlessPlain(e, s, {
+      operands: operandsOf(a, b),
+      fine: s.all(s.and(ordinary(s, a), ordinary(s, b))),
+      again: () =>
         soft(e, s, r, (control, i) => {
           const turned = i32.sub(k32(0), i32.shrU(predicate, k32(4)));
           const loud = i32.and(i32.shrU(i32.xor(k32(LOUD), turned), low), k32(1));
@@ -150,7 +165,7 @@ const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Sema
           const ordered = select(is('less'), ones(L), select(is('equal'), ones(E), ones(G)));
           return widen(e.f.let(select(is('unordered'), ones(U), ordered)));
         }),
-    );
+    });
     s.write(e, r.get);
   };
 };
@@ -164,17 +179,19 @@ const compareFlags = <T extends ValType>(s: Shape<T, 'i32'>, quiet: boolean): Se
     begin(e);
     const b = s.read(e, 1);
     const a = s.read(e, 0);
-    e.f.if(
-      i32.and(ordinary(s, a), ordinary(s, b)),
-      () => setArithmeticBits(e, i32.or(i32.shl(s.eq(a, b), k32(6)), s.lt(a, b))),
-      () => {
+    const bits = e.f.local('i32');
+    e.f.set(bits, i32.or(i32.shl(s.eq(a, b), k32(6)), s.lt(a, b)));
+    unlessPlain(e, s, {
+      operands: operandsOf(a, b),
+      fine: i32.and(ordinary(s, a), ordinary(s, b)),
+      again: () => {
         const control = softBegin(e);
         const loud = k32(quiet ? 0 : 1);
-        const code = kernelValue(e, 'i32', `sseCompare${s.bits}`, control, s.lane(a, 0), s.lane(b, 0), loud);
+        e.f.set(bits, kernelValue(e, 'i32', `sseCompare${s.bits}`, control, s.lane(a, 0), s.lane(b, 0), loud));
         softFinish(e);
-        setArithmeticBits(e, code);
       },
-    );
+    });
+    e.setFlags({ kind: 'bits', bits: 32, result: bits.get });
   };
 };
 
@@ -206,7 +223,7 @@ const lanewise = (
     const negated = e.f.let(v128.xor(y, k128(halves[0], halves[1])));
     const r = resultOf(e, s.add(x, negated));
     const fast = i32.and(isPlain(e), s.all(unremarkable(s, 'add', x, negated, r.get)));
-    e.f.if(i32.eqz(fast), () =>
+    e.f.ifUnlikely(i32.eqz(fast), () =>
       soft(e, s, r, (control, i) =>
         kernelValue(
           e,

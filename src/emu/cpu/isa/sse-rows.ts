@@ -39,12 +39,12 @@ const moveUnaligned = sse((e) => e.write128(0, e.read128(1)));
 /** Loads of a low part from memory clear the rest; from a register they keep it. */
 const moveScalar32 = sse((e) => {
   const value = e.f.let(e.read(1));
-  if (e.isMemory(1)) e.write128(0, v128.i32x4Replace(v128.splatI32(k32(0)), 0, value));
+  if (e.isMemory(1)) e.write128(0, v128.extend32(value));
   else e.write(0, value);
 });
 const moveScalar64 = sse((e) => {
   const value = e.f.let(e.read64(1));
-  if (e.isMemory(1)) e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, value));
+  if (e.isMemory(1)) e.write128(0, v128.extend64(value));
   else e.write64(0, value);
 });
 const storeScalar32 = sse((e) => e.write(0, e.read(1)));
@@ -55,9 +55,9 @@ const storeScalar64 = sse((e) => e.write64(0, e.read64(1)));
 const storeQuad = sse((e) => {
   const value = e.f.let(e.read64(1));
   if (e.isMemory(0)) e.write64(0, value);
-  else e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, value));
+  else e.write128(0, v128.extend64(value));
 });
-const loadQuad = sse((e) => e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, e.read64(1))));
+const loadQuad = sse((e) => e.write128(0, v128.extend64(e.read64(1))));
 
 const loadHigh = sse((e) => {
   const value = e.f.let(e.read64(1));
@@ -101,7 +101,7 @@ const moveRows: readonly Row[] = [
     'Vx,Ey',
     sse((e) => {
       const value = word.toU('i64', e.readWord(1)) as I64;
-      e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, value));
+      e.write128(0, v128.extend64(value));
     }),
   ),
   row('66 0F 7E', 'movd|movd|movq', 'Ey,Vy', storeScalar, WRITE),
@@ -119,7 +119,7 @@ const moveRows: readonly Row[] = [
     checkMmx(e);
     const value = e.f.let(e.read64(1));
     enterMmx(e);
-    e.write128(0, v128.i64x2Replace(v128.splatI64(k64(0)), 0, value));
+    e.write128(0, v128.extend64(value));
   }),
   row('F2 0F D6 r', 'movdq2q', 'Pq,Uq', (e) => {
     begin(e);

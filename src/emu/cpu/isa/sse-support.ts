@@ -24,6 +24,10 @@ export function begin(e: Ops): void {
     if (e.vex.half === 0) beginVex(e);
     return;
   }
+  if (e.available) {
+    e.available('sse');
+    return;
+  }
   const cr0 = e.f.let(e.get(STATE.cr0));
   const supported = e.f.let(i32.and(e.get(STATE.cr4), k32(CR4.osfxsr)));
   const fine = i32.and(i32.eqz(i32.and(cr0, k32(CR0.em | CR0.ts))), i32.ne(supported, k32(0)));
@@ -35,6 +39,10 @@ export function begin(e: Ops): void {
 
 /** #UD in real and virtual-8086 mode, and unless the OS has enabled AVX state; #NM as for SSE. */
 export function beginVex(e: Ops): void {
+  if (e.available) {
+    e.available('avx');
+    return;
+  }
   const cr0 = e.f.let(e.get(STATE.cr0));
   protectedMode(e, cr0);
   const enabled = i32.eq(i32.and(e.get(STATE.xcr0), k32(XCR0_AVX)), k32(XCR0_AVX));
@@ -61,7 +69,9 @@ export const source = (e: Ops, n: number): V128 =>
   e.isMemory(n) ? e.f.let(e.load128(alignedAddress(e, n))) : e.f.let(e.read128(n));
 
 /** 0 or 1: WebAssembly's arithmetic on ordinary numbers changes nothing in MXCSR and rounds the same. */
-export const isPlain = (e: Ops): I32 => i32.eq(i32.and(e.get(STATE.mxcsr), k32(PLAIN_MASK)), k32(PLAIN_VALUE));
+export const isPlain = (e: Ops): I32 => isPlainWord(e.get(STATE.mxcsr));
+/** The same of an MXCSR. */
+export const isPlainWord = (mxcsr: I32): I32 => i32.eq(i32.and(mxcsr, k32(PLAIN_MASK)), k32(PLAIN_VALUE));
 
 /** The control word for element kernels; clears the gathered flags. */
 export const softBegin = (e: Ops): I32 => kernelValue(e, 'i32', e.vex?.wide ? 'sseControl' : 'sseBegin');

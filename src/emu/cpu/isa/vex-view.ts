@@ -7,7 +7,7 @@
  * Source: SDM Vol. 1, 14.1; Vol. 2A, 2.3 (VEX), 2.4 (exception types).
  */
 import { unreachable } from '#base/errors.ts';
-import { type I32, type I64, i32, i64, k32, k64, type V128, type Val, v128, type Word, word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, k32, type V128, type Val, v128, type Word, word } from '../wasm/expr.ts';
 import type { Ops, VexUse, Width32 } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { together } from './sse-support.ts';
@@ -66,23 +66,33 @@ function view(e: Ops, r: Row, form: VexForm, use: VexUse, keep: (kept: Kept) => 
   const moved = (at: ReturnType<Ops['linear']>, n: number): ReturnType<Ops['linear']> =>
     offset(n) === 0 ? at : f.let(word.add(at, offset(n)));
   const place = (n: number): I32 => (offset(n) === 0 ? e.slot(n) : i32.add(e.slot(n), k32(offset(n))));
+  /** The 16 bytes of a register that hold what is read, and where in them that begins. */
+  const part = (n: number): { whole: V128; from: number } =>
+    offset(n) === 16
+      ? { whole: f.let(v128.load(e.upper(n))), from: 0 }
+      : { whole: f.let(e.read128(n)), from: offset(n) };
   const read32 = (n: number): I32 => {
     // Half of what the whole instruction reads, where that is less than 32 bits (VPMOVSXBQ).
     const bits = n === last && form.stride === 2 ? 16 : (PART_BITS[types[n]] ?? 32);
     if (e.isMemory(n)) return e.load(bits, moved(e.linear(n), n));
     if (!isVector(r, n)) return e.read(n);
-    const at = place(n);
-    return f.let(bits === 32 ? i32.load(at) : bits === 16 ? i32.load16U(at) : i32.load8U(at));
+    if (offset(n) === 0 && bits === 32) return e.read(n);
+    const { whole, from: at } = part(n);
+    if (bits === 32) return f.let(v128.i32x4Extract(whole, at / 4));
+    return f.let(bits === 16 ? v128.i16x8ExtractU(whole, at / 2) : v128.i8x16ExtractU(whole, at));
   };
-  const read128 = (n: number): V128 => (e.isMemory(n) ? e.load128(moved(e.linear(n), n)) : f.let(v128.load(place(n))));
+  const read128 = (n: number): V128 => {
+    if (e.isMemory(n)) return e.load128(moved(e.linear(n), n));
+    return offset(n) % 16 === 0 ? part(n).whole : f.let(v128.load(place(n)));
+  };
   const read64 = (n: number): I64 =>
     // All of it is read (VMOVDDUP).
     e.isMemory(n) && types[n] === 'qq'
       ? f.let(v128.i64x2Extract(read128(n), 0))
       : e.isMemory(n)
         ? e.load64(moved(e.linear(n), n))
-        : isVector(r, n)
-          ? f.let(i64.load(place(n)))
+        : isVector(r, n) && offset(n) !== 0
+          ? f.let(v128.i64x2Extract(part(n).whole, part(n).from / 8))
           : e.read64(n);
   const isImmediate = (n: number): boolean => operandsOf(r)[n].kind === 'I';
   const immediate = (n: number): I32 => {
@@ -90,8 +100,11 @@ function view(e: Ops, r: Row, form: VexForm, use: VexUse, keep: (kept: Kept) => 
     return shift === 0 ? e.read(n) : f.let(i32.shrU(e.read(n), k32(shift)));
   };
   const firstSource = (): V128 => read128(form.three ? 1 : 0);
+  const { floats } = e;
   return replaced(e, {
     vex: use,
+    // What is known of a register is known of its low half.
+    ...(floats && { floats: { ...floats, found: (n, o) => use.half === 0 && floats.found(from(n), o) } }),
     isMemory: (n) => e.isMemory(n === 0 ? 0 : from(n)),
     linear: (n) => (n === 0 ? e.linear(0) : moved(e.linear(from(n)), from(n))),
     slot: (n) => place(from(n)),
@@ -102,23 +115,23 @@ function view(e: Ops, r: Row, form: VexForm, use: VexUse, keep: (kept: Kept) => 
     write: (n, value) => {
       if (n !== 0) unreachable('only the first operand is written');
       if (e.isMemory(0) || !isVector(r, 0)) keep({ n, value: f.let(value) });
-      else keep({ n, value: f.let(v128.i32x4Replace(firstSource(), 0, value as I32)) });
+      else keep({ n, value: f.let(v128.withLow32(firstSource(), value as I32)) });
     },
     write64: (n, value) => {
       if (e.isMemory(0)) keep({ n, value: f.let(value) });
-      else keep({ n, value: f.let(v128.i64x2Replace(firstSource(), 0, value)) });
+      else keep({ n, value: f.let(v128.withLow64(firstSource(), value)) });
     },
     write128: (n, value) => keep({ n, value: f.let(value) }),
     store128: (_at, value) => keep({ n: 0, value: f.let(value) }),
   });
 }
 
-const ZERO = v128.splatI64(k64(0));
+const ZERO = v128.zero;
 
 /** A vector register, all of it that there is. */
 export function writeVector(e: Ops, n: number, low: V128, high: V128 = ZERO): void {
   e.write128(n, low);
-  e.f.store128(e.slot(n), high, 16);
+  e.f.store128(e.upper(n), high);
 }
 /** 32 bytes at memory operand `n`: all of them or none. */
 export function storeWide(e: Ops, n: number, low: V128, high: V128): void {

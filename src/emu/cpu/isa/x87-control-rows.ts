@@ -33,7 +33,8 @@ export const MXCSR_MASK = 0xffff;
 /** Operand-pointer and instruction-pointer fields of 20-bit (16-bit real) and 32-bit (32-bit real) images. */
 const HIGH_PART = 0xffff0000 | 0;
 
-const statusWord = (e: Ops): I32 => i32.or(e.get(STATE.fpuStatus), i32.shl(e.get(STATE.fpuTop), k32(TOP_SHIFT)));
+const statusWord = (e: Ops): I32 =>
+  e.x87?.statusWord() ?? i32.or(e.get(STATE.fpuStatus), i32.shl(e.get(STATE.fpuTop), k32(TOP_SHIFT)));
 
 /** Makes ES and B follow the flags and masks. */
 function updateSummary(e: Ops): void {

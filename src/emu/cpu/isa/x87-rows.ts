@@ -8,9 +8,9 @@ import { SCRATCH } from '../float/kernel-set.ts';
 import { TRANSCENDENTAL } from '../float/transcendental.ts';
 import { BLOCKING, COMPARE_HOW, HOW } from '../float/x87-stack.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, i32, i64, k32, k64, type Val, word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, k64, type Val, word } from '../wasm/expr.ts';
 import { setArithmeticBits } from './flag-ops.ts';
-import type { Ops } from './ops.ts';
+import type { Ops, X87Operation } from './ops.ts';
 import { fixedSize, type Row, type RowOptions, row } from './row.ts';
 import { x87ControlRows } from './x87-control-rows.ts';
 import { begin, hex, kernelRun, kernelValue, memoryOpcode, recordPointers, registerOpcode } from './x87-support.ts';
@@ -69,12 +69,13 @@ const READ: Record<string, (e: Ops) => Val> = {
   Int16: (e) => e.readSigned(0),
 };
 const OPERAND_TYPE: Record<string, string> = { F32: 'Md', F64: 'Mq', Int32: 'Md', Int16: 'Mw' };
+const isFloat = (source: string): boolean => source.startsWith('F');
 const kindOf = (source: string): string => (source.startsWith('Int') ? 'Integer' : source);
 
 interface Arithmetic {
   readonly extension: number;
   readonly name: string;
-  readonly kernel: string;
+  readonly kernel: X87Operation;
   readonly how: number;
 }
 /** ModRM.reg of D8, DA, DC, DE; 2 and 3 compare. */
@@ -102,9 +103,10 @@ const arithmeticRows: readonly Row[] = [
         a.extension,
         `${prefix}${a.name}`,
         OPERAND_TYPE[source],
-        reading(first, a.extension, READ[source], (e, v) =>
-          kernelRun(e, `x87${a.kernel}${kindOf(source)}`, v, k32(a.how)),
-        ),
+        reading(first, a.extension, READ[source], (e, v) => {
+          if (e.x87 && isFloat(source)) e.x87.arithmetic(a.kernel, a.how, v);
+          else kernelRun(e, `x87${a.kernel}${kindOf(source)}`, v, k32(a.how));
+        }),
       ),
     ),
     ...[2, 3].map((extension) =>
@@ -115,13 +117,17 @@ const arithmeticRows: readonly Row[] = [
         OPERAND_TYPE[source],
         reading(first, extension, READ[source], (e, v) => {
           const how = (extension === 3 ? 1 : 0) << COMPARE_HOW.popShift;
-          kernelValue(e, 'i32', `x87Compare${kindOf(source)}`, v, k32(how));
+          if (e.x87 && isFloat(source)) e.x87.conditions(e.x87.compare(how, v));
+          else kernelValue(e, 'i32', `x87Compare${kindOf(source)}`, v, k32(how));
         }),
       ),
     ),
   ]),
   ...ARITHMETIC.flatMap((a) => {
-    const run = (how: number) => (e: Ops, i: number) => kernelRun(e, `x87${a.kernel}Register`, k32(how | i));
+    const run = (how: number) => (e: Ops, i: number) => {
+      if (e.x87) e.x87.arithmetic(a.kernel, how | i);
+      else kernelRun(e, `x87${a.kernel}Register`, k32(how | i));
+    };
     // DC and DE name the reversed forms the other way round: DC E0 is FSUBR, and ST(i) = ST(i) op ST(0) is ModRM.reg xor 1.
     const swapped = a.extension >= 4 ? a.extension ^ 1 : a.extension;
     return [
@@ -134,7 +140,8 @@ const arithmeticRows: readonly Row[] = [
 
 const compare = (quiet: boolean, pops: number) => (e: Ops, i: number) => {
   const how = (quiet ? COMPARE_HOW.quiet : 0) | (pops << COMPARE_HOW.popShift) | (i << COMPARE_HOW.registerShift);
-  kernelValue(e, 'i32', 'x87CompareRegister', k32(how));
+  if (e.x87) e.x87.conditions(e.x87.compare(how));
+  else kernelValue(e, 'i32', 'x87CompareRegister', k32(how));
 };
 const compareToFlags = (quiet: boolean, pops: number) => (e: Ops, i: number) => {
   const how =
@@ -142,6 +149,11 @@ const compareToFlags = (quiet: boolean, pops: number) => (e: Ops, i: number) => 
     COMPARE_HOW.eflags |
     (pops << COMPARE_HOW.popShift) |
     (i << COMPARE_HOW.registerShift);
+  if (e.x87) {
+    const ordered = i32.shrU(e.x87.compare(how), k32(8));
+    e.setFlags({ kind: 'bits', bits: 32, result: e.f.let(ordered) });
+    return;
+  }
   const code = kernelValue(e, 'i32', 'x87CompareRegister', k32(how));
   // C0, C2 and C3 shifted down by 8 are CF, PF and ZF.
   e.f.if(i32.ne(code, k32(-1)), () => setArithmeticBits(e, i32.shrU(code, k32(8))));
@@ -176,29 +188,25 @@ const loadTen = (first: number, extension: number, kernel: string): Semantics =>
     begin(e);
     const { low, high } = readTen(e);
     recordPointers(e, memoryOpcode(first, extension), 0);
-    kernelRun(e, kernel, low, high);
+    if (e.x87 && kernel === 'x87LoadExtended') e.x87.load(low, high);
+    else kernelRun(e, kernel, low, high);
   };
 };
 const loadInteger = (first: number, extension: number, read: (e: Ops) => Val): Semantics =>
-  reading(first, extension, read, (e, v) =>
-    kernelRun(e, 'x87LoadInteger', v.type === 'i64' ? v : i64.extendS(v as I32)),
-  );
+  reading(first, extension, read, (e, v) => {
+    const wide = v.type === 'i64' ? (v as I64) : i64.extendS(v as I32);
+    if (e.x87) e.x87.loadInteger(wide);
+    else kernelRun(e, 'x87LoadInteger', wide);
+  });
+const loadFloat = (first: number, kind: 'F32' | 'F64'): Semantics =>
+  reading(first, 0, READ[kind], (e, v) => {
+    if (e.x87) e.x87.loadNarrow(v);
+    else kernelRun(e, `x87Load${kind}`, v);
+  });
 
 const loadRows: readonly Row[] = [
-  memory(
-    0xd9,
-    0,
-    'fld',
-    'Md',
-    reading(0xd9, 0, READ['F32'], (e, v) => kernelRun(e, 'x87LoadF32', v)),
-  ),
-  memory(
-    0xdd,
-    0,
-    'fld',
-    'Mq',
-    reading(0xdd, 0, READ['F64'], (e, v) => kernelRun(e, 'x87LoadF64', v)),
-  ),
+  memory(0xd9, 0, 'fld', 'Md', loadFloat(0xd9, 'F32')),
+  memory(0xdd, 0, 'fld', 'Mq', loadFloat(0xdd, 'F64')),
   memory(0xdb, 5, 'fld', 'Mt', loadTen(0xdb, 5, 'x87LoadExtended'), { access: 'read' }),
   memory(0xdf, 4, 'fbld', 'Mt', loadTen(0xdf, 4, 'x87LoadBcd'), { access: 'read' }),
   memory(
@@ -222,7 +230,10 @@ const loadRows: readonly Row[] = [
     'Mq',
     loadInteger(0xdf, 5, (e) => e.read64(0)),
   ),
-  ...registers(0xd9, 0xc0, 'fld', 'STi', (e, i) => kernelRun(e, 'x87LoadRegister', k32(i))),
+  ...registers(0xd9, 0xc0, 'fld', 'STi', (e, i) => {
+    if (e.x87) e.x87.loadRegister(i);
+    else kernelRun(e, 'x87LoadRegister', k32(i));
+  }),
 ];
 
 /**
@@ -244,7 +255,23 @@ const blocked = (e: Ops): I32 =>
 const unlessBlocked = (e: Ops, byteCount: number, write: () => void): void =>
   e.f.if(i32.eqz(blocked(e)), write, () => e.probe(e.f.let(e.linear(0)), k32(byteCount)));
 
-const storeFloat = (first: number, extension: number, kind: 'F32' | 'F64', pops: number): Semantics =>
+const storeFloat = (first: number, extension: number, kind: 'F32' | 'F64', pops: number): Semantics => {
+  const long = storeFloatByKernel(first, extension, kind, pops);
+  return (e) => {
+    const short = e.x87;
+    if (!short) {
+      long(e);
+      return;
+    }
+    short.begin();
+    const { value, flags } = short.store(kind === 'F32' ? 32 : 64);
+    if (kind === 'F32') e.write(0, value);
+    else e.write64(0, value as I64);
+    recordPointers(e, memoryOpcode(first, extension), 0);
+    short.stored(flags, pops);
+  };
+};
+const storeFloatByKernel = (first: number, extension: number, kind: 'F32' | 'F64', pops: number): Semantics =>
   storing(first, extension, pops, (e) => {
     if (kind === 'F32') {
       const bits = kernelValue(e, 'i32', 'x87StoreF32');
@@ -279,6 +306,11 @@ const storeTen = (first: number, extension: number, kernel: string): Semantics =
     });
   });
 
+function storeRegister(e: Ops, i: number, pops: number): void {
+  if (e.x87) e.x87.storeRegister(i, pops);
+  else kernelRun(e, 'x87StoreRegister', k32(i), k32(pops));
+}
+
 const WRITE: RowOptions = { access: 'write' };
 const storeRows: readonly Row[] = [
   memory(0xd9, 2, 'fst', 'Md', storeFloat(0xd9, 2, 'F32', 0), WRITE),
@@ -295,15 +327,13 @@ const storeRows: readonly Row[] = [
   memory(0xdf, 1, 'fisttp', 'Mw', storeInteger(0xdf, 1, 16, 1, true), WRITE),
   memory(0xdb, 1, 'fisttp', 'Md', storeInteger(0xdb, 1, 32, 1, true), WRITE),
   memory(0xdd, 1, 'fisttp', 'Mq', storeInteger(0xdd, 1, 64, 1, true), WRITE),
-  ...registers(0xdd, 0xd0, 'fst', 'STi', (e, i) => kernelRun(e, 'x87StoreRegister', k32(i), k32(0))),
+  ...registers(0xdd, 0xd0, 'fst', 'STi', (e, i) => storeRegister(e, i, 0)),
   ...registers(0xd9, 0xd8, 'fstp', 'STi', (e, i) => kernelRun(e, 'x87StoreQuietly', k32(i))),
   ...[
     [0xdd, 0xd8],
     [0xdf, 0xd0],
     [0xdf, 0xd8],
-  ].flatMap(([first, base]) =>
-    registers(first, base, 'fstp', 'STi', (e, i) => kernelRun(e, 'x87StoreRegister', k32(i), k32(1))),
-  ),
+  ].flatMap(([first, base]) => registers(first, base, 'fstp', 'STi', (e, i) => storeRegister(e, i, 1))),
 ];
 
 const moveRows: readonly Row[] = [
@@ -312,7 +342,10 @@ const moveRows: readonly Row[] = [
     [0xdd, 0xc8],
     [0xdf, 0xc8],
   ].flatMap(([first, base]) =>
-    registers(first, base, 'fxch', 'ST0,STi', (e, i) => kernelRun(e, 'x87Exchange', k32(i))),
+    registers(first, base, 'fxch', 'ST0,STi', (e, i) => {
+      if (e.x87) e.x87.exchange(i);
+      else kernelRun(e, 'x87Exchange', k32(i));
+    }),
   ),
   ...(
     [
@@ -351,7 +384,8 @@ const constantRows: readonly Row[] = CONSTANTS.map((c) =>
       ? k32(0)
       : i32.or(i32.eq(rounding, k32(CONTROL_WORD_RC.up)), c.nearestUp ? i32.eqz(rounding) : k32(0));
     const significand = c.exact ? k64(c.down) : i64.add(k64(c.down), i64.extendU(up));
-    kernelRun(e, 'x87LoadExtended', significand, k32(c.exponent));
+    if (e.x87) e.x87.load(significand, k32(c.exponent));
+    else kernelRun(e, 'x87LoadExtended', significand, k32(c.exponent));
   }),
 );
 
@@ -361,8 +395,8 @@ const transcendental = (second: number, mnemonic: keyof typeof TRANSCENDENTAL): 
   single(0xd9, second, mnemonic, (e) => e.system('x87Transcendental', k32(TRANSCENDENTAL[mnemonic])));
 
 const functionRows: readonly Row[] = [
-  unary(0xe0, 'fchs', 'x87Negate'),
-  unary(0xe1, 'fabs', 'x87Absolute'),
+  single(0xd9, 0xe0, 'fchs', (e) => (e.x87 ? e.x87.changeSign(true) : kernelRun(e, 'x87Negate'))),
+  single(0xd9, 0xe1, 'fabs', (e) => (e.x87 ? e.x87.changeSign(false) : kernelRun(e, 'x87Absolute'))),
   transcendental(0xf0, 'f2xm1'),
   transcendental(0xf1, 'fyl2x'),
   transcendental(0xf2, 'fptan'),
@@ -371,7 +405,7 @@ const functionRows: readonly Row[] = [
   unary(0xf5, 'fprem1', 'x87RemainderNearest'),
   unary(0xf8, 'fprem', 'x87RemainderTruncated'),
   transcendental(0xf9, 'fyl2xp1'),
-  unary(0xfa, 'fsqrt', 'x87SquareRootTop'),
+  single(0xd9, 0xfa, 'fsqrt', (e) => (e.x87 ? e.x87.squareRoot() : kernelRun(e, 'x87SquareRootTop'))),
   transcendental(0xfb, 'fsincos'),
   unary(0xfc, 'frndint', 'x87RoundTop'),
   unary(0xfd, 'fscale', 'x87ScaleTop'),

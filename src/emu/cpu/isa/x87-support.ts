@@ -33,12 +33,20 @@ export const checkPending = (e: Ops): void =>
 
 /** The start of every waiting instruction. */
 export function begin(e: Ops): void {
+  if (e.x87) {
+    e.x87.begin();
+    return;
+  }
   checkAvailable(e);
   checkPending(e);
 }
 
 /** Records this instruction (11 bits: first byte's low three, then ModRM) and its memory operand, after the last fault. */
 export function recordPointers(e: Ops, opcode: number, memory?: number): void {
+  if (e.x87) {
+    e.x87.record(opcode & 0x7ff, memory !== undefined);
+    return;
+  }
   e.set(STATE.fpuOpcode, k32(opcode & 0x7ff));
   if (e.long) {
     // Pointers of 64 bits and no selectors (SDM Vol. 1, 8.1.8); they lie where the image of FXSAVE64 has them.

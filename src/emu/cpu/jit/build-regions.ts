@@ -3,9 +3,10 @@ import { STATE, TLB, TLB64 } from '../state/layout.ts';
 import { i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
-import { emitRegion, type Planned } from './emit.ts';
+import { emitRegion, type Planned, usesX87 } from './emit.ts';
 import type { ExitSites } from './exit-sites.ts';
 import type { RegionCallees } from './frame.ts';
+import { defineX87Helpers, NO_HELPERS } from './x87-helpers.ts';
 
 /** A region to be generated: its function is exported under the number. */
 export interface Job {
@@ -32,9 +33,10 @@ export function buildRegions(
     const { params, result } = kernels[name];
     used[name] = module.import(name, params, result);
   }
+  const x87 = jobs.some((job) => usesX87(job.planned.effects)) ? defineX87Helpers(module) : NO_HELPERS;
   const callees = {
-    narrow: { ...slow.narrow, ...defineLookUps(module, stateAt, false), system, kernels: used },
-    wide: { ...slow.wide, ...defineLookUps(module, stateAt, true), system, kernels: used },
+    narrow: { ...slow.narrow, ...defineLookUps(module, stateAt, false), system, kernels: used, x87 },
+    wide: { ...slow.wide, ...defineLookUps(module, stateAt, true), system, kernels: used, x87 },
   };
   const sites: ExitSites[] = [];
   for (const { planned, number, descriptor } of jobs) {
@@ -60,7 +62,7 @@ export function kernelsOf(jobs: readonly Job[]): Set<string> {
 function importSlow(
   module: ModuleBuilder,
   long: boolean,
-): Omit<RegionCallees, 'readHost' | 'writeHost' | 'system' | 'kernels'> {
+): Omit<RegionCallees, 'readHost' | 'writeHost' | 'system' | 'kernels' | 'x87'> {
   const slow = (name: string): Callee<'i32'> =>
     module.import(long ? `${name}64` : name, [long ? 'f64' : 'i32', 'i32'], 'i32');
   return {

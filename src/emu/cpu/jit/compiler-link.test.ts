@@ -60,12 +60,13 @@ function machine(mortal: number) {
 }
 
 describe('a compiling thread', () => {
-  const expected = new ProgramRunner('0').run(SEED, false);
-
   it('that dies is replaced, and the program runs as it should', () => {
     const { link, threads, messages } = machine(2);
     const runner = new ProgramRunner('eager', link);
-    for (let n = 0; n < 4; n++) expect(differences(expected, runner.run(SEED, false))).toBe('');
+    const reference = new ProgramRunner('0');
+    for (let n = 0; n < 20 && !threads[2]?.built; n++) {
+      expect(differences(reference.run(SEED + n, false), runner.run(SEED + n, false))).toBe('');
+    }
     expect(threads.map(({ orders, built }) => [orders > 0, built > 0])).toEqual([
       [true, false],
       [true, false],

@@ -2,6 +2,7 @@
 
 import { signExtend, zeroExtend } from '../isa/flag-ops.ts';
 import type { FlagSource } from '../isa/ops.ts';
+import { EFLAGS } from '../state/flags.ts';
 import { type I32, i32, k32, type Word, word } from '../wasm/expr.ts';
 
 const CODE = { o: 0, b: 2, e: 4, be: 6, s: 8, p: 10, l: 12, le: 14 } as const;
@@ -14,6 +15,7 @@ export function fusedCondition(source: FlagSource, code: number): I32 | undefine
 
 function testOf(source: FlagSource, code: number): I32 | undefined {
   if (source.kind === 'words') return code === CODE.e && source.result ? word.eqz(source.result) : undefined;
+  if (source.kind === 'bits') return testOfBits(source.result as I32, code);
   const { bits, result } = source;
   const signed = (v: Word): Word => (bits === 64 ? v : signExtend(bits, v));
   const low = (v: Word): Word => zeroExtend(bits, v);
@@ -34,4 +36,22 @@ function testOf(source: FlagSource, code: number): I32 | undefined {
     if (code === CODE.le) return i32.eqz(word.gtS(signed(result), 0));
   }
   return undefined;
+}
+
+/** SF, OF and AF are 0. */
+function testOfBits(bits: I32, code: number): I32 {
+  const any = (mask: number): I32 => i32.ne(i32.and(bits, k32(mask)), k32(0));
+  switch (code) {
+    case CODE.b:
+      return any(EFLAGS.cf);
+    case CODE.e:
+    case CODE.le:
+      return any(EFLAGS.zf);
+    case CODE.be:
+      return any(EFLAGS.cf | EFLAGS.zf);
+    case CODE.p:
+      return any(EFLAGS.pf);
+    default:
+      return k32(0);
+  }
 }

@@ -252,7 +252,7 @@ const CHANGES: ReadonlySet<string> = new Set(['popf|popfd|popfq', 'mov', 'invlpg
 function flowOf(row: Row, d: Decoded, specs: readonly OperandSpec[]): Flow {
   const { ends } = row.options;
   // A segment other than the flat ones, where no ModRM operand tells where the check belongs.
-  if (row.opcode.startsWith('VEX') || (d.segment >= SEG.fs && !d.memory)) return FLOW.leave;
+  if (d.segment >= SEG.fs && !d.memory) return FLOW.leave;
   if (!ends) return FLOW.next;
   if (d.size === 16) return FLOW.leave;
   if (specs[0]?.kind === 'J') {

@@ -4,6 +4,7 @@ import { Frame, noCallees, type Recorder, type RegionCallees } from './frame.ts'
 import { MemoryPlan } from './groups.ts';
 import type { Instruction } from './instruction.ts';
 import { Tier1Ops } from './tier1-ops.ts';
+import { NO_VECTORS } from './vector-registers.ts';
 
 export type Effects = Readonly<Recorder>;
 
@@ -13,7 +14,8 @@ const TRANSFERS = { branch: ignore, jumpDirect: ignore, jump: ignore };
 /** A frame whose code nobody needs. */
 export function recordingFrame(long: boolean, callees: RegionCallees, stateAt: number, memory: MemoryPlan): Frame {
   const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32');
-  return new Frame({ f, long, stateAt, callees, tlbAt: 0, epochAt: 0, memory });
+  const parts = { f, long, stateAt, callees, tlbAt: 0, epochAt: 0, memory };
+  return new Frame({ ...parts, vectors: NO_VECTORS, withX87: true, units: new Set() });
 }
 
 export const newRecorder = (): Recorder => ({
@@ -24,6 +26,11 @@ export const newRecorder = (): Recorder => ({
   writes: false,
   leavesAfterFlags: false,
   kernels: new Set(),
+  vectorsInMemory: false,
+  units: new Set(),
+  x87Short: false,
+  x87Waits: false,
+  x87InMemory: false,
   unsupported: false,
 });
 
@@ -33,7 +40,15 @@ export function record(frame: Frame, instruction: Instruction, block: number): R
   frame.recorder = recorder;
   frame.f.scope(() => {
     instruction.row.semantics(
-      new Tier1Ops({ frame, instruction, block, transfers: TRANSFERS, flagsLive: false, writes: false }),
+      new Tier1Ops({
+        frame,
+        instruction,
+        block,
+        transfers: TRANSFERS,
+        flagsLive: false,
+        writes: false,
+        shortX87: true,
+      }),
     );
   });
   return recorder;
@@ -65,3 +80,6 @@ export class EffectsTable {
     return found;
   }
 }
+
+/** Does an instruction work on x87 registers in locals? Else it may need them in the state block. */
+export const isShortX87 = (e: Effects): boolean => e.x87Short && !e.x87InMemory;

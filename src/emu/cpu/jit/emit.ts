@@ -9,7 +9,7 @@ import type { Ops } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
 import { i32, i64, k32, word } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
-import { type Effects, record, recordingFrame } from './effects.ts';
+import { type Effects, isShortX87, record, recordingFrame } from './effects.ts';
 import type { ExitSites } from './exit-sites.ts';
 import { Frame, type Knowledge, type RegionCallees } from './frame.ts';
 import { MemoryPlan } from './groups.ts';
@@ -17,6 +17,7 @@ import { type Block, FLOW, type Instruction, type Region } from './instruction.t
 import { type FlagLiveness, flagLiveness } from './liveness.ts';
 import { EDGE, type Structure, structureOf } from './structure.ts';
 import { Tier1Ops, type Transfers } from './tier1-ops.ts';
+import { vectorUse } from './vector-registers.ts';
 
 /** Blocks that a dynamic target is compared with before it goes through the jump cache. */
 const MOST_COMPARED = 16;
@@ -118,6 +119,12 @@ class Emitter {
       tlbAt: planned.region.tlbAt,
       epochAt: epochOf(planned.region),
       memory,
+      withX87: usesX87(this.#effects),
+      units: new Set(this.#effects.flat().flatMap((e) => [...e.units])),
+      vectors: vectorUse(
+        planned.region.blocks.flatMap((b) => b.instructions),
+        this.#effects.flat().some((e) => e.vectorsInMemory),
+      ),
     });
   }
 
@@ -160,6 +167,8 @@ class Emitter {
     frame.gpr.forEach((register, n) => {
       if (frame.written & (1 << n)) frame.setWide(STATE.gpr + n * 8, register.get);
     });
+    frame.vectors.store();
+    if (frame.withX87) frame.x87.store(frame.x87.depth.get);
     frame.set(STATE.budget, frame.budget.get);
     frame.setWide(STATE.flagResult, frame.flagR.get);
   }
@@ -234,9 +243,20 @@ class Emitter {
           transfers: last ? this.#transfers(n, () => e) : NO_TRANSFERS,
           flagsLive,
           writes: effects.writes,
+          shortX87: isShortX87(effects),
         });
         if (effects.flagsWritten === 1 && flagsLive && !STEPS.has(instruction.row.mnemonic)) frame.makeFlagWords(e);
+        if (effects.vectorsInMemory) frame.vectors.spill();
+        const x87InMemory = frame.withX87 && (effects.x87InMemory || effects.x87Waits) && !isShortX87(effects);
+        if (x87InMemory) frame.spillX87();
         instruction.row.semantics(e);
+        if (x87InMemory) {
+          frame.reloadX87();
+        }
+        if (effects.vectorsInMemory) {
+          frame.vectors.reload();
+          frame.now.ordinary.fill(undefined);
+        }
       };
       // What a transfer leads to is emitted inside it.
       if (last) run();
@@ -259,6 +279,7 @@ class Emitter {
       transfers: NO_TRANSFERS,
       flagsLive: true,
       writes: false,
+      shortX87: false,
     });
   }
 
@@ -338,6 +359,7 @@ class Emitter {
   /** Brings everything into the form that a place where paths meet expects. */
   #settle(e: Ops, flags: boolean): void {
     if (flags) this.#frame.makeFlagWords(e);
+    this.#frame.settleX87();
     this.#settleBudget();
   }
   #settleBudget(): void {
@@ -361,6 +383,9 @@ class Emitter {
     }
   }
 }
+
+/** Are there instructions that work on x87 registers in locals? */
+export const usesX87 = (effects: Planned['effects']): boolean => effects.some((block) => block.some(isShortX87));
 
 /** They keep CF, which they fetch themselves. */
 const STEPS: ReadonlySet<string> = new Set(['inc', 'dec']);

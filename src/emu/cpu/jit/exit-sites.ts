@@ -4,7 +4,7 @@
  */
 import type { FlagSource, Width } from '../isa/ops.ts';
 import type { CpuState } from '../state/cpu-state.ts';
-import { AUX } from '../state/flags.ts';
+import { AUX, lazyFlags } from '../state/flags.ts';
 import { STATE } from '../state/layout.ts';
 
 export const SITE = {
@@ -28,7 +28,7 @@ export interface Site {
   readonly bits: Width;
 }
 
-const KINDS = ['dead', 'words', 'logic', 'add', 'sub', 'inc', 'dec'] as const;
+const KINDS = ['dead', 'words', 'logic', 'add', 'sub', 'inc', 'dec', 'bits'] as const;
 const WORDS = 2;
 
 /** Two words a site, as long as they are collected. */
@@ -63,6 +63,13 @@ export function finishSite(words: Int32Array, state: CpuState): SiteKind {
 
 /** STATE.flagResult holds the result, exitFlagX and exitFlagY the operands, or Y the carries. */
 function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number): void {
+  if (kind === 'bits') {
+    const { result, aux } = lazyFlags(state.get(STATE.flagResult));
+    state.set(STATE.flagResult, result);
+    if (state.long) state.set(STATE.flagResult + 4, 0);
+    state.set(STATE.flagAux, aux);
+    return;
+  }
   if (kind !== 'logic' && kind !== 'add' && kind !== 'sub') {
     state.set(STATE.flagAux, state.get(STATE.exitFlagY));
     return;

@@ -8,10 +8,25 @@ import { attentionMask } from '../interpreter/tier0-ops.ts';
 import { wordsOf } from '../isa/flag-ops.ts';
 import type { FlagSource, Ops, Width } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, type I64, type IntType, i32, i64, k32, type Origin, type Word, word } from '../wasm/expr.ts';
+import {
+  type I32,
+  type I64,
+  type IntType,
+  i32,
+  i64,
+  k32,
+  type Ordinary,
+  type Origin,
+  type Word,
+  word,
+} from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder, Label, Var } from '../wasm/function.ts';
 import { ExitSites, SITE, type SiteKind } from './exit-sites.ts';
+import { FloatMode, type FloatUnit } from './float-mode.ts';
 import { freshOrigins, GENERAL_REGISTERS, type MemoryPlan, type OpenGroup } from './groups.ts';
+import { VECTOR_REGISTERS, VectorRegisters, type VectorUse } from './vector-registers.ts';
+import { NO_HELPERS, type X87Helpers } from './x87-helpers.ts';
+import { X87_UNKNOWN, type X87Knowledge, X87Registers } from './x87-registers.ts';
 
 /** Functions that region code calls; addresses are i32, of 64-bit code f64 for the slow ones and i64 for the others. */
 export interface RegionCallees {
@@ -26,6 +41,7 @@ export interface RegionCallees {
   readonly writeHost: Callee<'i32'>;
   /** (number, four arguments): see system/calls.ts. */
   readonly system: Callee<'i32'>;
+  readonly x87: X87Helpers;
   readonly kernels: Readonly<Record<string, Callee>>;
 }
 
@@ -39,6 +55,7 @@ export function noCallees(kernels: RegionCallees['kernels'], long: boolean): Reg
     ...{ readSlow: slow, writeSlow: slow, modifySlow: slow, probeSlow: slow, readHost: near, writeHost: near },
     commitWrite: { index: 0, params: [], result: 'void' },
     system: SYSTEM,
+    x87: NO_HELPERS,
     kernels,
   };
 }
@@ -56,6 +73,11 @@ export interface Knowledge {
   origins: Origin[];
   /** Groups of accesses that have been checked. */
   groups: OpenGroup[];
+  /** By XMM register: lanes known to be zero or normal. */
+  ordinary: (Ordinary | undefined)[];
+  /** What has been found available. */
+  available: ReadonlySet<FloatUnit>;
+  x87: X87Knowledge;
 }
 
 /** What a run of the semantics without generating code is for. */
@@ -69,6 +91,13 @@ export interface Recorder {
   /** It may leave when it has set flags already. */
   leavesAfterFlags: boolean;
   kernels: Set<string>;
+  /** It finds XMM registers in the state block. */
+  vectorsInMemory: boolean;
+  units: Set<FloatUnit>;
+  /** It works on x87 registers: in a short way; in the state block. Waiting instructions do at least look at the status word. */
+  x87Short: boolean;
+  x87Waits: boolean;
+  x87InMemory: boolean;
   /** Something that tier 1 does not do. */
   unsupported: boolean;
 }
@@ -76,6 +105,18 @@ export interface Recorder {
 const zero = k32(0);
 /** More than the instructions of a block can make. */
 const SYMBOLS_PER_BLOCK = 65536;
+
+const NOTHING: ReadonlySet<FloatUnit> = new Set();
+const unknown = (flagKind: FlagKind, firstSymbol: number): Knowledge => ({
+  flagKind,
+  flagBits: 32,
+  pending: 0,
+  origins: freshOrigins(firstSymbol),
+  groups: [],
+  ordinary: new Array(VECTOR_REGISTERS).fill(undefined),
+  available: NOTHING,
+  x87: X87_UNKNOWN,
+});
 
 export class Frame {
   readonly f: FunctionBuilder;
@@ -114,6 +155,14 @@ export class Frame {
   readonly #hosts: Var<'i32'>[] = [];
   readonly #freeHosts: Var<'i32'>[] = [];
   readonly memory: MemoryPlan;
+  readonly vectors: VectorRegisters;
+  readonly floats: FloatMode;
+  /** Are x87 registers in locals? */
+  readonly withX87: boolean;
+  readonly #units: ReadonlySet<FloatUnit>;
+  #x87: X87Registers | undefined;
+  /** The state block's x87 registers are newer than the locals. */
+  #x87Spilled = false;
   /** Set while semantics run for what they do instead of for their code. */
   recorder: Recorder | undefined;
 
@@ -125,6 +174,9 @@ export class Frame {
     tlbAt: number;
     epochAt: number;
     memory: MemoryPlan;
+    vectors: VectorUse;
+    withX87: boolean;
+    units: ReadonlySet<FloatUnit>;
   }) {
     const { f } = parts;
     this.f = f;
@@ -146,7 +198,37 @@ export class Frame {
     this.exitEip = f.local(wide);
     this.exitSite = f.local('i32');
     this.exitKind = f.local('i32');
-    this.now = { flagKind: 'words', flagBits: 32, pending: 0, origins: freshOrigins(0), groups: [] };
+    this.vectors = new VectorRegisters(f, this.stateAt, parts.vectors);
+    this.floats = new FloatMode(f, this.stateAt);
+    this.withX87 = parts.withX87;
+    this.#units = parts.units;
+    this.now = unknown('words', 0);
+  }
+
+  get x87(): X87Registers {
+    this.#x87 ??= new X87Registers(this.f, this.stateAt, this.long);
+    return this.#x87;
+  }
+  /** Brings x87 registers into the form that a place where paths meet expects. */
+  settleX87(): void {
+    if (this.withX87) this.x87.settle(this.now.x87.depth);
+    this.now.x87 = X87_UNKNOWN;
+  }
+  /** Before every jump to `exit`. */
+  leaveX87(): void {
+    if (this.withX87) this.f.set(this.x87.depth, k32(this.now.x87.depth));
+  }
+
+  /** For an instruction that finds x87 registers in the state block; `reloadX87` has to follow. */
+  spillX87(): void {
+    this.x87.store(k32(this.now.x87.depth));
+    this.#x87Spilled = true;
+  }
+  reloadX87(): void {
+    const { depth } = this.now.x87;
+    this.#x87Spilled = false;
+    this.x87.load(depth);
+    this.now.x87 = { ...X87_UNKNOWN, depth };
   }
 
   /** An unknown that nothing else has. */
@@ -161,13 +243,7 @@ export class Frame {
   startBlock(block: number, inherited: Knowledge | undefined, flagsLive: boolean): void {
     const first = block * SYMBOLS_PER_BLOCK;
     this.#symbol = first + GENERAL_REGISTERS;
-    this.now = inherited ?? {
-      flagKind: flagsLive ? 'words' : 'dead',
-      flagBits: 32,
-      pending: 0,
-      origins: freshOrigins(first),
-      groups: [],
-    };
+    this.now = inherited ?? unknown(flagsLive ? 'words' : 'dead', first);
   }
 
   /** A local for a group: it stays until `releaseHosts`. */
@@ -207,6 +283,8 @@ export class Frame {
     });
     this.setWide(STATE.flagResult, this.flagR.get);
     this.set(STATE.flagAux, word.low(this.flagY.get));
+    this.vectors.save();
+    if (this.withX87 && !this.#x87Spilled) this.x87.store(k32(this.now.x87.depth));
   }
   /** And from there. */
   loadRegisters(): void {
@@ -215,12 +293,18 @@ export class Frame {
     });
     this.f.set(this.flagR, this.getWide(STATE.flagResult));
     this.f.set(this.flagY, word.toU(this.wide, this.get(STATE.flagAux)));
+    this.vectors.load();
+    if (this.withX87) this.x87.load(this.now.x87.depth);
+    this.floats.enter(this.#units);
   }
 
   /** Nothing is known any more of registers, nor of the TLB. */
   forgetAll(): void {
     this.now.origins = this.now.origins.map(() => ({ symbol: this.nextSymbol(), offset: 0 }));
     this.now.groups = [];
+    this.now.ordinary = new Array(VECTOR_REGISTERS).fill(undefined);
+    this.now.available = NOTHING;
+    this.now.x87 = { ...X87_UNKNOWN, depth: this.now.x87.depth };
   }
 
   /** EIP of an offset. */
@@ -230,7 +314,7 @@ export class Frame {
 
   snapshot(): Knowledge {
     const { now } = this;
-    return { ...now, origins: [...now.origins], groups: [...now.groups] };
+    return { ...now, origins: [...now.origins], groups: [...now.groups], ordinary: [...now.ordinary] };
   }
 
   // Flags.
@@ -243,6 +327,7 @@ export class Frame {
       case 'words':
         return { kind, result: this.flagR.get, aux: word.low(this.flagY.get) };
       case 'logic':
+      case 'bits':
         return { kind, bits, result: operand(this.flagR) };
       case 'add':
       case 'sub':
@@ -286,6 +371,7 @@ export class Frame {
     f.set(this.exitEip, eip);
     this.emitFlagWords(e);
     this.emitBudget(count);
+    this.leaveX87();
     f.br(this.exit);
   }
 
@@ -297,6 +383,7 @@ export class Frame {
       this.exitSite,
       k32(this.sites.add({ why, at, pending: now.pending, kind: now.flagKind, bits: now.flagBits })),
     );
+    this.leaveX87();
     f.br(this.exitRarely);
   }
 

@@ -3,10 +3,12 @@
  *
  * Not modelled: a device that changes the memory map while a group is open (the group's later accesses see the old map).
  */
+
+import type { Width } from '../isa/ops.ts';
 import { STATE, TLB, TLB64 } from '../state/layout.ts';
 import { STACK_ACCESS } from '../system/calls.ts';
-import { f64, type I32, type I64, i32, i64, k32, type Val, type Word, word } from '../wasm/expr.ts';
-import { type Callee, call } from '../wasm/function.ts';
+import { type F32, type F64, f64, type I32, type I64, i32, i64, k32, type Val, type Word, word } from '../wasm/expr.ts';
+import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Group, OpenGroup } from './groups.ts';
@@ -200,3 +202,18 @@ export class MemoryAccess {
 }
 
 const distance = (at: Val, group: Group): number => (at.origin?.offset ?? 0) - group.from;
+
+export const loadHost = (bits: Width, at: I32, offset: number): Word => {
+  if (bits === 64) return i64.load(at, offset);
+  return bits === 32 ? i32.load(at, offset) : bits === 16 ? i32.load16U(at, offset) : i32.load8U(at, offset);
+};
+
+export function storeHost(f: FunctionBuilder, bits: Width, at: I32, offset: number, value: Word): void {
+  const float = value.known?.float;
+  if (float?.type === 'f64') f.storeF64(at, float as F64, offset);
+  else if (float && bits === 32) f.storeF32(at, float as F32, offset);
+  else if (bits === 64) f.store64(at, value as I64, offset);
+  else if (bits === 32) f.store32(at, value as I32, offset);
+  else if (bits === 16) f.store16(at, value as I32, offset);
+  else f.store8(at, value as I32, offset);
+}

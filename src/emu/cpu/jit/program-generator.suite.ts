@@ -5,6 +5,8 @@
  * piece wrote into RECOVER.
  */
 
+import { FloatPrograms } from './program-floats.suite.ts';
+
 /** Linear addresses; paging maps them to themselves. */
 export const PLACE = {
   directory: 0x1000,
@@ -90,12 +92,20 @@ export class ProgramGenerator {
   readonly #pieces: number;
   readonly #functions: number;
   readonly #withSelfModification: boolean;
+  readonly #floats: FloatPrograms;
 
   constructor(seed: number) {
     this.#r = new Random(seed);
     this.#pieces = 3 + this.#r.below(12);
     this.#functions = this.#r.below(4);
     this.#withSelfModification = this.#r.chance(3);
+    this.#floats = new FloatPrograms(this.#r, {
+      bytes: (...bytes) => this.#bytes(...bytes),
+      dword: (value) => this.#dword(value),
+      memory: (reg) => this.#memory(reg),
+      register: (reg, rm) => this.#register(reg, rm),
+      scratch: PLACE.data,
+    });
   }
 
   /** The program's bytes, for PLACE.code; it begins at the first. */
@@ -270,7 +280,7 @@ export class ProgramGenerator {
   #instruction(): void {
     const r = this.#r;
     const free = r.pick(FREE);
-    switch (r.below(34)) {
+    switch (r.below(49)) {
       case 0:
       case 1:
       case 2: // op r, r/m and op r/m, r
@@ -416,8 +426,27 @@ export class ProgramGenerator {
       case 32: // what TypeScript does
         if (r.chance(2)) this.#systemCall(free);
         return;
-      default:
+      case 33:
         this.#selfModification();
+        return;
+      case 34:
+      case 35:
+      case 36:
+      case 37:
+      case 38:
+      case 39:
+        for (let i = 1 + r.below(4); i > 0; i--) this.#floats.simd();
+        return;
+      case 40:
+      case 41:
+      case 42:
+      case 43:
+      case 44:
+      case 45:
+        this.#floats.x87();
+        return;
+      default:
+        for (let i = 1 + r.below(3); i > 0; i--) this.#floats.vex();
     }
   }
 

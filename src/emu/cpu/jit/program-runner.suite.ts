@@ -136,7 +136,9 @@ export class ProgramRunner {
     cpu.system.setSegment(SEG.tr, 0x28, PLACE.tss, 0x67, 0x8b);
     cpu.state.set(STATE.cpl, 3);
     cpu.state.set(STATE.cr3, PLACE.directory);
-    cpu.state.set(STATE.cr4, 0x600);
+    // OSFXSR, OSXMMEXCPT, OSXSAVE; x87, SSE and AVX state.
+    cpu.state.set(STATE.cr4, 0x4_0600);
+    cpu.state.set(STATE.xcr0, 7);
     // PG, WP, NE, ET, MP, PE
     cpu.state.set(STATE.cr0, 0x8001_0033 | 0);
     cpu.system.reload();

@@ -55,6 +55,7 @@ export function callSystem({ frame, e, name, args, instruction }: SystemCallSite
     f.if(status, () => f.set(frame.exitEip, frame.getWide(STATE.eip)));
     f.set(frame.exitKind, k32(EXIT.transferred ^ EXIT.near));
     frame.emitBudget(1);
+    frame.leaveX87();
     f.br(frame.exit);
   };
   if (instruction.flow === FLOW.transfer) {

@@ -2,24 +2,43 @@
  * Tier 1's implementation of `Ops`: operands are constants and locals of the region's function.
  *
  * The same class serves the runs that only record what semantics do (`Frame.recorder`).
- * Not modelled: segments that are not flat, VEX instructions.
+ * Not modelled: segments that are not flat, gathers.
  */
 import { unreachable } from '#base/errors.ts';
 import type { OperandSpec } from '../decoder/operands.ts';
 import { operandBytes } from '../interpreter/record-writer.ts';
 import { registerSlots } from '../interpreter/tier0-ops.ts';
 import { conditionOfWords, signExtend, typeOf, wordsOf, zeroExtend } from '../isa/flag-ops.ts';
-import type { AddressWidth, FlagSource, Ops, Width, Width32 } from '../isa/ops.ts';
-import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
+import type { AddressWidth, FlagSource, FloatUnit, Ops, ShortFloats, ShortX87, Width, Width32 } from '../isa/ops.ts';
+import { GPR, SEG, SEGMENT, STATE, XMM_BYTES } from '../state/layout.ts';
 import type { SystemCall } from '../system/calls.ts';
-import { type I32, type I64, i32, i64, k32, k64, type V128, v128, type Word, word } from '../wasm/expr.ts';
+import {
+  type F32,
+  type F64,
+  f32,
+  f64,
+  type I32,
+  type I64,
+  i32,
+  i64,
+  k32,
+  k64,
+  type V128,
+  type Val,
+  v128,
+  type Word,
+  word,
+} from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import { fusedCondition } from './conditions.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Instruction } from './instruction.ts';
-import { MemoryAccess } from './memory-access.ts';
+import { loadHost, MemoryAccess, storeHost } from './memory-access.ts';
+import { generalOperand, operandWidth } from './operand-shape.ts';
 import { callSystem } from './system-call.ts';
+import { VectorOperands } from './vector-operands.ts';
+import { X87Short } from './x87-short.ts';
 
 /** Where control transfers of the semantics go. */
 export interface Transfers {
@@ -41,10 +60,12 @@ export class Tier1Ops implements Ops {
   readonly addressSize: AddressWidth;
   readonly stackSize: AddressWidth;
   readonly rep: 'none' | 'rep' | 'repne';
+  readonly x87: ShortX87 | undefined;
   readonly #frame: Frame;
   readonly #i: Instruction;
   readonly #transfers: Transfers;
   readonly #memory: MemoryAccess;
+  readonly #vectors: VectorOperands;
   readonly #depth: number;
   /** What becomes of the flags after this instruction matters. */
   readonly #flagsLive: boolean;
@@ -59,6 +80,8 @@ export class Tier1Ops implements Ops {
     flagsLive: boolean;
     /** The memory operand is written: what a segment check asks. */
     writes: boolean;
+    /** It works on x87 registers in locals. */
+    shortX87: boolean;
   }) {
     const { frame, instruction } = parts;
     this.#frame = frame;
@@ -73,6 +96,9 @@ export class Tier1Ops implements Ops {
     this.addressSize = instruction.d.addressSize;
     this.stackSize = frame.long ? 64 : 32;
     this.rep = instruction.d.rep;
+    this.#vectors = new VectorOperands(frame, instruction);
+    const available = (): void => this.#vectors.available('x87');
+    this.x87 = parts.shortX87 ? new X87Short(frame, instruction, available, () => this.offsetOf(0)) : undefined;
     const { memory, segment } = instruction.d;
     const stack = memory && segment === SEG.ss;
     this.#memory = new MemoryAccess(frame, { block: parts.block, depth: this.#depth, at: instruction.at, stack });
@@ -95,9 +121,11 @@ export class Tier1Ops implements Ops {
     }
     if (o.kind === 'J') return this.f.let(this.#frame.eip(this.#i.target));
     if (o.kind === 'fixed' && o.fixed === '1') return k32(1);
-    if (this.isMemory(n)) return this.loadWord(bits, this.linear(n));
+    if (this.isMemory(n)) return isFloat(o, bits) ? this.#loadFloat(bits, n) : this.loadWord(bits, this.linear(n));
+    const vector = this.#vectors.of(n);
+    if (vector >= 0) return zeroExtend(bits, this.#vectors.read(bits === 64 ? 64 : 32, vector));
     if (o.kind === 'S') return this.f.let(i32.load16U(this.slot(n), SEGMENT.selector));
-    const register = this.#registerOf(o);
+    const register = generalOperand(this.#i.d, o);
     if (register >= 0) return this.#register(bits, register, d.rex);
     return this.f.let(loadHost(bits, this.slot(n), 0));
   }
@@ -107,10 +135,21 @@ export class Tier1Ops implements Ops {
     return v.type === 'i64' ? v : this.f.let(word.toS(typeOf(this.size), signExtend(this.widthOf(n), v)));
   }
   read64(n: number): I64 {
-    return this.isMemory(n) ? this.load64(this.linear(n)) : this.f.let(i64.load(this.slot(n)));
+    if (this.isMemory(n))
+      return isFloat(this.#operand(n), 64) ? (this.#loadFloat(64, n) as I64) : this.load64(this.linear(n));
+    const vector = this.#vectors.of(n);
+    return vector >= 0 ? (this.#vectors.read(64, vector) as I64) : this.f.let(i64.load(this.slot(n)));
   }
   read128(n: number): V128 {
-    return this.isMemory(n) ? this.load128(this.linear(n)) : this.f.let(v128.load(this.slot(n)));
+    if (this.isMemory(n)) return this.load128(this.linear(n));
+    return this.#vectors.read128(this.#vectors.of(n));
+  }
+  #loadFloat(bits: Width, n: number): Word {
+    const v: { readonly index: number; readonly type: 'f32' | 'f64'; readonly get: Val<'f32' | 'f64'> } =
+      bits === 64 ? this.f.local('f64') : this.f.local('f32');
+    const load = bits === 64 ? f64.load : f32.load;
+    this.#memory.read(this.f.let(this.linear(n)), bits / 8, (host, offset) => this.f.set(v, load(host, offset)));
+    return bits === 64 ? i64.reinterpretF64(v.get as F64) : i32.reinterpretF32(v.get as F32);
   }
 
   write(n: number, value: Word): void {
@@ -119,24 +158,34 @@ export class Tier1Ops implements Ops {
       this.store(bits, this.linear(n), value);
       return;
     }
-    const register = this.#registerOf(this.#operand(n));
+    const register = generalOperand(this.#i.d, this.#operand(n));
     if (register >= 0) {
       this.#setRegister(bits, register, this.#i.d.rex, value);
       return;
     }
-    storeHost(this.f, bits, this.slot(n), 0, value);
+    const vector = this.#vectors.of(n);
+    if (vector >= 0) this.#vectors.write(bits === 64 ? 64 : 32, vector, value);
+    else storeHost(this.f, bits, this.slot(n), 0, value);
     this.#markMmx(n);
   }
   write64(n: number, value: I64): void {
-    const register = this.#registerOf(this.#operand(n));
+    const register = generalOperand(this.#i.d, this.#operand(n));
+    const vector = this.#vectors.of(n);
     if (this.isMemory(n)) this.store64(this.linear(n), value);
     else if (register >= 0) this.#setRegister(64, register, false, value);
+    else if (vector >= 0) this.#vectors.write(64, vector, value);
     else this.f.store64(this.slot(n), value);
     this.#markMmx(n);
   }
   write128(n: number, value: V128): void {
     if (this.isMemory(n)) this.store128(this.linear(n), value);
-    else this.f.store128(this.slot(n), value);
+    else this.#vectors.write128(this.#vectors.of(n), value);
+  }
+  available(unit: FloatUnit): void {
+    this.#vectors.available(unit);
+  }
+  get floats(): ShortFloats {
+    return this.#vectors.floats;
   }
 
   modify(n: number, change: (old: Word) => Word): void {
@@ -158,29 +207,7 @@ export class Tier1Ops implements Ops {
   }
 
   widthOf(n: number): Width {
-    const o = this.#operand(n);
-    const { size } = this;
-    if (o.kind === 'fixed') {
-      if (o.fixed === 'AL' || o.fixed === 'CL') return 8;
-      return o.fixed === 'AX' || o.fixed === 'DX' ? 16 : size;
-    }
-    switch (o.type) {
-      case 'b':
-        return 8;
-      case 'w':
-        return 16;
-      case 'bs':
-      case 'v':
-      case 'z':
-      case 'p':
-        return size;
-      case 'y':
-        return size === 64 ? 64 : 32;
-      case 'q':
-        return 'EGZRB'.includes(o.kind) ? 64 : 32;
-      default:
-        return 32;
-    }
+    return operandWidth(this.#operand(n), this.size);
   }
 
   offsetOf(_n: number): Word {
@@ -201,14 +228,18 @@ export class Tier1Ops implements Ops {
     const { d } = this.#i;
     switch (o.kind) {
       case 'V':
-        return k32(registerSlots.xmm(stateAt, d.reg));
       case 'W':
       case 'U':
-        return k32(registerSlots.xmm(stateAt, d.rm));
+      case 'H':
+      case 'L':
+        this.#finds('vectorsInMemory');
+        return k32(registerSlots.xmm(stateAt, this.#vectors.of(n)));
       case 'P':
+        this.#finds('x87InMemory');
         return k32(registerSlots.mmx(stateAt, d.reg));
       case 'Q':
       case 'N':
+        this.#finds('x87InMemory');
         return k32(registerSlots.mmx(stateAt, d.rm));
       case 'S':
         return k32(registerSlots.segment(stateAt, d.reg));
@@ -218,8 +249,12 @@ export class Tier1Ops implements Ops {
     }
   }
 
+  upper(n: number): I32 {
+    return k32(registerSlots.xmm(this.#frame.stateAt, this.#vectors.of(n)) + 16);
+  }
+
   registerNumber(n: number): I32 {
-    return k32(this.#registerOf(this.#operand(n)));
+    return k32(generalOperand(this.#i.d, this.#operand(n)));
   }
 
   register(bits: Width, n: number): Word {
@@ -315,7 +350,7 @@ export class Tier1Ops implements Ops {
     return this.f.let(fused ?? conditionOfWords(this, code));
   }
 
-  /** VEX rows are left to tier 0. */
+  /** Gathers are left to tier 0. */
   vectorIndex(): { slot: I32; shift: I32 } {
     this.#unsupported();
     return { slot: at0, shift: at0 };
@@ -382,21 +417,29 @@ export class Tier1Ops implements Ops {
     // Regions run with flat segments only: FS and GS have bases of their own.
     const segment = (field - STATE.segments) / SEGMENT.bytes;
     if (Number.isInteger(segment) && segment >= 0 && segment < SEG.fs) return k32(0);
+    if (isX87(field) && field !== STATE.fpuControl) this.#finds('x87InMemory');
     return this.f.let(this.#frame.get(field));
   }
   get64(field: number): I64 {
+    if (isX87(field)) this.#finds('x87InMemory');
     return this.f.let(i64.load(at0, this.#frame.stateAt + field));
   }
   getAddress(field: number): Word {
     return this.long ? this.get64(field) : this.get(field);
   }
   set(field: number, value: I32): void {
+    if (isX87(field)) this.#finds('x87InMemory');
     this.#frame.set(field, value);
+    if (field === STATE.mxcsr) this.#frame.floats.changed();
   }
   set64(field: number, value: I64): void {
+    if (isX87(field)) this.#finds('x87InMemory');
     this.f.store64(at0, value, this.#frame.stateAt + field);
   }
   addressOf(field: number): I32 {
+    if (isX87(field)) this.#finds('x87InMemory');
+    const inVectors = field - STATE.xmm;
+    if (inVectors >= 0 && field < STATE.spare && inVectors % XMM_BYTES < 16) this.#finds('vectorsInMemory');
     return k32(this.#frame.stateAt + field);
   }
 
@@ -448,6 +491,7 @@ export class Tier1Ops implements Ops {
   kernel(name: string): Callee<never> {
     const { recorder, callees } = this.#frame;
     recorder?.kernels.add(name);
+    if (name.startsWith('x87')) this.#finds('x87InMemory');
     return (callees.kernels[name] ?? unreachable(`no kernel ${name}`)) as Callee<never>;
   }
 
@@ -471,26 +515,6 @@ export class Tier1Ops implements Ops {
 
   #operand(n: number): OperandSpec {
     return this.#i.operands[n] ?? unreachable(`${this.#i.row.opcode} has no operand ${n}`);
-  }
-
-  /** Number of the general register an operand names, or -1. */
-  #registerOf(o: OperandSpec): number {
-    const { d } = this.#i;
-    switch (o.kind) {
-      case 'G':
-      case 'Z':
-      case 'C':
-      case 'D':
-        return d.reg;
-      case 'E':
-      case 'R':
-        return d.rm;
-      case 'fixed':
-        if (o.fixed === 'AL' || o.fixed === 'AX' || o.fixed === 'eAX') return GPR.eax;
-        return o.fixed === 'CL' ? GPR.ecx : o.fixed === 'DX' ? GPR.edx : -1;
-      default:
-        return -1;
-    }
   }
 
   #offset(): Word {
@@ -551,6 +575,12 @@ export class Tier1Ops implements Ops {
     callSystem({ frame, e: this, name, args, instruction: this.#i });
   }
 
+  /** Notes that registers have to be in the state block. */
+  #finds(what: 'x87InMemory' | 'vectorsInMemory'): void {
+    const { recorder } = this.#frame;
+    if (recorder) recorder[what] = true;
+  }
+
   #unsupported(): void {
     const { recorder } = this.#frame;
     if (!recorder) unreachable(`tier 1 has no slot for an operand of ${this.#i.row.opcode}`);
@@ -565,14 +595,6 @@ export class Tier1Ops implements Ops {
   }
 }
 
-const loadHost = (bits: Width, at: I32, offset: number): Word => {
-  if (bits === 64) return i64.load(at, offset);
-  return bits === 32 ? i32.load(at, offset) : bits === 16 ? i32.load16U(at, offset) : i32.load8U(at, offset);
-};
-
-function storeHost(f: FunctionBuilder, bits: Width, at: I32, offset: number, value: Word): void {
-  if (bits === 64) f.store64(at, value as I64, offset);
-  else if (bits === 32) f.store32(at, value as I32, offset);
-  else if (bits === 16) f.store16(at, value as I32, offset);
-  else f.store8(at, value as I32, offset);
-}
+const isX87 = (field: number): boolean => field >= STATE.fpr && field <= STATE.fpuDs;
+/** What an XMM register could be in place of is loaded as a float. */
+const isFloat = ({ kind }: OperandSpec, bits: Width): boolean => kind === 'W' && bits >= 32;

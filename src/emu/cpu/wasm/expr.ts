@@ -17,6 +17,22 @@ export interface Val<T extends ValType = ValType> {
   readonly constant?: number;
   /** Of integers that are a known distance from an unknown: what tier 1 knows of addresses. */
   readonly origin?: Origin;
+  readonly known?: Known;
+}
+/** What is known of a value besides how to make it; a tier may use it or not. */
+export interface Known {
+  /** Of an integer: the same bits as a float. */
+  readonly float?: F32 | F64;
+  /** Of a vector: its lowest lane, and a vector with all that is above it. */
+  readonly parts?: { readonly low: F32 | F64; readonly rest: V128 };
+  /** Floats that are zero or normal: the lowest lane, or all lanes; 32 or 64 bits each. */
+  readonly ordinary?: Ordinary;
+  /** The recipe reads locals that nobody assigns any more: there is nothing to evaluate. */
+  readonly settled?: true;
+}
+export interface Ordinary {
+  readonly bits: 32 | 64;
+  readonly lanes: 'low' | 'all';
 }
 /** An unknown by its number, and the distance from it. */
 export interface Origin {
@@ -189,7 +205,7 @@ export const i32 = {
   wrap: un<'i64', 'i32'>('i32', 0xa7),
   truncSatF64S: un<'f64', 'i32'>('i32', 0xfc, 2),
   truncSatF32S: un<'f32', 'i32'>('i32', 0xfc, 0),
-  reinterpretF32: un<'f32', 'i32'>('i32', 0xbc),
+  reinterpretF32: (a: F32): I32 => ({ type: 'i32', code: [a.code, 0xbc], known: { float: a } }),
   load: load('i32', 0x28),
   load8S: load('i32', 0x2c),
   load8U: load('i32', 0x2d),
@@ -232,7 +248,7 @@ export const i64 = {
   extend8S: un<'i64', 'i64'>('i64', 0xc2),
   extend16S: un<'i64', 'i64'>('i64', 0xc3),
   extend32S: un<'i64', 'i64'>('i64', 0xc4),
-  reinterpretF64: un<'f64', 'i64'>('i64', 0xbd),
+  reinterpretF64: (a: F64): I64 => ({ type: 'i64', code: [a.code, 0xbd], known: { float: a } }),
   truncSatF64S: un<'f64', 'i64'>('i64', 0xfc, 6),
   truncSatF64U: un<'f64', 'i64'>('i64', 0xfc, 7),
   load: load('i64', 0x29),
@@ -329,7 +345,7 @@ export const f32 = {
   convertI32S: un<'i32', 'f32'>('f32', 0xb2),
   convertI64S: un<'i64', 'f32'>('f32', 0xb4),
   demote: un<'f64', 'f32'>('f32', 0xb6),
-  reinterpretI32: un<'i32', 'f32'>('f32', 0xbe),
+  reinterpretI32: (a: I32): F32 => (a.known?.float as F32) ?? { type: 'f32', code: [a.code, 0xbe] },
   load: load('f32', 0x2a),
 } as const;
 
@@ -355,7 +371,7 @@ export const f64 = {
   convertI64S: un<'i64', 'f64'>('f64', 0xb9),
   convertI64U: un<'i64', 'f64'>('f64', 0xba),
   promote: un<'f32', 'f64'>('f64', 0xbb),
-  reinterpretI64: un<'i64', 'f64'>('f64', 0xbf),
+  reinterpretI64: (a: I64): F64 => (a.known?.float as F64) ?? { type: 'f64', code: [a.code, 0xbf] },
   load: load('f64', 0x2b),
 } as const;
 
@@ -372,6 +388,16 @@ const vshift = (n: number): ((v: V128, count: I32) => V128) => {
   return (v, count) => ({ type: 'v128', code: [v.code, count.code, ...simd(n)] });
 };
 
+const extended = (low: I32 | I64, v: V128): V128 => {
+  const float = low.known?.float;
+  return float ? { ...v, known: { parts: { low: float, rest: ZERO_128 } } } : v;
+};
+const lowered = (rest: V128, low: I32 | I64, v: V128): V128 => {
+  const float = low.known?.float;
+  return float && rest.known?.settled ? { ...v, known: { parts: { low: float, rest } } } : v;
+};
+const ZERO_128: V128 = { ...k128(0n, 0n), known: { ordinary: { bits: 64, lanes: 'all' } } };
+
 /** SIMD, by opcode number of the WebAssembly specification, section 5.4.8. */
 export const v128 = {
   load: load('v128', ...simd(0)),
@@ -381,7 +407,9 @@ export const v128 = {
   and: vv(78),
   andnot: vv(79),
   or: vv(80),
-  xor: vv(81),
+  /** Anything with itself is zero. */
+  xor: (a: V128, b: V128): V128 =>
+    a.known?.settled && a.code === b.code ? ZERO_128 : { type: 'v128', code: [a.code, b.code, ...simd(81)] },
   splatI8: un<'i32', 'v128'>('v128', ...simd(15)),
   splatI16: un<'i32', 'v128'>('v128', ...simd(16)),
   splatI32: un<'i32', 'v128'>('v128', ...simd(17)),
@@ -392,6 +420,13 @@ export const v128 = {
     code: [a.code, b.code, ...simd(13), ...lanes],
   }),
   swizzle: vv(14),
+  zero: ZERO_128,
+  /** 32 or 64 bits with zeros above. */
+  extend32: (a: I32): V128 => extended(a, { type: 'v128', code: [k128(0n, 0n).code, a.code, ...simd(28), 0] }),
+  extend64: (a: I64): V128 => extended(a, { type: 'v128', code: [k128(0n, 0n).code, a.code, ...simd(30), 0] }),
+  /** With another low part. */
+  withLow32: (v: V128, a: I32): V128 => lowered(v, a, { type: 'v128', code: [v.code, a.code, ...simd(28), 0] }),
+  withLow64: (v: V128, a: I64): V128 => lowered(v, a, { type: 'v128', code: [v.code, a.code, ...simd(30), 0] }),
   i8x16ExtractU: extract('i32', 22),
   i16x8ExtractU: extract('i32', 25),
   i32x4Extract: extract('i32', 27),

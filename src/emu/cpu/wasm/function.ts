@@ -1,6 +1,19 @@
 /** Builds the body of one WebAssembly function: structured control flow over the expressions of `expr.ts`. */
 import { unreachable } from '#base/errors.ts';
-import { type Code, type F32, type F64, type I32, type I64, uleb, type V128, type Val, type ValType } from './expr.ts';
+import {
+  type Code,
+  type F32,
+  type F64,
+  type I32,
+  type I64,
+  i32,
+  i64,
+  type Known,
+  uleb,
+  type V128,
+  type Val,
+  type ValType,
+} from './expr.ts';
 
 const TYPE_BYTE: Record<ValType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 export const typeByte = (t: ValType): number => TYPE_BYTE[t];
@@ -18,7 +31,9 @@ export interface Label {
 }
 
 /** A function that code can call: its index in the module and its type. */
-export interface Callee<R extends ValType | 'void' = ValType | 'void'> {
+/** `pair`: an i64 and an i32. */
+export type ResultType = ValType | 'void' | 'pair';
+export interface Callee<R extends ResultType = ResultType> {
   readonly index: number;
   readonly params: readonly ValType[];
   readonly result: R;
@@ -87,10 +102,25 @@ export class FunctionBuilder {
 
   /** Evaluates now and remembers. */
   let<T extends ValType>(value: Val<T>): Val<T> {
-    if (value.constant !== undefined) return value;
+    if (value.constant !== undefined || value.known?.settled) return value;
+    if (value.known) return this.#letKnown(value, value.known);
     const v = this.local(value.type);
     this.set(v, value);
     return value.origin === undefined ? v.get : { ...v.get, origin: value.origin };
+  }
+
+  /** Likewise; what is known goes on to be. */
+  #letKnown<T extends ValType>(value: Val<T>, { float, ordinary, parts }: Known): Val<T> {
+    if (float) {
+      const evaluated = this.let<'f32' | 'f64'>(float);
+      const bits = value.type === 'i64' ? i64.reinterpretF64(evaluated as F64) : i32.reinterpretF32(evaluated as F32);
+      return bits as Val as Val<T>;
+    }
+    const evaluated = parts && { low: this.let<'f32' | 'f64'>(parts.low) as F64, rest: this.let(parts.rest) };
+    const v = this.local(value.type);
+    this.set(v, value);
+    const kept = { ...(ordinary ? { ordinary } : {}), ...(evaluated ? { parts: evaluated } : {}) };
+    return { ...v.get, known: kept };
   }
 
   /** Evaluates for its effect. */
@@ -186,6 +216,22 @@ export class FunctionBuilder {
     this.#number(this.#depth - label.depth);
   }
 
+  /** `body` when one of the conditions is 0, which nearly never happens. */
+  unless(conditions: readonly I32[], body: () => void): void {
+    this.block((done) => {
+      this.block((otherwise) => {
+        for (const condition of conditions) {
+          this.#push([condition.code, 0x45]);
+          this.#unlikely.push(this.#length);
+          this.#byte(0x0d);
+          this.#number(this.#depth - otherwise.depth);
+        }
+        this.br(done);
+      });
+      body();
+    });
+  }
+
   brTable(index: I32, labels: readonly Label[], otherwise: Label): void {
     this.#push(index.code);
     this.#byte(0x0e);
@@ -206,6 +252,19 @@ export class FunctionBuilder {
   /** Through table `table` of the module. */
   callTable<R extends ValType>(table: number, typeIndex: number, result: R, slot: I32, ...args: Val[]): Val<R> {
     return { type: result, code: [...args.map((a) => a.code), slot.code, 0x11, uleb(typeIndex), table] };
+  }
+
+  /** Calls a function with two results. */
+  setPair(first: Var<'i64'>, second: Var<'i32'>, callee: Callee<'pair'>, ...args: Val[]): void {
+    this.#push(callCode(callee, args));
+    this.#byte(0x21);
+    this.#number(second.index);
+    this.#byte(0x21);
+    this.#number(first.index);
+  }
+  returnPair(first: I64, second: I32): void {
+    this.#push([first.code, second.code]);
+    this.#byte(0x0f);
   }
 
   return(value?: Val): void {

@@ -1,11 +1,11 @@
 /** Assembles a WebAssembly binary module (core specification 2.0, chapter 5.5). */
 import { unreachable } from '#base/errors.ts';
 import { uleb, type ValType } from './expr.ts';
-import { type Callee, FunctionBuilder, typeByte } from './function.ts';
+import { type Callee, FunctionBuilder, type ResultType, typeByte } from './function.ts';
 
 interface Signature {
   readonly params: readonly ValType[];
-  readonly result: ValType | 'void';
+  readonly result: ResultType;
 }
 
 const bytesOf = (name: string): number[] => {
@@ -29,7 +29,7 @@ export class ModuleBuilder {
     this.#memoryPages = memoryPages;
   }
 
-  typeIndex(params: readonly ValType[], result: ValType | 'void'): number {
+  typeIndex(params: readonly ValType[], result: ResultType): number {
     const key = `${params}>${result}`;
     const found = this.#types.findIndex((t) => `${t.params}>${t.result}` === key);
     if (found >= 0) return found;
@@ -38,14 +38,14 @@ export class ModuleBuilder {
   }
 
   /** A host function `env.name`. All imports come before the first function. */
-  import<R extends ValType | 'void'>(name: string, params: readonly ValType[], result: R): Callee<R> {
+  import<R extends ResultType>(name: string, params: readonly ValType[], result: R): Callee<R> {
     if (this.#importsClosed) unreachable('imports come before functions');
     this.#imports.push({ name, type: this.typeIndex(params, result) });
     return { index: this.#imports.length - 1, params, result };
   }
 
   /** Declares a function whose body is built in `build`, at once. */
-  define<R extends ValType | 'void'>(
+  define<R extends ResultType>(
     params: readonly ValType[],
     result: R,
     build: (f: FunctionBuilder) => void,
@@ -57,13 +57,13 @@ export class ModuleBuilder {
   }
 
   /** Declares a function to be built later, so that functions can call each other. */
-  declare<R extends ValType | 'void'>(
+  declare<R extends ResultType>(
     params: readonly ValType[],
     result: R,
     exported?: string,
   ): { callee: Callee<R>; builder: FunctionBuilder } {
     this.#importsClosed = true;
-    const builder = new FunctionBuilder(params, result === 'void' ? undefined : (result as ValType));
+    const builder = new FunctionBuilder(params);
     this.#functions.push({ type: this.typeIndex(params, result), builder, exported });
     return { callee: { index: this.#imports.length + this.#functions.length - 1, params, result }, builder };
   }
@@ -97,6 +97,7 @@ export class ModuleBuilder {
     for (const t of this.#types) {
       types.push(0x60, ...uleb(t.params.length), ...t.params.map(typeByte));
       if (t.result === 'void') types.push(0);
+      else if (t.result === 'pair') types.push(2, typeByte('i64'), typeByte('i32'));
       else types.push(1, typeByte(t.result));
     }
     section(1, types);
