@@ -32,13 +32,13 @@ const undefinedOpcode = (c: SystemContext): Status => {
   return STATUS.fault;
 };
 
-/** Goes to flat segments. The stack pointer is set after this, by the caller. */
+/** Goes to flat segments. The stack pointer is set after this, and the mode updated, by the caller. */
 function loadFlat(c: SystemContext, code: number, data: number, level: number, eip: number, long: boolean): void {
   const { state } = c;
   c.setLong(long);
   c.setSegment(SEG.cs, code | level, 0, -1, flatCode(level, long));
   c.setSegment(SEG.ss, data | level, 0, -1, flatData(level));
-  c.setCpl(level);
+  state.set(STATE.cpl, level);
   if (long) state.setAddress(STATE.eip, eip);
   else state.set(STATE.eip, eip);
 }

@@ -73,8 +73,29 @@ function loadOtherSegment(c: SystemContext, seg: number, selector: number): bool
   return true;
 }
 
-/** Goes on with the next instruction; looks code up again when what it means may have changed. */
-function afterLoad(c: SystemContext): Status {
+/** What decides the mode in a segment register's hidden part, before it is loaded: most loads leave it as it was. */
+const hidden = { base: 0, high: 0, limit: 0, access: 0 };
+function noteHidden({ state }: SystemContext, seg: number): void {
+  const i = CpuState.segment(seg) >> 2;
+  hidden.base = state.i32[i];
+  hidden.high = state.i32[i + 1];
+  hidden.limit = state.i32[i + (SEGMENT.limit >> 2)];
+  hidden.access = state.i32[i + (SEGMENT.access >> 2)];
+}
+function isAsBefore({ state }: SystemContext, seg: number): boolean {
+  const i = CpuState.segment(seg) >> 2;
+  return (
+    hidden.base === state.i32[i] &&
+    hidden.high === state.i32[i + 1] &&
+    hidden.limit === state.i32[i + (SEGMENT.limit >> 2)] &&
+    hidden.access === state.i32[i + (SEGMENT.access >> 2)]
+  );
+}
+
+/** Goes on with the next instruction; looks code up again when what it means may have changed. After `noteHidden`. */
+function afterLoad(c: SystemContext, seg: number): Status {
+  // No mode depends on FS and GS.
+  if (seg >= SEG.fs || isAsBefore(c, seg)) return STATUS.next;
   const before = c.state.get(STATE.mode);
   c.updateMode();
   if (c.state.get(STATE.mode) === before) return STATUS.next;
@@ -83,14 +104,16 @@ function afterLoad(c: SystemContext): Status {
 
 /** MOV Sreg. */
 export function loadSegment(c: SystemContext, seg: number, selector: number): Status {
+  noteHidden(c, seg);
   if (!loadDataSegment(c, seg, selector & 0xffff)) return STATUS.fault;
   if (seg === SEG.ss) c.inhibitNext();
-  return afterLoad(c);
+  return afterLoad(c, seg);
 }
 
 /** POP Sreg. */
 export function popSegment(c: SystemContext, seg: number, bits: number): Status {
   const wide = c.stack32;
+  noteHidden(c, seg);
   if (!c.readItem(0, bits >> 3) || !loadDataSegment(c, seg, c.itemLow & 0xffff)) return STATUS.fault;
   // The stack pointer moves by the size of the stack it was read from.
   const pointer = c.stackPointer + (bits >> 3);
@@ -98,7 +121,7 @@ export function popSegment(c: SystemContext, seg: number, bits: number): Status 
   else if (wide) c.state.setGpr(GPR.esp, pointer);
   else c.state.setGpr16(GPR.esp, pointer);
   if (seg === SEG.ss) c.inhibitNext();
-  return afterLoad(c);
+  return afterLoad(c, seg);
 }
 
 /** LDS, LES, LSS, LFS, LGS. @param seg plus 8: the offset is 32 bits; plus 16: 64 bits, in argument 3 */
@@ -109,13 +132,14 @@ export function loadFarPointer(
   register: number,
   offset: number,
 ): Status {
+  noteHidden(c, seg & 7);
   if (!loadDataSegment(c, seg & 7, selector & 0xffff)) return STATUS.fault;
   if (seg & 16) {
     c.state.set(STATE.gpr + register * 8, offset);
     c.state.set(STATE.gpr + register * 8 + 4, c.argumentHigh(3));
   } else if (seg & 8) c.state.setGpr(register, offset);
   else c.state.setGpr16(register, offset);
-  return afterLoad(c);
+  return afterLoad(c, seg & 7);
 }
 
 /** LLDT. */
