@@ -175,6 +175,10 @@ export class CodeCache implements CodeWatch {
     page.regions.set(region, ranges);
     for (const { from, to } of ranges) mark(page.bytes, from, to);
   }
+  /** Regions that have code on a page. */
+  regionsOn(number: number): number[] {
+    return [...(this.#pages.get(number)?.regions.keys() ?? [])];
+  }
   unwatch(number: number, region: number): void {
     this.#pages.get(number)?.regions.delete(region);
   }

@@ -43,30 +43,51 @@ export function planRegion(region: Region, effectsOf: (i: Instruction) => Effect
     return list;
   });
   let structure = structureOf(successors, region.entries);
-  // Heads of outermost loops are entries: a poll leaves there, and it must be possible to come back.
-  const heads = outermostLoops(region, structure);
+  // A poll leaves at the head of a loop. Unless the loop passes an entry its head is made one, so that tier 0 comes back.
+  const heads = outermostLoops(successors, structure);
   if (heads.length > 0) structure = structureOf(successors, [...structure.entries, ...heads]);
   return { region, structure, effects: region.blocks.map((b) => b.instructions.map(effectsOf)) };
 }
 
-/** Loops reached from the root without passing another loop's head. */
-function outermostLoops(region: Region, s: Structure): number[] {
-  const inLoop = new Set<number>();
+/**
+ * Heads of the loops that pass no entry and are in no other such loop: of each strongly connected component the first block.
+ * Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972).
+ */
+function outermostLoops(successors: readonly (readonly number[])[], s: Structure): number[] {
+  const isInside = (block: number): boolean => s.entryOf[block] < 0;
+  const found = new Int32Array(successors.length).fill(-1);
+  const low = new Int32Array(successors.length);
+  const onStack = new Uint8Array(successors.length);
+  const open: number[] = [];
   const heads: number[] = [];
-  for (const block of s.order) {
-    if (inLoop.has(block) || !s.isLoop[block]) continue;
-    if (s.entryOf[block] < 0) heads.push(block);
-    // Whatever comes back to the head from here belongs to the loop: overestimated by what follows in order.
-    const work = [block];
-    const seen = new Set(work);
-    for (let n = work.pop(); n !== undefined; n = work.pop()) {
-      const b = region.blocks[n];
-      for (const to of [b.taken, b.next]) {
-        if (to < 0 || seen.has(to) || s.entryOf[to] >= 0) continue;
-        seen.add(to);
-        inLoop.add(to);
-        work.push(to);
-      }
+  let count = 0;
+  const enter = (block: number): { block: number; next: number } => {
+    found[block] = count;
+    low[block] = count++;
+    open.push(block);
+    onStack[block] = 1;
+    return { block, next: 0 };
+  };
+  const close = (block: number): void => {
+    const members = open.splice(open.indexOf(block));
+    for (const member of members) onStack[member] = 0;
+    if (members.length > 1 || successors[block].includes(block)) heads.push(block);
+  };
+  // The first block of a component that is found in this order is its head.
+  for (const root of s.order) {
+    if (!isInside(root) || found[root] >= 0) continue;
+    const path = [enter(root)];
+    for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+      const { block } = top;
+      const to = successors[block][top.next++];
+      if (to === undefined) {
+        path.pop();
+        if (low[block] === found[block]) close(block);
+        const from = path.at(-1);
+        if (from) low[from.block] = Math.min(low[from.block], low[block]);
+      } else if (!isInside(to)) continue;
+      else if (found[to] < 0) path.push(enter(to));
+      else if (onStack[to]) low[block] = Math.min(low[block], found[to]);
     }
   }
   return heads;

@@ -54,6 +54,8 @@ const THRESHOLD = 3000;
 const EAGER_THRESHOLD = 6;
 /** Entries until a place is looked at again that may be in a region soon. */
 const AGAIN = 1000;
+/** Entries until a place is worth a region of its own that is in one already, though not as an entry. */
+const COVERED_THRESHOLD = 30_000;
 /** Entries below which a place near hot code is left to tier 0. */
 const LEAST = 30;
 const LIMITS = { instructions: 800, pages: 8 } as const;
@@ -107,6 +109,7 @@ interface Live {
   dead: boolean;
   /** How often it was entered with other rights than it was compiled for. */
   strangers: number;
+  replaces: Live | undefined;
 }
 
 interface Entry {
@@ -127,6 +130,8 @@ export class Tier1 {
   /** By `keyOf`: the region to enter there, and its entry's number. */
   readonly #entries = new Map<number, { readonly live: Live; readonly entry: number }>();
   readonly #attempts = new Map<number, number>();
+  /** Places that were hot, but covered by a region. */
+  readonly #deferred = new Set<number>();
   /** By region number. Numbers of dead regions are used again. */
   readonly #live = new Map<number, Live>();
   readonly #freeNumbers: number[] = [];
@@ -192,7 +197,10 @@ export class Tier1 {
           if (this.#forced) return 0;
           const header = code.headerOf(page, offset, mode);
           if (header === 0) return 0;
-          return Math.max(this.#threshold - this.#words[(header + HEADER.heat) >> 2], 1);
+          const heat = this.#words[(header + HEADER.heat) >> 2];
+          // Put off, because it was hot.
+          if (heat > this.#threshold) return this.#threshold;
+          return Math.max(this.#threshold - heat, 1);
         },
       },
     });
@@ -236,17 +244,53 @@ export class Tier1 {
       this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = AGAIN;
       return;
     }
+    if (this.#parts.mode === 'mixed' && !this.#deferred.has(physical) && this.#isCovered(physical)) {
+      this.#deferred.add(physical);
+      this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = COVERED_THRESHOLD;
+      return;
+    }
     const attempts = (this.#attempts.get(physical) ?? 0) + 1;
     this.#attempts.set(physical, attempts);
     if (attempts > MOST_ATTEMPTS) return;
-    const region = (long ? this.#wide : this.#narrow).find(
-      linear,
-      state.get(STATE.tlbBase),
-      state.get(STATE.cpl) === 3,
-    );
+    const region = this.#discovery(long).find(linear, state.get(STATE.tlbBase), state.get(STATE.cpl) === 3);
     if (region === undefined) return;
-    this.#queueRegion(region, linear);
+    const grown = this.#parts.mode === 'mixed' ? this.#grown(region, linear, physical) : undefined;
+    if (grown) {
+      this.#deferred.add(physical);
+      this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = COVERED_THRESHOLD;
+      this.#queueRegion(grown.region, grown.linear, grown.of);
+    } else this.#queueRegion(region, linear);
     if (this.#forced) this.exchange();
+  }
+
+  #discovery(long: boolean): Discovery {
+    return long ? this.#wide : this.#narrow;
+  }
+
+  /**
+   * The region that was left for a hot place, found again from its own seed, when each can be reached from the other: one
+   * region takes the place of it instead of another of the same loop.
+   * @param found the place's own
+   */
+  #grown(
+    found: Region,
+    linear: number,
+    physical: number,
+  ): { readonly region: Region; readonly linear: number; readonly of: Live } | undefined {
+    const of = this.#live.get(this.#parts.state.get(STATE.region));
+    if (!of || of.slot === 0 || of.long !== found.long || of.tlbAt !== found.tlbAt) return undefined;
+    const { page, offset } = of.entries[0];
+    const seed = page * PAGE_BYTES + offset;
+    const reached = found.pages.find((p) => p.page === page);
+    if (!reached || !covers(found.pages, seed)) return undefined;
+    const attempts = (this.#attempts.get(seed) ?? 0) + 1;
+    if (attempts > MOST_ATTEMPTS) return undefined;
+    const from = linear + reached.delta + offset;
+    const at = of.long ? from : from | 0;
+    const region = this.#discovery(of.long).find(at, of.tlbAt, of.user);
+    if (region === undefined || !covers(region.pages, physical)) return undefined;
+    this.#attempts.set(seed, attempts);
+    return { region, linear: at, of };
   }
 
   #eip(): number {
@@ -256,12 +300,17 @@ export class Tier1 {
 
   /** Is it in a region that is being compiled? */
   #isUnderway(physical: number): boolean {
-    const page = Math.floor(physical / PAGE_BYTES);
-    const offset = physical % PAGE_BYTES;
-    const covers = (live: Live): boolean =>
-      !live.dead && live.pages.some((p) => p.page === page && p.ranges.some((r) => r.from <= offset && offset < r.to));
-    for (const live of this.#ordered.values()) if (covers(live)) return true;
-    return this.#queue.some(({ live }) => covers(live));
+    const isIn = (live: Live): boolean => !live.dead && covers(live.pages, physical);
+    for (const live of this.#ordered.values()) if (isIn(live)) return true;
+    return this.#queue.some(({ live }) => isIn(live));
+  }
+
+  #isCovered(physical: number): boolean {
+    const { state } = this.#parts;
+    return this.#parts.code.regionsOn(Math.floor(physical / PAGE_BYTES)).some((number) => {
+      const live = this.#live.get(number);
+      return live !== undefined && live.tlbAt === state.get(STATE.tlbBase) && covers(live.pages, physical);
+    });
   }
 
   /** Takes what has been compiled, and orders what waits. Called before every slice. */
@@ -388,11 +437,13 @@ export class Tier1 {
   cleared(): void {
     for (const live of [...this.#live.values()]) this.#kill(live);
     this.#attempts.clear();
+    this.#deferred.clear();
   }
 
   // Inside.
 
-  #queueRegion(region: Region, linear: number): void {
+  /** @param replaces the region that goes when it is there */
+  #queueRegion(region: Region, linear: number, replaces?: Live): void {
     const number = this.#freeNumbers.shift();
     if (number === undefined) {
       this.#evict();
@@ -403,7 +454,7 @@ export class Tier1 {
     const ticket = this.#ticket++;
     const live: Live = {
       ...{ number, ticket, pages, instructionCount, tlbAt, user, long },
-      ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false, strangers: 0 },
+      ...{ entries: [entryAt(pages, 0)], sites: NO_SITES, slot: 0, dead: false, strangers: 0, replaces },
     };
     this.#live.set(number, live);
     this.#instructions += instructionCount;
@@ -436,6 +487,8 @@ export class Tier1 {
       const header = this.#parts.code.headerOf(page, offset, modeOf(live.long));
       if (header !== 0) this.#attach(header, live, entry);
     });
+    if (live.replaces) this.#kill(live.replaces, COVERED_THRESHOLD);
+    live.replaces = undefined;
   }
 
   #attach(header: number, live: Live, entry: number): void {
@@ -443,8 +496,11 @@ export class Tier1 {
     this.#words[(header + HEADER.regionOffset) >> 2] = live.entries[entry].at;
   }
 
-  /** The region is not entered any more. If it runs, it still runs to its end. */
-  #kill(live: Live): void {
+  /**
+   * The region is not entered any more. If it runs, it still runs to its end.
+   * @param heat entries until its places are hot again
+   */
+  #kill(live: Live, heat: number = this.#parts.code.heat): void {
     if (live.dead) return;
     live.dead = true;
     this.counts.killed++;
@@ -458,7 +514,7 @@ export class Tier1 {
       const header = this.#parts.code.headerOf(page, offset, modeOf(live.long));
       if (header === 0) return;
       this.#words[(header + HEADER.region) >> 2] = 0;
-      this.#words[(header + HEADER.heat) >> 2] = this.#parts.code.heat;
+      this.#words[(header + HEADER.heat) >> 2] = heat;
     });
     if (live.slot > 0) this.#parts.table.set(live.slot, null);
     this.#freeNumbers.push(live.number);
@@ -484,6 +540,11 @@ export class Tier1 {
   }
 }
 
+const covers = (pages: readonly RegionPage[], physical: number): boolean => {
+  const page = Math.floor(physical / PAGE_BYTES);
+  const offset = physical % PAGE_BYTES;
+  return pages.some((p) => p.page === page && p.ranges.some((r) => r.from <= offset && offset < r.to));
+};
 /** What `headerOf` wants. */
 const modeOf = (long: boolean): number => (long ? MODE.long : FLAT32);
 const keyOf = (page: number, offset: number, long: boolean): number => (page * PAGE_BYTES + offset) * 2 + Number(long);
