@@ -25,6 +25,7 @@ import {
   convertsFirst,
   faultClears,
   faultsInOtherOrder,
+  inexactAtLeast,
   mayClearUpperHalf,
   mayGatherElsewise,
   mayNotReach,
@@ -145,7 +146,11 @@ function floatDifference(
         : bits === 16
           ? view.getUint16(fx + offset, true)
           : view.getUint32(fx + offset, true);
-    const mask = ~(offset === FX.status ? loose.status : offset === FX.mxcsr ? loose.mxcsr : 0);
+    const mask = ~(offset === FX.status
+      ? loose.status | inexactAtLeast(c, status, virtualStatus)
+      : offset === FX.mxcsr
+        ? loose.mxcsr
+        : 0);
     if ((read(h) ^ read(v)) & mask) return differs(name, read(h), read(v));
   }
   for (let i = 0; i < 8; i++) {

@@ -5,6 +5,7 @@
 
 import { EXCEPTION } from '#emu/cpu/isa/ops.ts';
 import { GPR } from '#emu/cpu/state/layout.ts';
+import { isTranscendental } from './allowances.ts';
 import { hostVendor } from './host.ts';
 import { addressAt, COMPLETED, FX, GIVEN, HIGH_WINDOW, registerAt, type Shape, segmentOf, WINDOW } from './layout.ts';
 import type { Case } from './plan.ts';
@@ -15,7 +16,7 @@ const amd = hostVendor === 'amd';
 const givenOf = (c: Case): DataView => new DataView(c.given.buffer, c.given.byteOffset, c.given.byteLength);
 
 /** x87 status: TOP, and what an exception that waits for a handler sets: its bits, SF, ES, C1 and B. */
-const STATUS = { top: 0x3800, exception: 0x82ff } as const;
+const STATUS = { top: 0x3800, exception: 0x82ff, inexact: 0x20, busy: 0x8000 } as const;
 const ERROR_SUMMARY = 0x80;
 const topOf = (status: number): number => (status >> 11) & 7;
 
@@ -39,6 +40,16 @@ export function storeWithheld(
   const unmasked = status & ~h.getUint16(result.fx + FX.control, true) & 0x3f;
   const next = addressAt(shape, h, result.eip) === c.eip + c.code.length;
   return next && unmasked !== 0 && (status & ERROR_SUMMARY) !== 0 ? STATUS.exception : undefined;
+}
+
+/**
+ * Transcendental functions whose result is exact, such as FYL2X of a power of two: Intel's processors say inexact all the
+ * same (SDM Vol. 1, 8.3.10, promises a result within one unit in the last place, and no more).
+ * @returns bits of the status word that then differ
+ */
+export function inexactAtLeast(c: Case, status: number, virtualStatus: number): number {
+  const alone = (status & STATUS.inexact) !== 0 && (virtualStatus & STATUS.inexact) === 0;
+  return intel && alone && isTranscendental(c.row.mnemonic) ? STATUS.inexact | ERROR_SUMMARY | STATUS.busy : 0;
 }
 
 /**
