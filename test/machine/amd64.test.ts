@@ -39,6 +39,7 @@ test('an amd64 kernel runs 64-bit and 32-bit programs, is saved and goes on else
   machine.type('hash() { for b in busybox busybox32; do $b sha256sum /bin/busybox /bin/busybox32; done; }\n');
   machine.type('echo hashes-$(hash | wc -l)-$(hash | sort -u | wc -l)\n');
   await machine.serial(/hashes-4-2\s/, 120);
+  await machine.typesAll();
   machine.type('secret=kept-in-registers\n');
   await machine.serial(/registers\s[\s\S]*# /, 30);
   await machine.command(`savestate ${saved}`).catch(() => undefined);

@@ -39,6 +39,7 @@ test('a 686 kernel boots to a shell on both consoles, idles, is saved, goes on e
   await machine.serial('# ', 30);
   machine.type('echo serial-$((6*7))\n');
   await machine.serial('serial-42', 30);
+  await machine.typesAll();
 
   await machine.screen(/BOOT-OK[\s\S]*# *$/m, 30);
   await machine.command('keyboardputstring echo screen-$((6*9))');

@@ -254,6 +254,7 @@ export class Cpu {
 
   /** RESET#: registers as after power-on; memory stays. */
   reset(): void {
+    this.#leaveBranch();
     this.system.reset();
     this.history.clear();
     this.state.set(STATE.shutdown, 0);
@@ -297,7 +298,7 @@ export class Cpu {
 
   /** Registers were written from outside. */
   stateChanged(): void {
-    this.state.set(STATE.linkFrom, 0);
+    this.#leaveBranch();
     this.system.reload();
   }
 
@@ -309,6 +310,7 @@ export class Cpu {
   /** Starts at a loader's entry instead of the reset vector. */
   enter(entry: CpuEntry): void {
     const { state, system } = this;
+    this.#leaveBranch();
     system.reset();
     state.set(STATE.cr0, entry.cr0);
     state.set(STATE.gdtBase, entry.gdt.base);
@@ -386,6 +388,7 @@ export class Cpu {
         if (attention & ATTENTION.interrupt && state.get(STATE.eflags) & EFLAGS.if && !observer?.holdsInterrupts) {
           if (system.mayInterrupt()) {
             state.set(STATE.halted, 0);
+            this.#leaveBranch();
             system.acceptInterrupt();
             continue;
           }
@@ -397,6 +400,7 @@ export class Cpu {
       if (this.#nmiPending && system.deliverNmi()) {
         this.#nmiPending = false;
         state.set(STATE.halted, 0);
+        this.#leaveBranch();
         continue;
       }
       if (state.get(STATE.halted) !== 0) return 'halt';
@@ -408,7 +412,10 @@ export class Cpu {
       }
       const stepping = (state.get(STATE.mode) & MODE.step) !== 0 || this.mmu.breaksIn(this.#linearEip());
       if (stepping) {
-        if (system.beginStep()) continue;
+        if (system.beginStep()) {
+          this.#leaveBranch();
+          continue;
+        }
         alone = true;
       }
       const completed = alone ? this.#runAlone() : this.#runBlocks();
@@ -538,6 +545,11 @@ export class Cpu {
     return (this.state.base(SEG.cs) + this.state.get(STATE.eip)) | 0;
   }
 
+  /** Execution goes on elsewhere than where the branch led that wanted to be chained to its target. */
+  #leaveBranch(): void {
+    this.state.set(STATE.linkFrom, 0);
+  }
+
   /** Is EIP inside the code segment? If not, #GP(0) is set. */
   #withinLimit(): boolean {
     const { state } = this;
@@ -566,13 +578,17 @@ export class Cpu {
   #find(): number {
     const { state } = this;
     const eip = state.get(STATE.eip);
-    if (!this.#withinLimit()) return 0;
+    if (!this.#withinLimit()) {
+      this.#leaveBranch();
+      return 0;
+    }
     const from = state.get(STATE.block);
     const linear = this.#linearEip();
     this.history.addBranch(linear);
     const header = this.#code.find(linear);
+    // Asked for afterwards: with all the blocks the branch may just have been forgotten.
     const linkFrom = state.get(STATE.linkFrom);
-    state.set(STATE.linkFrom, 0);
+    this.#leaveBranch();
     if (header <= 0) return header;
     const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
     const base = state.get(STATE.jumpCacheBase) >> 2;

@@ -3,6 +3,7 @@
  * input and output, monitor on a socket.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -74,6 +75,26 @@ export class Headless {
   /** Types on the serial line. */
   type(text: string): void {
     this.#process.stdin.write(text);
+  }
+
+  /**
+   * Types more than a person does, so that input meets every state of the machine, and has the guest's shell say what
+   * arrived. @throws Error when a character was lost or changed
+   */
+  async typesAll(): Promise<void> {
+    for (let round = 0; round < 6; round++) {
+      // Less than the 4096 characters that Linux keeps for a reader who is late.
+      const lines = Array.from({ length: 20 }, (_, n) => `${round}-${n}-${randomBytes(24).toString('hex')}\n`).join('');
+      const from = this.#output.length;
+      this.type(
+        `echo go-$((${round}+1))-; cat >/tmp/typed; sha256sum </tmp/typed; wc -c </tmp/typed; echo typed-$((${round}+1))-\n`,
+      );
+      await this.serial(`go-${round + 1}-`, 30, from);
+      this.type(`${lines}\x04`);
+      const said = await this.serial(new RegExp(`typed-${round + 1}-`), 60, from);
+      const wanted = createHash('sha256').update(lines).digest('hex');
+      if (!said.includes(wanted)) throw new Error(`of ${lines.length} characters not all arrived as typed: ${said}`);
+    }
   }
 
   /** Waits for text on the serial line, after what was there `from`. @returns what came up to it */

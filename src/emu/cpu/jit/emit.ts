@@ -278,6 +278,7 @@ class Emitter {
           frame.vectors.reload();
           frame.now.ordinary.fill(undefined);
         }
+        for (const check of frame.atEnd.splice(0)) check();
       };
       // What a transfer leads to is emitted inside it.
       if (last) run();

@@ -163,6 +163,8 @@ export class Frame {
   #x87: X87Registers | undefined;
   /** The state block's x87 registers are newer than the locals. */
   #x87Spilled = false;
+  /** Emits what has to come when all of the instruction's effects are there. */
+  readonly atEnd: (() => void)[] = [];
   /** Set while semantics run for what they do instead of for their code. */
   recorder: Recorder | undefined;
 

@@ -36,6 +36,9 @@ export const PLACE = {
 /** CF PF AF ZF SF OF */
 const STATUS_FLAGS = 0x8d5;
 
+/** Programs may use it; it answers something else each time. */
+export const PORT = 0x60;
+
 /** A program ends with INT of this vector, whose handler halts. */
 export const END_VECTOR = 33;
 
@@ -461,7 +464,12 @@ export class ProgramGenerator {
         [0x8c, 0xd8 | register, 0x8e, 0xc0 | register], // mov r, ds; mov es, r
         [0x8e, 0xe0 | register], // mov fs, r: a fault, unless it is null
         [saved, 0x6a, r.below(4), saved + 1, saved + 1], // push null; pop es or ds: not flat for a moment
-        [0xfb], // sti: a fault
+        [0x0f, 0x02, 0xc0 | (register << 3) | r.pick(FREE)], // lar r, r
+        [0x0f, 0x00, 0xe0 | register], // verr r
+        [0xe4, PORT], // in al, PORT
+        [0xe5, PORT], // in eax, PORT
+        [0xe6, PORT], // out PORT, al
+        [0xfb], // sti
         [0xcd, 0x80], // int 80h: likewise
       ]),
     );

@@ -1,6 +1,7 @@
 /**
  * System calls in region code: registers and flags are in the state block meanwhile, and nothing that was known of memory
- * holds afterwards. When the call went elsewhere, or changed what the region was made for, the region is left.
+ * holds afterwards. When the call went elsewhere the region is left at once;
+ * when it changed what the region was made for, or somebody waits, after the instruction.
  */
 import { EXIT } from '../interpreter/exits.ts';
 import { attentionMask } from '../interpreter/tier0-ops.ts';
@@ -49,24 +50,35 @@ export function callSystem({ frame, e, name, args, instruction }: SystemCallSite
   frame.loadRegisters();
   frame.forgetAll();
 
-  const goElsewhere = (): void => {
-    f.if(i32.gtU(status, k32(STATUS.jumped)), () => frame.leaveRarely(SITE.fault, at));
-    f.set(frame.exitEip, frame.eip(next));
-    f.if(status, () => f.set(frame.exitEip, frame.getWide(STATE.eip)));
+  const leave = (): void => {
     f.set(frame.exitKind, k32(EXIT.transferred ^ EXIT.near));
     frame.emitBudget(1);
     frame.leaveX87();
     f.br(frame.exit);
   };
+  const goElsewhere = (): void => {
+    f.if(i32.gtU(status, k32(STATUS.jumped)), () => frame.leaveRarely(SITE.fault, at));
+    f.set(frame.exitEip, frame.eip(next));
+    f.if(status, () => f.set(frame.exitEip, frame.getWide(STATE.eip)));
+    leave();
+  };
   if (instruction.flow === FLOW.transfer) {
     goElsewhere();
     return;
   }
-  let changed = i32.or(status, i32.xor(frame.get(STATE.tlbBase), k32(frame.tlbAt)));
-  for (const { field, value } of before) changed = i32.or(changed, i32.xor(frame.get(field), value));
-  const different = f.let(changed);
-  f.ifUnlikely(i32.or(different, frame.get(STATE.attention)), () => {
-    const wanted = i32.and(frame.get(STATE.attention), attentionMask(frame.get(STATE.eflags)));
-    f.if(i32.or(different, wanted), goElsewhere);
+  f.ifUnlikely(status, goElsewhere);
+  // What the call changed or let wait is looked at when the instruction is complete: it may still put an answer somewhere.
+  frame.atEnd.push(() => {
+    frame.makeFlagWords(e);
+    let changed = i32.xor(frame.get(STATE.tlbBase), k32(frame.tlbAt));
+    for (const { field, value } of before) changed = i32.or(changed, i32.xor(frame.get(field), value));
+    const different = f.let(changed);
+    f.ifUnlikely(i32.or(different, frame.get(STATE.attention)), () => {
+      const wanted = i32.and(frame.get(STATE.attention), attentionMask(frame.get(STATE.eflags)));
+      f.ifUnlikely(i32.or(different, wanted), () => {
+        f.set(frame.exitEip, frame.eip(next));
+        leave();
+      });
+    });
   });
 }
