@@ -28,12 +28,17 @@ function bench(): { cpu: Cpu; memory: PhysicalMemory; out: number[]; start(code:
   const ports = new IoBus();
   const out: number[] = [];
   ports.map(0x10, 1, { read: () => 0x5a, write: (_offset, _width, value) => out.push(value) });
-  const cpu = new Cpu({
+  const cpu: Cpu = new Cpu({
     ...testedTier,
     linear,
     physical: memory,
     ports,
-    interrupts: { acknowledge: () => 0x40 },
+    interrupts: {
+      acknowledge: () => {
+        cpu.setInterruptRequest(false);
+        return 0x40;
+      },
+    },
     tsc: () => 0,
   });
   return {
@@ -164,6 +169,37 @@ describe('a virtual CPU', () => {
     expect(cpu.run(100)).toBe('halt');
     expect(cpu.state.gpr(GPR.eax)).toBe(1);
     expect(cpu.state.get(STATE.eip)).toBe(CODE + 0x101);
+  });
+
+  test('an interrupt between a branch and its target is not taken for the target, wherever its handler is', () => {
+    const { cpu, memory, start } = bench();
+    // IDT entry 0x40 -> a handler at the offset that L has in its page: inc edx / iret
+    const handler = CODE + 0x1080;
+    memory.write(0x1000 + 8, Uint8Array.of(0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0));
+    memory.write(
+      0x2000 + 0x40 * 8,
+      Uint8Array.of(handler & 0xff, (handler >> 8) & 0xff, 8, 0, 0, 0x8e, handler >> 16, 0),
+    );
+    memory.write(handler, Uint8Array.of(0x42, 0xcf));
+    // L: dec ecx / jnz M / hlt
+    memory.write(CODE + 0x80, Uint8Array.of(0x49, 0x0f, 0x85, 0xb9, 0xff, 0xff, 0xff, 0xf4));
+    // M: inc eax / jmp L
+    memory.write(CODE + 0x40, Uint8Array.of(0x40, 0xe9, 0x3a, 0, 0, 0));
+    // mov ecx, 20 / jmp M
+    start([0xb9, 20, 0, 0, 0, 0xe9, 0x36, 0, 0, 0]);
+    cpu.state.set(STATE.idtBase, 0x2000);
+    cpu.state.set(STATE.idtLimit, 0x7ff);
+    cpu.state.eflags |= 0x200;
+    let interrupts = 0;
+    // A block at a time, until the branches have been chained.
+    while (cpu.run(interrupts < 8 ? 0 : 1000) === 'budget') {
+      cpu.setInterruptRequest(true);
+      interrupts++;
+      cpu.run(0);
+    }
+    expect(cpu.state.gpr(GPR.eax)).toBe(20);
+    expect(cpu.state.gpr(GPR.edx)).toBe(interrupts);
+    expect(interrupts).toBeGreaterThan(5);
   });
 
   test('goes on in another CPU from its saved state', () => {

@@ -13,6 +13,7 @@ import type { EventHistory } from './debug/event-history.ts';
 import type { ExecutionObserver } from './debug/execution-observer.ts';
 import { Decoder } from './decoder/decoder.ts';
 import { x87Transcendental } from './float/transcendental.ts';
+import { BlockFinder } from './interpreter/block-finder.ts';
 import { CodeCache } from './interpreter/code-cache.ts';
 import { EXIT } from './interpreter/exits.ts';
 import { createTier0, type Tier0 } from './interpreter/tier0.ts';
@@ -25,18 +26,7 @@ import { Tier1, type TierCounts, type TierMode } from './jit/tier1.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
-import {
-  ATTENTION,
-  GPR,
-  HALTED,
-  JUMP_CACHE,
-  JUMP_CACHE64,
-  MAX_REGIONS,
-  MODE,
-  RECORD,
-  SEG,
-  STATE,
-} from './state/layout.ts';
+import { ATTENTION, GPR, HALTED, MAX_REGIONS, MODE, RECORD, SEG, STATE } from './state/layout.ts';
 import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
@@ -121,6 +111,7 @@ export class Cpu {
   readonly #physical: PhysicalMemory;
   readonly #onCrash: ((crash: Crash) => void) | undefined;
   readonly #code: CodeCache;
+  readonly #finder: BlockFinder;
   readonly #linear: LinearMemory;
   readonly #legacy: Tier0;
   /** Made when 64-bit code runs for the first time. */
@@ -172,6 +163,7 @@ export class Cpu {
     this.#legacy = this.#createTier0(false);
     const { writer } = this.#legacy;
     this.#code = new CodeCache({ physical, state: this.state, mmu: this.mmu, decoder: this.decoder, writer });
+    this.#finder = new BlockFinder({ state: this.state, code: this.#code, history: this.history, words: this.#words });
     this.#tier1 = this.#createTier1(parts);
     const { mmu } = this;
     physical.onMapChanged = () => mmu.flush(false);
@@ -254,7 +246,7 @@ export class Cpu {
 
   /** RESET#: registers as after power-on; memory stays. */
   reset(): void {
-    this.#leaveBranch();
+    this.#finder.leaveBranch();
     this.system.reset();
     this.history.clear();
     this.state.set(STATE.shutdown, 0);
@@ -293,12 +285,12 @@ export class Cpu {
 
   /** Linear address of the next instruction, as observers are told it. */
   get nextLinear(): number {
-    return this.#linearEip();
+    return this.#finder.linearEip();
   }
 
   /** Registers were written from outside. */
   stateChanged(): void {
-    this.#leaveBranch();
+    this.#finder.leaveBranch();
     this.system.reload();
   }
 
@@ -310,7 +302,7 @@ export class Cpu {
   /** Starts at a loader's entry instead of the reset vector. */
   enter(entry: CpuEntry): void {
     const { state, system } = this;
-    this.#leaveBranch();
+    this.#finder.leaveBranch();
     system.reset();
     state.set(STATE.cr0, entry.cr0);
     state.set(STATE.gdtBase, entry.gdt.base);
@@ -388,7 +380,7 @@ export class Cpu {
         if (attention & ATTENTION.interrupt && state.get(STATE.eflags) & EFLAGS.if && !observer?.holdsInterrupts) {
           if (system.mayInterrupt()) {
             state.set(STATE.halted, 0);
-            this.#leaveBranch();
+            this.#finder.leaveBranch();
             system.acceptInterrupt();
             continue;
           }
@@ -400,20 +392,20 @@ export class Cpu {
       if (this.#nmiPending && system.deliverNmi()) {
         this.#nmiPending = false;
         state.set(STATE.halted, 0);
-        this.#leaveBranch();
+        this.#finder.leaveBranch();
         continue;
       }
       if (state.get(STATE.halted) !== 0) return 'halt';
       if (state.get(STATE.budget) < 0) return 'budget';
       if (observer) {
-        const look = observer.before(this.#linearEip());
+        const look = observer.before(this.#finder.linearEip());
         if (look === 'stop') return 'debug';
         if (look === 'alone') alone = true;
       }
-      const stepping = (state.get(STATE.mode) & MODE.step) !== 0 || this.mmu.breaksIn(this.#linearEip());
+      const stepping = (state.get(STATE.mode) & MODE.step) !== 0 || this.mmu.breaksIn(this.#finder.linearEip());
       if (stepping) {
         if (system.beginStep()) {
-          this.#leaveBranch();
+          this.#finder.leaveBranch();
           continue;
         }
         alone = true;
@@ -426,7 +418,7 @@ export class Cpu {
   /** @returns false when an instruction faulted */
   #runBlocks(): boolean {
     const tier = this.#tier();
-    const header = this.#known() || this.#find();
+    const header = this.#finder.known() || this.#finder.find();
     if (header === 0) {
       this.#deliverFault();
       return false;
@@ -440,7 +432,7 @@ export class Cpu {
   #runAlone(): boolean {
     const { state } = this;
     const tier = this.#tier();
-    const header = this.#withinLimit() ? this.#code.decodeAlone(this.#linearEip()) : 0;
+    const header = this.#finder.withinLimit() ? this.#code.decodeAlone(this.#finder.linearEip()) : 0;
     if (header === 0) {
       this.#deliverFault();
       return false;
@@ -494,7 +486,7 @@ export class Cpu {
         return true;
       case EXIT.validate: {
         if (this.#tier1.validate()) return true;
-        const header = this.#find();
+        const header = this.#finder.find();
         if (header <= 0) return true;
         this.#enterBlock();
         return this.#finish(this.#tier().run(header, 2));
@@ -538,71 +530,5 @@ export class Cpu {
 
   #instructionOffset(record: number): number {
     return (this.#words[(record + RECORD.segment) >> 2] >>> 16) & 0xffff;
-  }
-
-  #linearEip(): number {
-    if (this.state.long) return this.state.address(STATE.eip);
-    return (this.state.base(SEG.cs) + this.state.get(STATE.eip)) | 0;
-  }
-
-  /** Execution goes on elsewhere than where the branch led that wanted to be chained to its target. */
-  #leaveBranch(): void {
-    this.state.set(STATE.linkFrom, 0);
-  }
-
-  /** Is EIP inside the code segment? If not, #GP(0) is set. */
-  #withinLimit(): boolean {
-    const { state } = this;
-    if (state.get(STATE.mode) & (MODE.flat | MODE.long)) return true;
-    if (state.get(STATE.eip) >>> 0 <= state.limit(SEG.cs)) return true;
-    state.set(STATE.faultVector, EXCEPTION.gp);
-    state.set(STATE.faultErrorCode, 0);
-    state.set(STATE.faultHasErrorCode, 1);
-    state.set(STATE.faultIsSoftware, 0);
-    return false;
-  }
-
-  /** The block at EIP if the jump cache has it, and nobody wants to be linked to it; else 0. */
-  #known(): number {
-    const { state } = this;
-    if (state.long || state.get(STATE.linkFrom) !== 0) return 0;
-    const eip = state.get(STATE.eip);
-    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
-    const entry = (state.get(STATE.jumpCacheBase) + number * JUMP_CACHE.entryBytes) >> 2;
-    if (this.#words[entry + JUMP_CACHE.tag / 4] !== eip) return 0;
-    const header = this.#words[entry + JUMP_CACHE.record / 4];
-    return this.#code.isStale(header) ? 0 : header;
-  }
-
-  /** The block at EIP; remembers it for the next time. 0: a fault was set; -1: only alone. */
-  #find(): number {
-    const { state } = this;
-    const eip = state.get(STATE.eip);
-    if (!this.#withinLimit()) {
-      this.#leaveBranch();
-      return 0;
-    }
-    const from = state.get(STATE.block);
-    const linear = this.#linearEip();
-    this.history.addBranch(linear);
-    const header = this.#code.find(linear);
-    // Asked for afterwards: with all the blocks the branch may just have been forgotten.
-    const linkFrom = state.get(STATE.linkFrom);
-    this.#leaveBranch();
-    if (header <= 0) return header;
-    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
-    const base = state.get(STATE.jumpCacheBase) >> 2;
-    if (state.long) {
-      const entry = base + (number * JUMP_CACHE64.entryBytes) / 4;
-      this.#words[entry] = eip;
-      this.#words[entry + 1] = state.get(STATE.eip + 4);
-      this.#words[entry + JUMP_CACHE64.record / 4] = header;
-    } else {
-      const entry = base + (number * JUMP_CACHE.entryBytes) / 4;
-      this.#words[entry + JUMP_CACHE.tag / 4] = eip;
-      this.#words[entry + JUMP_CACHE.record / 4] = header;
-    }
-    if (linkFrom !== 0) this.#code.link(linkFrom, from, header, eip);
-    return header;
   }
 }
