@@ -8,6 +8,7 @@ import { SoundRingSource } from '#display/desktop/sound-ring-source.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { RdpGateway } from '../rdp/gateway.ts';
+import { heedBranchHints } from './branch-hints.ts';
 import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
@@ -104,6 +105,7 @@ class Run {
     this.#started = new Promise((resolve) => {
       this.#resolveStarted = resolve;
     });
+    heedBranchHints();
     const { port1, port2 } = this.#channel;
     const workerData: MachineWorkerData = { options, shared, port: port2 };
     port1.on('message', (message: FromMachine) => this.#take(message));
