@@ -1,11 +1,12 @@
 /**
- * Grouped TLB checks: accesses at known distances from one unknown in a stretch of code share one look-up.
+ * Grouped TLB checks: accesses at known distances from one unknown, or from one sum of two, in a stretch of code share one
+ * look-up.
  *
  * The generator runs each block's semantics twice. The first run collects accesses by unknown; the second asks here. The
  * first access of a group finds the page of the whole range in the TLB and keeps the host address of the range's start, or
  * 0 when the range is not in one page of the TLB: then each access goes its own way.
  */
-import type { Origin } from '../wasm/expr.ts';
+import { type IntType, movedOrigin, type Origin } from '../wasm/expr.ts';
 import type { Var } from '../wasm/function.ts';
 
 /** Farthest distance between the ends of a group. */
@@ -43,6 +44,17 @@ export const freshOrigins = (firstSymbol: number): Origin[] =>
 export class MemoryPlan {
   readonly #accesses = new Map<number, Access[]>();
   #groups = new Map<number, Group[]>();
+  /** Unknowns that are sums, below 0 so that they are nobody else's. */
+  readonly #sums = new Map<string, number>();
+
+  /** Where a base plus an index shifted left is, the same for the same registers in both runs. `base` may be absent. */
+  sum(type: IntType, base: Origin | undefined, index: Origin, scale: number): Origin | undefined {
+    const key = `${base?.symbol} ${index.symbol} ${scale}`;
+    const symbol = this.#sums.get(key) ?? -1 - this.#sums.size;
+    this.#sums.set(key, symbol);
+    const scaled = movedOrigin(type, { symbol, offset: 0 }, index.offset * 2 ** scale);
+    return scaled && movedOrigin(type, scaled, base?.offset ?? 0);
+  }
 
   /** First run: an access at a known distance. */
   record(origin: Origin, bytes: number, write: boolean, block: number): void {

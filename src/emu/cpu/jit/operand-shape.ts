@@ -49,3 +49,6 @@ export function operandWidth(o: OperandSpec, size: Width): Width {
       return 32;
   }
 }
+
+/** What an XMM register could be in place of is loaded as a float. */
+export const isFloat = ({ kind }: OperandSpec, bits: Width): boolean => kind === 'W' && bits >= 32;

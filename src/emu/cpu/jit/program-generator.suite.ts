@@ -283,7 +283,7 @@ export class ProgramGenerator {
   #instruction(): void {
     const r = this.#r;
     const free = r.pick(FREE);
-    switch (r.below(49)) {
+    switch (r.below(50)) {
       case 0:
       case 1:
       case 2: // op r, r/m and op r/m, r
@@ -448,8 +448,23 @@ export class ProgramGenerator {
       case 45:
         this.#floats.x87();
         return;
+      case 46:
+        this.#nearIndexed(free);
+        return;
       default:
         for (let i = 1 + r.below(3); i > 0; i--) this.#floats.vex();
+    }
+  }
+
+  /** and ecx, 31; then a few of mov r, [pointer + ecx * scale + disp8], its reverse, lea pointer, of the same sum. */
+  #nearIndexed(register: number): void {
+    const r = this.#r;
+    const sum = (r.below(4) << 6) | (ECX << 3) | r.pick(POINTERS);
+    this.#bytes(0x83, 0xe1, 31);
+    for (let i = 2 + r.below(3); i > 0; i--) {
+      this.#bytes(r.pick([0x89, 0x8b, 0x03, 0x31]), 0x44 | (register << 3), sum, r.below(100) - 20);
+      if (r.chance(4)) this.#bytes(0x83, r.pick([0xc1, 0xc9]), r.below(8)); // add or or ecx, imm8
+      if (r.chance(4)) this.#bytes(0x8d, 0x40 | ((sum & 7) << 3) | (sum & 7), r.below(16)); // lea pointer, [pointer + disp8]
     }
   }
 

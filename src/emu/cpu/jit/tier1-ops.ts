@@ -35,7 +35,7 @@ import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Instruction } from './instruction.ts';
 import { loadHost, MemoryAccess, storeHost } from './memory-access.ts';
-import { generalOperand, operandWidth } from './operand-shape.ts';
+import { generalOperand, isFloat, operandWidth } from './operand-shape.ts';
 import { callSystem } from './system-call.ts';
 import { VectorOperands } from './vector-operands.ts';
 import { X87Short } from './x87-short.ts';
@@ -529,7 +529,9 @@ export class Tier1Ops implements Ops {
     const register = (n: number): Word => ({ ...gpr[n].get, origin: now.origins[n] });
     if (d.index >= 0) {
       const index = word.shl(gpr[d.index].get, d.scale);
-      at = word.add(d.base >= 0 ? word.add(gpr[d.base].get, index) : index, at);
+      const sum = d.base >= 0 ? word.add(gpr[d.base].get, index) : index;
+      const origin = this.#frame.memory.sum(wide, now.origins[d.base], now.origins[d.index], d.scale);
+      at = word.add(origin ? { ...sum, origin } : sum, at);
     } else if (d.base >= 0) at = word.add(register(d.base), at);
     return this.#cut(at);
   }
@@ -596,5 +598,3 @@ export class Tier1Ops implements Ops {
 }
 
 const isX87 = (field: number): boolean => field >= STATE.fpr && field <= STATE.fpuDs;
-/** What an XMM register could be in place of is loaded as a float. */
-const isFloat = ({ kind }: OperandSpec, bits: Width): boolean => kind === 'W' && bits >= 32;

@@ -125,15 +125,16 @@ const sum64 = (op: 0x7c | 0x7d): Bin<'i64', 'i64'> => {
 };
 const originOf = (op: number, a: Val<IntType>, b: Val<IntType>): Origin | undefined => {
   const adds = op === 0x6a || op === 0x7c;
-  if (a.origin !== undefined && b.constant !== undefined) {
-    const by = adds ? b.constant : -b.constant;
-    return { symbol: a.origin.symbol, offset: (a.origin.offset + by) | 0 };
-  }
-  if (adds && b.origin !== undefined && a.constant !== undefined) {
-    return { symbol: b.origin.symbol, offset: (b.origin.offset + a.constant) | 0 };
-  }
+  if (a.origin !== undefined && b.constant !== undefined)
+    return movedOrigin(a.type, a.origin, adds ? b.constant : -b.constant);
+  if (adds && b.origin !== undefined && a.constant !== undefined) return movedOrigin(b.type, b.origin, a.constant);
   return undefined;
 };
+/** Distances are of 32 bits: where more counts, one that does not fit is not known. */
+export function movedOrigin(type: IntType, { symbol, offset }: Origin, by: number): Origin | undefined {
+  const moved = (offset + by) | 0;
+  return type === 'i64' && moved !== offset + by ? undefined : { symbol, offset: moved };
+}
 /** SIMD opcodes follow the prefix 0xfd as LEB128. */
 const simd = (n: number): number[] => [0xfd, ...uleb(n)];
 
