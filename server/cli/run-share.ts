@@ -3,9 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CodedError } from '#base/errors.ts';
 import type { Desktop } from '#display/desktop/desktop.ts';
-import { textScancodes } from '#emu/devices/input/keystrokes.ts';
 import { FRAME, FRAME_WORDS, type SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
@@ -17,8 +15,7 @@ export interface RunningMachine {
   readonly frame: SharedFrame;
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
-  /** Types keys at a pace the guest can follow. */
-  readonly typeText: (keys: readonly (readonly number[])[]) => void;
+  readonly typeText: (text: string) => void;
   /** Puts the CD image in a file into the guest's drive. @throws CodedError */
   readonly insertDisc: (path: string) => Promise<void>;
   readonly say: (text: string) => void;
@@ -47,11 +44,11 @@ const TOKEN_SECONDS = 3600;
 /** @throws CodedError<'bad-state'> this computer's key cannot be read */
 export function shareHeadless(options: ShareOptions, machine: RunningMachine, discs: GivenDiscs): HeadlessShare {
   const { server, token, role, lifetime, uses } = options;
-  const { desktop, frame, keyboard, mouse, say } = machine;
+  const { desktop, frame, keyboard, mouse, typeText, say } = machine;
   const record = new Uint32Array(FRAME_WORDS);
   const name = `Machine on ${hostname()}`;
   return new HeadlessShare({
-    ...{ server, machine: name, role, lifetime, uses, desktop, keyboard, mouse, say },
+    ...{ server, machine: name, role, lifetime, uses, desktop, keyboard, mouse, typeText, say },
     token: async () => token ?? ownToken(name),
     fourByThree: () => {
       frame.read(record);
@@ -60,14 +57,6 @@ export function shareHeadless(options: ShareOptions, machine: RunningMachine, di
     insertDisc: async (image, name) => {
       await machine.insertDisc(discs.keep(image));
       say(`${name} are in the CD drive`);
-    },
-    typeText: (text) => {
-      try {
-        machine.typeText(textScancodes(text));
-      } catch (cause) {
-        if (!(cause instanceof CodedError)) throw cause;
-        say(`a text that was to be typed was not: ${cause.message}`);
-      }
     },
   });
 }

@@ -5,6 +5,7 @@ import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
 import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import { SoundRingSource } from '#display/desktop/sound-ring-source.ts';
+import { textScancodes } from '#emu/devices/input/keystrokes.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { RdpGateway } from '../rdp/gateway.ts';
@@ -232,7 +233,7 @@ class Run {
         this.#desktop = new MachineDesktop({
           vram: message.vram,
           frame: new SharedFrame(message.frame, 0, message.vram.length),
-          ...{ keyboard: this.#keyboard, mouse: this.#mouse },
+          ...{ keyboard: this.#keyboard, mouse: this.#mouse, typeText: (text) => this.#type(text) },
           sound: message.sound && new SoundRingSource(message.sound),
           onWatched: (on) => this.#send({ kind: 'watched', on }),
         });
@@ -271,6 +272,16 @@ class Run {
     }
   }
 
+  /** At a pace the guest can follow. */
+  #type(text: string): void {
+    try {
+      void this.#execute({ verb: 'keyboardputstring', keys: textScancodes(text) });
+    } catch (cause) {
+      if (!(cause instanceof CodedError)) throw cause;
+      say(`a text that was to be typed was not: ${cause.message}`);
+    }
+  }
+
   #share(desktop: MachineDesktop, frame: SharedFrame): void {
     const { share } = this.#options;
     if (!share) return;
@@ -278,7 +289,7 @@ class Run {
     this.#closers.push(() => discs.close());
     const machine: RunningMachine = {
       ...{ desktop, frame, keyboard: this.#keyboard, mouse: this.#mouse, say },
-      typeText: (keys) => void this.#execute({ verb: 'keyboardputstring', keys }),
+      typeText: (text) => this.#type(text),
       insertDisc: async (path) => {
         const { error } = await this.#execute({ verb: 'insert', drive: 'cdrom', path });
         if (error !== undefined) throw new CodedError('not-in', error);

@@ -27,6 +27,7 @@ describe('options of the remote display', () => {
     ['--vrdeport', '70000'],
     ['--vrdeport', '5012-5010'],
     ['--vrde', 'yes'],
+    ['--clipboard-mode', 'on'],
     ['--vrdeauthtype', 'password'],
     ['--vrdeproperty', 'Security/Method=none'],
     ['--vrdeproperty', 'Nonsense=1'],
@@ -49,6 +50,19 @@ describe('options of the remote display', () => {
     expect(vrde('--vrde', 'on', '--vrdeproperty', 'Client/DisableInput=1')).toMatchObject({ disableInput: true });
     const old = vrde('--vrde', 'on', '--extradata', 'VRDP/Feature/Client/DisableDisplay=1');
     expect(old).toMatchObject({ disableDisplay: true, disableInput: false });
+  });
+
+  it('share clipboards only where somebody asked for it', () => {
+    const none = { fromClient: false, toClient: false };
+    expect(vrde('--vrde', 'on')?.clipboard).toEqual(none);
+    const both = ['--vrde', 'on', '--clipboard-mode', 'bidirectional'];
+    expect(vrde(...both)?.clipboard).toEqual({ fromClient: true, toClient: true });
+    expect(vrde('--vrde', 'on', '--clipboard', 'hosttoguest')?.clipboard).toEqual({
+      fromClient: true,
+      toClient: false,
+    });
+    expect(vrde(...both, '--vrdeproperty', 'Client/DisableClipboard=1')?.clipboard).toEqual(none);
+    expect(vrde(...both, '--extradata', 'VRDP/Feature/Client/DisableClipboard=1')?.clipboard).toEqual(none);
   });
 
   it('warn of doors without a lock', () => {

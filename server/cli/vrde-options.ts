@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '#base/errors.ts';
+import type { ClipboardWays } from '../rdp/channels/clipboard.ts';
 import type { AuthType } from '../rdp/security/users.ts';
 import { parseSwitch } from './platform-options.ts';
 
@@ -27,6 +28,7 @@ export interface VrdeOptions {
   readonly disableDisplay: boolean;
   readonly disableInput: boolean;
   readonly disableAudio: boolean;
+  readonly clipboard: ClipboardWays;
   readonly extraData: ReadonlyMap<string, string>;
   /** What a person should know, such as old spellings. */
   readonly warnings: readonly string[];
@@ -51,6 +53,16 @@ const OPTIONS = {
 type Option = keyof typeof OPTIONS;
 const MULTIPLE: readonly Option[] = ['property'];
 
+/** Without `vrde` in front. The first spelling is today's. */
+const CLIPBOARD_OPTIONS = ['clipboard-mode', 'clipboard'] as const;
+const NO_CLIPBOARD: ClipboardWays = { fromClient: false, toClient: false };
+/** As VirtualBox has them; the host is whoever uses the machine. */
+const CLIPBOARD_MODES: Readonly<Record<string, ClipboardWays>> = {
+  disabled: NO_CLIPBOARD,
+  hosttoguest: { fromClient: true, toClient: false },
+  guesttohost: { fromClient: false, toClient: true },
+  bidirectional: { fromClient: true, toClient: true },
+};
 const DEFAULT_PORT = 3389;
 const DEFAULT_VIDEO_QUALITY = 75;
 const LOOPBACK = '127.0.0.1';
@@ -91,7 +103,10 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --vrdevideochannelquality 10..100   (default: ${DEFAULT_VIDEO_QUALITY})
     --vrdeproperty NAME=VALUE   Security/Method=TLS|RDP|Negotiate (default: TLS), Security/ServerCertificate=FILE,
                              Security/ServerPrivateKey=FILE, Security/CACertificate=FILE, TCP/Ports, TCP/Address,
-                             Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1
+                             Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1,
+                             Client/DisableClipboard=1
+    --clipboard-mode MODE    text that clients copy: disabled (default), hosttoguest: Ctrl-Alt-Shift-V types it into the
+                             machine, guesttohost: what others copy can be pasted by clients, bidirectional: both
     --extradata KEY=VALUE    VBoxAuthSimple/users/NAME=HASH and TabBox/nt-hashes/NAME=HASH (network level
                              authentication); tabbox passwordhash makes both
 `;
@@ -108,6 +123,7 @@ export function vrdeOptions(): Record<string, { type: 'string'; multiple?: true 
   const options: Record<string, { type: 'string'; multiple?: true }> = {
     extradata: { type: 'string', multiple: true },
   };
+  for (const name of CLIPBOARD_OPTIONS) options[name] = { type: 'string' };
   for (const option of Object.keys(OPTIONS) as Option[]) {
     for (const { name } of namesOf(option)) {
       options[name] = MULTIPLE.includes(option) ? { type: 'string', multiple: true } : { type: 'string' };
@@ -156,6 +172,9 @@ export function parseVrde(values: Values): VrdeOptions | undefined {
     disableDisplay: isSet(properties, 'Client/DisableDisplay'),
     disableInput: isSet(properties, 'Client/DisableInput'),
     disableAudio: isSet(properties, 'Client/DisableAudio'),
+    clipboard: isSet(properties, 'Client/DisableClipboard')
+      ? NO_CLIPBOARD
+      : parseClipboard(CLIPBOARD_OPTIONS.map((name) => values[name]).find((value) => value !== undefined)),
     extraData,
     warnings,
   };
@@ -201,6 +220,12 @@ function parseQuality(text: string | undefined): number {
   const quality = text === undefined ? DEFAULT_VIDEO_QUALITY : Number(text);
   if (Number.isInteger(quality) && quality >= 10 && quality <= 100) return quality;
   throw usage(`--vrdevideochannelquality takes 10 to 100, not '${text}'`);
+}
+
+function parseClipboard(mode: Values[string]): ClipboardWays {
+  const name = String(mode ?? 'disabled');
+  if (Object.hasOwn(CLIPBOARD_MODES, name)) return CLIPBOARD_MODES[name];
+  throw usage(`--clipboard-mode takes ${Object.keys(CLIPBOARD_MODES).join(', ')}, not '${name}'`);
 }
 
 const isLoopback = (address: string): boolean => /^127\.|^::1$|^localhost$/i.test(address);

@@ -25,9 +25,10 @@ export async function openVrde(
 ): Promise<RdpGateway> {
   const users = usersFromExtraData(options.extraData);
   const identity = await identityOf(options);
-  const { address, ports, multiple, reuse, method, disableDisplay, disableInput, disableAudio, videoQuality } = options;
+  const { address, ports, multiple, reuse, method, disableDisplay, disableInput, disableAudio } = options;
+  const { clipboard, videoQuality } = options;
   return RdpGateway.open(desktop, {
-    ...{ address, ports, multiple, reuse, identity, log, videoQuality },
+    ...{ address, ports, multiple, reuse, identity, log, clipboard, videoQuality },
     policy: { method, credSsp: credSspOf(options, users, identity), credSspOnly: false },
     check: checkOf(options, users),
     disabled: { display: disableDisplay, input: disableInput, audio: disableAudio },

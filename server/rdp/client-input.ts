@@ -16,6 +16,9 @@ const LOCKS = [
   [2, NUM_LOCK_CODE],
   [4, 0x3a],
 ] as const;
+const PASTE_CODE = 0x2f;
+/** With all of these held the V key types the clipboard; left and right are the same but for E0. */
+const PASTE_WITH = [[CONTROL_CODE], [0x38], [0x2a, 0x36]] as const;
 /** Ctrl-Pause, as a keyboard sends it. */
 const BREAK = [0xe0, 0x46, 0xe0, 0xc6] as const;
 const ROTATION_A_NOTCH = 120;
@@ -34,6 +37,11 @@ const X_BUTTONS = [
 export class ClientInput {
   readonly #seat: DesktopSeat;
   readonly #leds: () => number | undefined;
+  /** Text to type for Ctrl-Alt-Shift-V; undefined: the keys mean what they mean to the guest. */
+  readonly #paste: () => string | undefined;
+  /** Codes of keys that the client holds, whatever the guest has been told. */
+  readonly #held = new Set<number>();
+  #isPasting = false;
   /** Lights that were pressed for and that the guest has not set yet, over those it had then. */
   #expected: { readonly before: number; readonly leds: number } | undefined;
   #buttons = 0;
@@ -41,10 +49,14 @@ export class ClientInput {
   /** The first half of Pause has come. */
   #isPausing = false;
 
-  /** @param leds lights of the guest's keyboard; undefined: they are not known */
-  constructor(seat: DesktopSeat, leds: () => number | undefined) {
+  /**
+   * @param leds lights of the guest's keyboard; undefined: they are not known
+   * @param paste text to type for Ctrl-Alt-Shift-V; undefined: there is none
+   */
+  constructor(seat: DesktopSeat, leds: () => number | undefined, paste: () => string | undefined) {
     this.#seat = seat;
     this.#leds = leds;
+    this.#paste = paste;
   }
 
   take(event: InputEvent): void {
@@ -66,6 +78,8 @@ export class ClientInput {
         // The client has lost sight of its keyboard: whatever it holds, it will say again.
         this.#buttons = 0;
         this.#isPausing = false;
+        this.#isPasting = false;
+        this.#held.clear();
         this.#seat.releaseAll();
         this.#setLocks(event.toggles);
     }
@@ -87,8 +101,26 @@ export class ClientInput {
       if (down) this.#seat.putScancodes(BREAK);
       return;
     }
+    if (down) this.#held.add(code);
+    else this.#held.delete(code);
+    if (code === PASTE_CODE && !extended && this.#pastes(down)) return;
     const byte = down ? code : code | BREAK_BIT;
     this.#seat.putScancodes(extended ? [PREFIX_E0, byte] : [byte]);
+  }
+
+  /** What a person who has no guest additions has copied is typed. @returns the V key is none of the guest's business */
+  #pastes(down: boolean): boolean {
+    const was = this.#isPasting;
+    if (!down) this.#isPasting = false;
+    if (was || !down) return was;
+    if (!PASTE_WITH.every((codes) => codes.some((one) => this.#held.has(one)))) return false;
+    const text = this.#paste();
+    if (text === undefined) return false;
+    this.#isPasting = true;
+    // Typed with these held, the text would be commands.
+    this.#seat.releaseAll();
+    this.#seat.typeText(text);
+    return true;
   }
 
   /** Presses the lock keys whose lights differ from the client's. @param toggles as `Desktop.leds` has them */

@@ -25,6 +25,7 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
     nowMs: () => 0,
     later: () => () => {},
     disabled: { display: false, input: false, audio: false },
+    clipboard: { fromClient: true, toClient: true },
     standardKey: () => KEY,
     send: (bytes) => {
       client.take(bytes);

@@ -1,5 +1,6 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
+import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
@@ -33,6 +34,7 @@ export interface ClientSessionParts {
   readonly disabled: DisabledFeatures;
   /** Quality of videos, percent; undefined: they are shown like everything else. */
   readonly videoQuality: number | undefined;
+  readonly clipboard: ClipboardWays;
   readonly nowMs: () => number;
   /** @returns a function that calls it off */
   readonly later: (ms: number, what: () => void) => () => void;
@@ -58,6 +60,7 @@ export class ClientSession {
   #output: ScreenOutput | undefined;
   #channels: StaticChannels | undefined;
   #sound: SoundPlayback | undefined;
+  #clipboard: ClipboardChannel | undefined;
   #shownWidth = 0;
   #shownHeight = 0;
   #hasRoom = true;
@@ -128,7 +131,10 @@ export class ClientSession {
     const isFirst = this.#seat === undefined;
     if (isFirst) {
       this.#seat = desktop.seat();
-      if (!disabled.input) this.#input = new ClientInput(this.#seat, () => desktop.leds);
+      if (!disabled.input) {
+        const paste = (): string | undefined => this.#textToType();
+        this.#input = new ClientInput(this.#seat, () => desktop.leds, paste);
+      }
       if (!disabled.display) this.#view = desktop.view();
       this.#beginChannels();
       this.#tellCookie(this.#parts.onActive());
@@ -146,6 +152,7 @@ export class ClientSession {
     const { link, channels, client } = this.#connection.state;
     this.#channels = new StaticChannels(link, channels);
     this.#beginSound(this.#channels);
+    this.#beginClipboard(this.#channels);
     const dynamic: DynamicChannel[] = [];
     if (((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.graphicsPipeline) !== 0) {
       dynamic.push(this.#pipeline());
@@ -165,6 +172,20 @@ export class ClientSession {
     if (!send) return;
     this.#sound = new SoundPlayback(desktop.sound, send);
     this.#sound.begin();
+  }
+
+  #beginClipboard(channels: StaticChannels): void {
+    const { desktop, clipboard: ways, later } = this.#parts;
+    if (!ways.fromClient && !ways.toClient) return;
+    const send = channels.open('cliprdr', (message) => this.#clipboard?.receive(message));
+    if (!send) return;
+    this.#clipboard = new ClipboardChannel(desktop.clipboard, ways, later, send);
+    this.#clipboard.begin();
+  }
+
+  #textToType(): string | undefined {
+    const { text } = this.#parts.desktop.clipboard;
+    return this.#clipboard && this.#parts.clipboard.fromClient && text !== '' ? text : undefined;
   }
 
   /** Takes the picture over once the client has said that it can. */
@@ -246,6 +267,7 @@ export class ClientSession {
     this.#view?.close();
     this.#seat?.close();
     this.#sound?.close();
+    this.#clipboard?.close();
     this.#callOff?.();
     this.#view = undefined;
     this.#seat = undefined;

@@ -22,6 +22,7 @@ async function open(settings: Partial<GatewaySettings> = {}) {
     policy: { method: 'tls', credSsp: undefined, credSspOnly: false },
     videoQuality: 75,
     disabled: { display: false, input: false, audio: false },
+    clipboard: { fromClient: true, toClient: true },
     identity: await identity,
     log: (text) => log.push(text),
     ...settings,

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { CodedError, unreachable } from '#base/errors.ts';
 import type { Desktop } from '#display/desktop/desktop.ts';
+import type { ClipboardWays } from './channels/clipboard.ts';
 import { ClientSession, type DisabledFeatures } from './client-session.ts';
 import { ERROR_INFO } from './pdu/share.ts';
 import type { TlsIdentity } from './security/certificate.ts';
@@ -25,6 +26,8 @@ export interface GatewaySettings {
   /** A second client takes over from the first instead of being refused. */
   readonly reuse: boolean;
   readonly disabled: DisabledFeatures;
+  /** Which ways text may go between the clipboards of clients and of others. */
+  readonly clipboard: ClipboardWays;
   /** Quality of videos, 10 to 100; undefined: they are shown like everything else. */
   readonly videoQuality: number | undefined;
   /** Something an operator may want to know; never a secret. */
@@ -136,7 +139,7 @@ export class RdpGateway {
     this.#sockets.add(raw);
     raw.once('close', () => this.#sockets.delete(raw));
     const address = raw.remoteAddress ?? '';
-    const { policy, disabled, videoQuality, log } = this.#settings;
+    const { policy, disabled, clipboard, videoQuality, log } = this.#settings;
     let socket: Socket = raw;
     let isEnding = false;
     let isLost = false;
@@ -165,7 +168,7 @@ export class RdpGateway {
     };
     const session = new ClientSession({
       desktop: this.#desktop,
-      ...{ policy, disabled, videoQuality },
+      ...{ policy, disabled, clipboard, videoQuality },
       nowMs: () => performance.now(),
       later: (ms, what) => {
         const timer = setTimeout(what, ms);

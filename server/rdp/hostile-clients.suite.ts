@@ -141,6 +141,7 @@ export class HostileClients {
       nowMs: () => 0,
       later: () => () => {},
       disabled: { display: false, input: false, audio: false },
+      clipboard: { fromClient: true, toClient: true },
       standardKey: () => this.#key,
       send: (bytes) => {
         client.take(bytes);

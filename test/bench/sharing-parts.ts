@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
 import { DesktopViews } from '#display/desktop/desktop-views.ts';
+import { SharedClipboard } from '#display/desktop/shared-clipboard.ts';
 import { ShareHost } from '#display/sharing/share-host.ts';
 import { decodeMessage, encodeMessage, STREAM_VERSION } from '#display/stream/messages.ts';
 import { ScreenDecoder } from '#display/stream/screen-decoder.ts';
@@ -87,6 +88,7 @@ function host({ url, fps }: Settings): void {
 
 class ScrollingDesktop implements Desktop {
   readonly sound: SoundSource = SILENCE;
+  readonly clipboard: SharedClipboard = new SharedClipboard();
   readonly screen = { width: WIDTH, height: HEIGHT, pixels: new Uint32Array(WIDTH * HEIGHT).fill(0xff00_0000) };
   readonly #views = new DesktopViews({ size: () => this.screen, refresh: () => {}, onDemand: () => {} });
 

@@ -61,6 +61,7 @@ function machine() {
     ...{ vram: rig.vram, frame: rig.frame },
     keyboard: { putScancodes: (codes) => scancodes.push(...codes) },
     mouse: { move: () => {} },
+    typeText: () => {},
     onWatched: (on) => watched.push(on),
   });
   return { rig, desktop, scancodes, watched };

@@ -5,6 +5,7 @@
 import type { SoundSource } from '#emu/host/sound.ts';
 import type { Rect } from '../raster/rects.ts';
 import type { Picture } from '../raster/thumbnail.ts';
+import type { SharedClipboard } from './shared-clipboard.ts';
 
 /** Edge of the squares in which changes are counted, in pixels. */
 export const TILE = 64;
@@ -38,6 +39,8 @@ export const BUTTON = { left: 1, right: 2, middle: 4, fourth: 8, fifth: 16 } as 
 export interface DesktopSeat {
   /** Scan codes of set 1 as a keyboard sends them, with E0 and E1 prefixes; whole keys only. */
   putScancodes(set1: readonly number[]): void;
+  /** Types text on the guest's keyboard, at a pace that it can follow. */
+  typeText(text: string): void;
   /** @param x, y pixels of the screen; outside of it they are moved to its edge */
   moveTo(x: number, y: number): void;
   /** @param dx, dy right and down, in counts */
@@ -57,6 +60,8 @@ export interface Desktop {
   readonly screen: Picture;
   view(): DesktopView;
   seat(): DesktopSeat;
+  /** What the people here copy for one another. */
+  readonly clipboard: SharedClipboard;
   /** What the machine plays; nothing is carried anywhere unless somebody listens. */
   readonly sound: SoundSource;
   /** Lights of the keyboard: bit 0 Scroll Lock, bit 1 Num Lock, bit 2 Caps Lock; undefined: nobody knows. */

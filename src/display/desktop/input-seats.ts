@@ -18,6 +18,7 @@ const EDGE_PUSH = 64;
 export interface InputSeatsParts {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
+  readonly typeText: (text: string) => void;
   /** Size of the screen, in pixels. */
   readonly size: () => { readonly width: number; readonly height: number };
 }
@@ -34,6 +35,7 @@ export class InputSeats {
 
   open(): DesktopSeat {
     const seat = new Seat(this.#parts.keyboard, {
+      typeText: (text) => this.#parts.typeText(text),
       moveTo: (x, y) => this.#moveTo(x, y),
       moveBy: (dx, dy) => this.#move(dx, dy, 0),
       wheel: (notches) => this.#move(0, 0, notches),
@@ -70,6 +72,7 @@ function push(from: number, to: number, size: number): number {
 }
 
 interface SeatLinks {
+  readonly typeText: (text: string) => void;
   readonly moveTo: (x: number, y: number) => void;
   readonly moveBy: (dx: number, dy: number) => void;
   readonly wheel: (notches: number) => void;
@@ -94,6 +97,10 @@ class Seat implements DesktopSeat {
     if (!this.#open || set1.length === 0) return;
     this.#note(set1);
     this.#keyboard.putScancodes(set1);
+  }
+
+  typeText(text: string): void {
+    if (this.#open && text !== '') this.#links.typeText(text);
   }
 
   moveTo(x: number, y: number): void {

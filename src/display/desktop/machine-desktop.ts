@@ -7,6 +7,7 @@ import type { Picture } from '../raster/thumbnail.ts';
 import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
 import { InputSeats } from './input-seats.ts';
+import { SharedClipboard } from './shared-clipboard.ts';
 import { ShownPicture } from './shown-picture.ts';
 
 export interface MachineDesktopParts {
@@ -15,6 +16,8 @@ export interface MachineDesktopParts {
   readonly frame: SharedFrame;
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
+  /** Types text on the guest's keyboard, at a pace that it can follow. */
+  readonly typeText: (text: string) => void;
   /** Left out: the machine has no sound card. */
   readonly sound?: SoundSource | undefined;
   /** Told when the first view opens and the last one closes, for machines that publish frames on demand only. */
@@ -25,7 +28,7 @@ export interface MachineDesktopParts {
  * The same in a page and in Node. Draws only while somebody waits for a change, and only when a frame was published.
  *
  * @example
- *   const desktop = new MachineDesktop({ vram, frame, keyboard, mouse });
+ *   const desktop = new MachineDesktop({ vram, frame, keyboard, mouse, typeText });
  *   const view = desktop.view();
  *   const send = () => {
  *     const { resized, rects } = view.take();
@@ -36,6 +39,7 @@ export interface MachineDesktopParts {
  */
 export class MachineDesktop implements Desktop {
   readonly sound: SoundSource;
+  readonly clipboard: SharedClipboard = new SharedClipboard();
   /** Set by whoever hears of it. */
   leds: number | undefined;
   readonly #rasteriser: Rasteriser;
@@ -57,7 +61,8 @@ export class MachineDesktop implements Desktop {
     this.#shown = new ShownPicture(this.#screen);
     const size = (): Picture => this.#screen;
     this.#views = new DesktopViews({ size, refresh: () => this.#refresh(), onDemand: () => this.#onDemand() });
-    this.#seats = new InputSeats({ keyboard: parts.keyboard, mouse: parts.mouse, size });
+    const { keyboard, mouse, typeText } = parts;
+    this.#seats = new InputSeats({ keyboard, mouse, typeText, size });
     this.#onWatched = parts.onWatched ?? (() => {});
   }
 

@@ -4,6 +4,7 @@ import type { Picture } from '../raster/thumbnail.ts';
 import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
 import { InputSeats } from './input-seats.ts';
+import { SharedClipboard } from './shared-clipboard.ts';
 
 export interface MouseEventSeen {
   readonly dx: number;
@@ -17,6 +18,9 @@ export class PaintedDesktop implements Desktop {
   /** Everything typed, in order. */
   readonly scancodes: number[] = [];
   readonly mouse: MouseEventSeen[] = [];
+  /** Texts that were to be typed. */
+  readonly typed: string[] = [];
+  readonly clipboard: SharedClipboard = new SharedClipboard();
   leds: number | undefined;
   /** Who hears what `play` is given. */
   readonly listeners = new Set<SoundListener>();
@@ -38,6 +42,10 @@ export class PaintedDesktop implements Desktop {
     this.#views = new DesktopViews({ size, refresh: () => {}, onDemand: () => {} });
     this.#seats = new InputSeats({
       size,
+      typeText: (text) => {
+        this.typed.push(text);
+        this.onInput();
+      },
       keyboard: {
         putScancodes: (set1) => {
           this.scancodes.push(...set1);

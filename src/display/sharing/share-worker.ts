@@ -59,6 +59,7 @@ export class ShareService {
       token: async () => token ?? hostToken(server, machine),
       desktop: new MachineDesktop({
         ...{ vram: screen.vram, frame, keyboard, mouse },
+        typeText: (text) => listener.typeText(text),
         sound: new SoundRingSource(screen.sound),
       }),
       fourByThree: () => {

@@ -3,6 +3,7 @@ import type { SoundSource } from '#emu/host/sound.ts';
 import type { Desktop, DesktopSeat, DesktopView } from '../desktop/desktop.ts';
 import { DesktopViews } from '../desktop/desktop-views.ts';
 import { InputSeats } from '../desktop/input-seats.ts';
+import { SharedClipboard } from '../desktop/shared-clipboard.ts';
 import type { Picture } from '../raster/thumbnail.ts';
 import { Viewer, type ViewerParts } from './viewer.ts';
 
@@ -18,6 +19,7 @@ const NOTHING: Picture = { width: 640, height: 480, pixels: new Uint32Array(640 
  */
 export class StreamDesktop implements Desktop {
   readonly viewer: Viewer;
+  readonly clipboard: SharedClipboard = new SharedClipboard();
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
   #screen: Picture = NOTHING;
@@ -36,7 +38,8 @@ export class StreamDesktop implements Desktop {
         this.#views.wake();
       },
     });
-    this.#seats = new InputSeats({ keyboard: this.viewer.keyboard, mouse: this.viewer.mouse, size });
+    const { keyboard, mouse } = this.viewer;
+    this.#seats = new InputSeats({ keyboard, mouse, size, typeText: (text) => this.viewer.typeText(text) });
   }
 
   get screen(): Picture {

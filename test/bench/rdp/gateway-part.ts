@@ -2,6 +2,7 @@
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
 import { DesktopViews } from '#display/desktop/desktop-views.ts';
 import { InputSeats } from '#display/desktop/input-seats.ts';
+import { SharedClipboard } from '#display/desktop/shared-clipboard.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import { SILENCE, type SoundSource } from '#emu/host/sound.ts';
 import { RdpGateway } from '../../../server/rdp/gateway.ts';
@@ -22,6 +23,7 @@ export async function play(places: Places): Promise<void> {
     ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
     policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
     disabled: { display: false, input: false, audio: false },
+    clipboard: { fromClient: true, toClient: true },
     videoQuality: 75,
     identity: await makeSelfSigned('bench'),
     log: () => {},
@@ -45,6 +47,7 @@ class BenchDesktop implements Desktop {
     pixels: new Uint32Array(SCREEN_WIDTH * SCREEN_HEIGHT).fill(0xff000000),
   };
   readonly sound: SoundSource = SILENCE;
+  readonly clipboard: SharedClipboard = new SharedClipboard();
   readonly #places: Places;
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
@@ -61,7 +64,7 @@ class BenchDesktop implements Desktop {
     const putScancodes = (codes: readonly number[]): void => {
       for (const code of codes) if (code < 0x80) this.#flip();
     };
-    this.#seats = new InputSeats({ size, keyboard: { putScancodes }, mouse: { move: () => {} } });
+    this.#seats = new InputSeats({ size, keyboard: { putScancodes }, mouse: { move: () => {} }, typeText: () => {} });
   }
 
   view(): DesktopView {

@@ -26,6 +26,7 @@ export async function openGateway(
     policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
     videoQuality: 75,
     disabled: { display: false, input: false, audio: false },
+    clipboard: { fromClient: true, toClient: true },
     identity: await identity(),
     log: (text) => log.push(text),
     ...settings,

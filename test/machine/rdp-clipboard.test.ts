@@ -1,0 +1,153 @@
+/** Text between the clipboards of people: two of them, each with xfreerdp on a desktop of their own. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
+import { openGateway, paintTestCard, type TestGateway } from './support/rdp-gateways.ts';
+
+const run = promisify(execFile);
+const NO_CLIPBOARD = { fromClient: false, toClient: false };
+
+/** A person's desktop, and the clipboard that it has. */
+class Desk {
+  readonly display: Display;
+  readonly #environment: NodeJS.ProcessEnv;
+  #holder: ChildProcess | undefined;
+
+  private constructor(display: Display) {
+    this.display = display;
+    this.#environment = { ...process.env, DISPLAY: display.name };
+  }
+
+  static async open(): Promise<Desk> {
+    return new Desk(await Display.open(800, 600));
+  }
+
+  /** Resolves when it is in the clipboard. */
+  async copy(text: string): Promise<void> {
+    const before = this.#holder;
+    // In the foreground it says when it has the selection, and ends when somebody else does.
+    const holder = spawn('xclip', ['-selection', 'clipboard', '-verbose', '-i'], {
+      env: this.#environment,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    this.#holder = holder;
+    await new Promise<void>((resolve, reject) => {
+      holder.once('error', reject);
+      holder.stderr.once('data', () => resolve());
+      holder.stdin.end(text);
+    });
+    before?.kill();
+  }
+
+  /** What would be pasted; undefined: no text. */
+  async pasted(): Promise<string | undefined> {
+    const args = ['-selection', 'clipboard', '-target', 'UTF8_STRING', '-o'];
+    const { stdout } = await run('xclip', args, { env: this.#environment, timeout: 5000 }).catch(() => ({
+      stdout: undefined,
+    }));
+    return stdout;
+  }
+
+  async pastes(text: string): Promise<void> {
+    let seen: string | undefined;
+    await eventually('text', async () => ((seen = await this.pasted()) === text ? true : undefined)).catch(() => {
+      expect(seen).toBe(text);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#holder?.kill();
+    await this.display.close();
+  }
+}
+
+let ann: Desk;
+let bob: Desk;
+const closers: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  [ann, bob] = await Promise.all([Desk.open(), Desk.open()]);
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+afterAll(async () => {
+  await ann.close();
+  await bob.close();
+});
+
+async function gatewayWith(settings: Parameters<typeof openGateway>[0] = {}): Promise<TestGateway> {
+  const made = await openGateway(settings);
+  closers.push(() => made.gateway.close());
+  paintTestCard(made.desktop);
+  return made;
+}
+
+async function join({ display }: Desk, { gateway }: TestGateway): Promise<RdpClient> {
+  const args = ['/sec:tls', '/bpp:24', '+clipboard', '-grab-keyboard', '/kbd:0x409'];
+  const client = RdpClient.freerdp(display, { port: gateway.port, args });
+  closers.push(() => client.close());
+  await client.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+  return client;
+}
+
+describe('what one person copies', () => {
+  it('another can paste, both ways, and after a hundred copies in a row it is the last one', async () => {
+    const made = await gatewayWith();
+    await ann.copy('before anybody came');
+    await join(ann, made);
+    await eventually('the first text', () => (made.desktop.clipboard.text !== '' ? true : undefined));
+    await join(bob, made);
+    await bob.pastes('before anybody came');
+    await bob.copy('Grüße von Bob: ½ €\nzweite Zeile');
+    await ann.pastes('Grüße von Bob: ½ €\nzweite Zeile');
+    for (let i = 1; i <= 100; i++) await ann.copy(`copy ${i}`);
+    await bob.pastes('copy 100');
+    await bob.copy('after that');
+    await ann.pastes('after that');
+  });
+
+  it('goes to rdesktop and comes from there', async () => {
+    const made = await gatewayWith();
+    await join(ann, made);
+    const args = ['-g', '640x480', '-a', '24', '-r', 'clipboard:CLIPBOARD'];
+    const client = RdpClient.rdesktop(bob.display, { port: made.gateway.port, args });
+    closers.push(() => client.close());
+    await client.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+    await bob.copy('from rdesktop: ½\nsecond line');
+    await ann.pastes('from rdesktop: ½\nsecond line');
+    await ann.copy('to rdesktop: ½');
+    await bob.pastes('to rdesktop: ½');
+  });
+
+  it('is typed by Ctrl-Alt-Shift-V, and nothing stays down', async () => {
+    const made = await gatewayWith();
+    const { desktop } = made;
+    const client = await join(ann, made);
+    await ann.copy('echo "typed"\n');
+    await eventually('the text', () => (desktop.clipboard.text === 'echo "typed"\n' ? true : undefined));
+    desktop.scancodes.length = 0;
+    await client.key('ctrl+alt+shift+v');
+    await eventually('typing', () => (desktop.typed.length > 0 ? true : undefined));
+    expect(desktop.typed).toEqual(['echo "typed"\n']);
+    const heldBefore = desktop.scancodes.filter((code) => code < 0x80);
+    const letGo = desktop.scancodes.filter((code) => code >= 0x80).map((code) => code & 0x7f);
+    expect(letGo).toEqual(expect.arrayContaining(heldBefore));
+    expect(heldBefore).not.toContain(0x2f);
+    await client.key('v');
+    await eventually('a key of its own', () => (desktop.scancodes.join().endsWith('47,175') ? true : undefined));
+  });
+
+  it('stays where it is unless somebody has allowed more', async () => {
+    const made = await gatewayWith({ clipboard: NO_CLIPBOARD });
+    const { desktop } = made;
+    const client = await join(ann, made);
+    await join(bob, made);
+    await bob.copy('of Bob');
+    await ann.copy('of Ann');
+    await client.key('ctrl+alt+shift+v');
+    await eventually('the keys', () => (desktop.scancodes.includes(0x2f) ? true : undefined));
+    expect([await bob.pasted(), desktop.clipboard.text, desktop.typed]).toEqual(['of Bob', '', []]);
+  });
+});
