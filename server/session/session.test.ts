@@ -221,13 +221,16 @@ describe('input', () => {
       eve.viewer.send('mouse', { participant, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 1 });
       eve.viewer.send('typed', { participant, epoch: 0, text: 'x' });
       eve.viewer.send('leaseAction', { participant, action: 'take', target: participant });
+      eve.viewer.send('clipboard', { participant, isFirst: true, isLast: true, text: 'x' });
     }
     eve.viewer.send('pointer', { participant: 0, x: 1, y: 2, shown: true });
     await host.next('pointer', ({ participant }) => participant === eve.welcome.participant);
     ann.viewer.send('keys', { participant: 0, epoch: 3, scancodes });
     const keys = await host.next('keys');
     expect(keys).toEqual({ participant: ann.welcome.participant, epoch: 3, scancodes: Buffer.from(scancodes) });
-    expect(host.got.filter(({ name }) => ['keys', 'mouse', 'typed', 'leaseAction'].includes(name))).toEqual([]);
+    expect(
+      host.got.filter(({ name }) => ['keys', 'mouse', 'typed', 'leaseAction', 'clipboard'].includes(name)),
+    ).toEqual([]);
     host.send('end', {});
   });
 

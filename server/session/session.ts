@@ -143,6 +143,9 @@ export class Session {
           .get(message.body.participant)
           ?.connection.send(encodeMessage(message.name, { ...message.body, participant: HOST } as never));
         return;
+      case 'clipboard':
+        this.#copied(message.body.participant, bytes);
+        return;
       case 'end':
         this.end('ended: the host stopped sharing');
         return;
@@ -210,6 +213,7 @@ export class Session {
       case 'typed':
       case 'disc':
       case 'discPart':
+      case 'clipboard':
       case 'leaseAction':
         this.#input(viewer, message);
         return;
@@ -268,6 +272,13 @@ export class Session {
     const isAlways = message.name === 'leaseAction' || message.name === 'disc';
     if (!isAlways && mode === 'lease' && holder !== viewer.id) return;
     this.#host?.send(encodeMessage(message.name, { ...message.body, participant: viewer.id } as never));
+  }
+
+  /** What is copied is for those who could paste it. */
+  #copied(from: number, bytes: Uint8Array): void {
+    for (const { id, role, connection } of this.#viewers.values()) {
+      if (id !== from && role !== 'view') connection.send(bytes);
+    }
   }
 
   // Everybody.
@@ -351,7 +362,7 @@ export class Session {
   }
 }
 
-type InputName = 'keys' | 'mouse' | 'typed' | 'disc' | 'discPart' | 'leaseAction';
+type InputName = 'keys' | 'mouse' | 'typed' | 'disc' | 'discPart' | 'clipboard' | 'leaseAction';
 
 /** How often somebody may speak: a bucket that fills as time goes by. */
 export class Pace {

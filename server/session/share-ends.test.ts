@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { CodedError } from '#base/errors.ts';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
+import type { Copied } from '#display/sharing/clipboard-parts.ts';
 import { ShareHost, type ShareState } from '#display/sharing/share-host.ts';
 import { Viewer } from '#display/sharing/viewer.ts';
 import { ANY_NUMBER_OF_USES, decodeMessage, encodeMessage, HOST, type Role } from '#display/stream/messages.ts';
@@ -55,6 +56,7 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
 /** A host whose direct connections are what the test makes of them. */
 function hostOf(desktop: PaintedDesktop) {
   const direct = { signals: [] as string[], sent: [] as Uint8Array[], closed: [] as number[] };
+  const copied: Copied[] = [];
   const drive = { discs: [] as { image: Uint8Array; name: string }[], isLocked: false };
   let state: ShareState | undefined;
   const host = new ShareHost({
@@ -64,6 +66,7 @@ function hostOf(desktop: PaintedDesktop) {
     keyboard: { putScancodes: (set1) => desktop.scancodes.push(...set1) },
     mouse: { move: (dx, dy, dz, buttons) => desktop.mouse.push({ dx, dy, dz, buttons }) },
     ...{ typeText: () => {}, onPointer: () => {} },
+    onCopied: (one) => copied.push(one),
     insertDisc: async (image, name) => {
       if (drive.isLocked) throw new CodedError('locked', 'the guest has locked its drive');
       drive.discs.push({ image, name });
@@ -79,7 +82,7 @@ function hostOf(desktop: PaintedDesktop) {
   });
   open.push({ close: () => host.stop() });
   const socket = (): WebSocket => sockets[sockets.length - 1];
-  return { host, direct, drive, state: () => state, socket };
+  return { host, direct, drive, copied, state: () => state, socket };
 }
 
 async function linkOf(host: ShareHost, role: Role): Promise<string> {
@@ -228,6 +231,56 @@ describe('files for a guest', () => {
     void eve.giveDisc([file]).catch(() => {});
     await expect(ann.giveDisc([file])).rejects.toThrow(/ask for keyboard and mouse/);
     expect(drive.discs).toEqual([]);
+  });
+});
+
+describe('a copied text', () => {
+  it('goes to all who may type, whoever has copied it, and to nobody else', async () => {
+    const desktop = new PaintedDesktop(64, 64);
+    const { host, copied } = hostOf(desktop);
+    const atTheMachine: string[] = [];
+    const rdp = desktop.clipboard.open((text) => atTheMachine.push(text));
+    const token = await linkOf(host, 'control');
+    const [ann, bob, eve] = [
+      viewerOf(token, 'Ann'),
+      viewerOf(token, 'Bob'),
+      viewerOf(await linkOf(host, 'view'), 'Eve'),
+    ];
+    await until('all here', () => [ann, bob, eve].every(({ state }) => state.value.people.length === 4));
+    const [annId, bobId] = [ann, bob].map(({ state }) => state.value.id);
+    // What the page would not send.
+    Object.defineProperty(eve, 'mayType', { get: () => true });
+    eve.copy('of Eve');
+    const long = 'Ännchen 𝄞\n'.repeat(20_000);
+    ann.copy(long);
+    await until('at Bob’s', () => bob.copied.value?.text === long);
+    expect(bob.copied.value?.participant).toBe(annId);
+    expect([atTheMachine, copied]).toEqual([[long], [{ participant: annId, text: long }]]);
+    rdp.put('of an RDP client');
+    for (const viewer of [ann, bob]) await until('at all', () => viewer.copied.value?.text === 'of an RDP client');
+    host.copy('of the host');
+    for (const viewer of [ann, bob]) await until('at all', () => viewer.copied.value?.text === 'of the host');
+    expect([ann.copied.value?.participant, atTheMachine.at(-1)]).toEqual([HOST, 'of the host']);
+    host.act('lease', HOST);
+    await until('the lease', () => ann.state.value.lease.mode === 'lease');
+    ann.copy('without the lease');
+    Object.defineProperty(ann, 'mayType', { get: () => true });
+    ann.copy('without the lease');
+    host.act('give', bobId);
+    await until('Bob’s turn', () => bob.mayType);
+    bob.copy('with it');
+    await until('the last one', () => ann.copied.value?.text === 'with it');
+    expect([copied.at(-1)?.text, copied.length, eve.copied.value]).toEqual(['with it', 2, undefined]);
+  });
+
+  it('is dropped when it is too long or has no beginning', async () => {
+    const { host, copied } = hostOf(new PaintedDesktop(64, 64));
+    const ann = viewerOf(await linkOf(host, 'control'), 'Ann');
+    await until('here', () => host.state.people.length === 2 && ann.mayType);
+    ann.copy('x'.repeat(300_000));
+    ann.copy('short');
+    await until('the short one', () => copied.length > 0);
+    expect(copied).toEqual([{ participant: ann.state.value.id, text: 'short' }]);
   });
 });
 

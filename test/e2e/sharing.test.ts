@@ -213,6 +213,28 @@ describe('a shared machine', () => {
     await focusAndType(ann, '\b');
   });
 
+  it('passes on what somebody copies for all, and types it where it is wanted', async () => {
+    const copyToOthers = async (page: Page, text: string): Promise<void> => {
+      await page.bringToFront();
+      await page.evaluate((one) => navigator.clipboard.writeText(one), text);
+      await one(page, 'copy-to-others').click();
+    };
+    await copyToOthers(ann, 'echo of Ann');
+    await until(() => textOf(one(host.page, 'copied')), /Ann has copied: echo of Ann/, ANSWER_MS);
+    await one(bob, 'copied').waitFor();
+    await host.page.bringToFront();
+    await one(host.page, 'copied-type').click();
+    await untilScreen(host.page, /grub> echo of Ann *$/m, ANSWER_MS);
+    await focusAndType(host.page, '\n');
+    await untilScreen(host.page, /^of Ann *$/m, ANSWER_MS);
+    await copyToOthers(host.page, 'of the host');
+    await until(() => textOf(one(bob, 'copied')), /Teacher has copied: of the host/, ANSWER_MS);
+    await bob.bringToFront();
+    await one(bob, 'copied-take').click();
+    await until(() => bob.evaluate(() => navigator.clipboard.readText()), /^of the host$/, ANSWER_MS);
+    expect(await eve.getByTestId('copied').count()).toBe(0);
+  });
+
   it('shows where others point', async () => {
     const box = await ann.getByTestId('canvas').boundingBox();
     if (!box) throw new Error('no canvas');

@@ -1,59 +1,37 @@
 /** Text between the clipboards of people: two of them, each with xfreerdp on a desktop of their own. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { promisify } from 'node:util';
+import type { ChildProcess } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { copy, pasted, pastes } from './support/clipboards.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 import { openGateway, paintTestCard, type TestGateway } from './support/rdp-gateways.ts';
 
-const run = promisify(execFile);
 const NO_CLIPBOARD = { fromClient: false, toClient: false };
 
 /** A person's desktop, and the clipboard that it has. */
 class Desk {
   readonly display: Display;
-  readonly #environment: NodeJS.ProcessEnv;
   #holder: ChildProcess | undefined;
 
   private constructor(display: Display) {
     this.display = display;
-    this.#environment = { ...process.env, DISPLAY: display.name };
   }
 
   static async open(): Promise<Desk> {
     return new Desk(await Display.open(800, 600));
   }
 
-  /** Resolves when it is in the clipboard. */
   async copy(text: string): Promise<void> {
     const before = this.#holder;
-    // In the foreground it says when it has the selection, and ends when somebody else does.
-    const holder = spawn('xclip', ['-selection', 'clipboard', '-verbose', '-i'], {
-      env: this.#environment,
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    this.#holder = holder;
-    await new Promise<void>((resolve, reject) => {
-      holder.once('error', reject);
-      holder.stderr.once('data', () => resolve());
-      holder.stdin.end(text);
-    });
+    this.#holder = await copy(this.display, text);
     before?.kill();
   }
 
-  /** What would be pasted; undefined: no text. */
-  async pasted(): Promise<string | undefined> {
-    const args = ['-selection', 'clipboard', '-target', 'UTF8_STRING', '-o'];
-    const { stdout } = await run('xclip', args, { env: this.#environment, timeout: 5000 }).catch(() => ({
-      stdout: undefined,
-    }));
-    return stdout;
+  pasted(): Promise<string | undefined> {
+    return pasted(this.display);
   }
 
-  async pastes(text: string): Promise<void> {
-    let seen: string | undefined;
-    await eventually('text', async () => ((seen = await this.pasted()) === text ? true : undefined)).catch(() => {
-      expect(seen).toBe(text);
-    });
+  pastes(text: string): Promise<void> {
+    return pastes(this.display, text);
   }
 
   async close(): Promise<void> {

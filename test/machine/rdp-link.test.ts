@@ -14,6 +14,7 @@ import { relayServices } from '../../server/cli/serve.ts';
 import { type RunningServer, startServer } from '../../server/http/serve.ts';
 import { JoinTokens } from '../../server/relay/join-tokens.ts';
 import { Relay } from '../../server/relay/relay.ts';
+import { copy, pastes } from './support/clipboards.ts';
 import { Display, eventually, RdpClient, type Shot } from './support/rdp-clients.ts';
 import { paintTestCard, testCard } from './support/rdp-gateways.ts';
 
@@ -67,7 +68,8 @@ async function linkFor(role: Role): Promise<string> {
 async function gatewayFor(link: string): Promise<{ port: number; said: () => string; exit: Promise<number | null> }> {
   const command = join(ROOT as string, 'dist', 'node', 'main.js');
   const env = { ...process.env, XDG_CONFIG_HOME: folder };
-  const child = spawn(process.execPath, [command, 'rdp', link, '--vrdeport', '42800-42899'], { env, stdio: 'pipe' });
+  const args = ['rdp', link, '--vrdeport', '42800-42899', '--clipboard-mode', 'bidirectional'];
+  const child = spawn(process.execPath, [command, ...args], { env, stdio: 'pipe' });
   gateways.push(child);
   let text = '';
   child.stderr.on('data', (bytes: Buffer) => {
@@ -98,6 +100,16 @@ describe('an RDP client behind a link', () => {
     expect(host.state.people.map(({ name }) => name)).toContain('RDP gateway');
     await client.key('a');
     await eventually('the key', () => (desktop.scancodes.join().includes('30,158') ? true : undefined));
+
+    // One clipboard for all clients on a display; what they paste and copy goes the whole way.
+    const copied: string[] = [];
+    const place = desktop.clipboard.open((text) => copied.push(text));
+    place.put('of the host');
+    await pastes(display, 'of the host');
+    const holder = await copy(display, 'of the client');
+    await eventually('the copy', () => (copied.includes('of the client') ? true : undefined));
+    holder.kill();
+    place.close();
 
     const watching = await gatewayFor(await linkFor('view'));
     const watcher = RdpClient.freerdp(display, { port: watching.port, args: ['/sec:tls', '/bpp:32'] });

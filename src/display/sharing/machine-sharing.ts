@@ -3,6 +3,7 @@ import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import * as Comlink from 'comlink';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { BodyOf, LeaseAction } from '../stream/messages.ts';
+import type { Copied } from './clipboard-parts.ts';
 import { DirectHub } from './direct-hub.ts';
 import { canBeDirect } from './direct-peer.ts';
 import type { ShareState } from './share-host.ts';
@@ -46,6 +47,7 @@ export class MachineSharing {
   readonly #hub: DirectHub;
   readonly #state: Signal<ShareState> = signal(NOBODY_YET);
   readonly #pointers: Signal<Pointers> = signal(new Map());
+  readonly #copied: Signal<Copied | undefined> = signal(undefined);
 
   constructor({ newShareWorker, keyboard, mouse, typeText, insertDisc, ...order }: MachineSharingParts) {
     this.server = order.server;
@@ -67,6 +69,9 @@ export class MachineSharing {
       },
       onPointer: (pointer) => {
         this.#pointers.value = movePointer(this.#pointers.value, pointer);
+      },
+      onCopied: (copied) => {
+        this.#copied.value = copied;
       },
       signalDirect: (participant, data) => {
         if (canBeDirect()) this.#hub.signal(participant, data);
@@ -91,6 +96,11 @@ export class MachineSharing {
     return this.#pointers;
   }
 
+  /** What somebody who watches has copied for all, last. */
+  get copied(): ReadonlySignal<Copied | undefined> {
+    return this.#copied;
+  }
+
   /** The host's own keys, which wait for the lease like everybody's. */
   readonly keyboard: KeyboardInput = { putScancodes: (set1) => void this.#service.putScancodes(set1) };
 
@@ -100,6 +110,11 @@ export class MachineSharing {
 
   point(x: number, y: number, shown: boolean): void {
     void this.#service.point({ x, y, shown });
+  }
+
+  /** Gives a text to all who may type. */
+  copy(text: string): void {
+    void this.#service.copy(text);
   }
 
   makeLink(link: BodyOf<'makeLink'>): void {

@@ -1,6 +1,7 @@
 /** A machine's end of a session: sends its screen, takes the input of those who may give it. */
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { Desktop, DesktopView } from '../desktop/desktop.ts';
+import type { ClipboardPlace } from '../desktop/shared-clipboard.ts';
 import { InputArbiter } from '../stream/input-arbiter.ts';
 import {
   type BodyOf,
@@ -15,6 +16,7 @@ import {
 } from '../stream/messages.ts';
 import { PictureFan, type PictureFeed } from '../stream/picture-fan.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
+import { ClipboardAssembler, type Copied, clipboardParts } from './clipboard-parts.ts';
 import { DiscIntake } from './disc-intake.ts';
 import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
@@ -42,6 +44,8 @@ export interface ShareHostParts {
   readonly newOpusEncoder?: MadeEncoder | undefined;
   readonly onState: (state: ShareState) => void;
   readonly onPointer: (pointer: BodyOf<'pointer'>) => void;
+  /** Somebody who watches has copied a text for all. */
+  readonly onCopied?: (copied: Copied) => void;
   /** Connections from browser to browser, where there are any. */
   readonly direct?: DirectConnections;
 }
@@ -110,6 +114,9 @@ export class ShareHost {
   #pause: ReturnType<typeof setTimeout> | undefined;
   readonly #sound: SentSound;
   readonly #discs: DiscIntake;
+  /** Those at the machine itself, RDP clients among them, are one participant. */
+  readonly #clipboard: ClipboardPlace;
+  readonly #copies = new ClipboardAssembler();
 
   constructor(parts: ShareHostParts) {
     this.#parts = parts;
@@ -123,6 +130,7 @@ export class ShareHost {
       insert: parts.insertDisc,
       tell: (taken) => this.#link.send(encodeMessage('discTaken', taken)),
     });
+    this.#clipboard = parts.desktop.clipboard.open((text) => this.#sendCopy({ participant: HOST, text }));
     this.#arbiter = new InputArbiter({
       ...{ keyboard: parts.keyboard, mouse: parts.mouse, typeText: parts.typeText },
       onLease: (lease) => {
@@ -181,12 +189,18 @@ export class ShareHost {
     if (this.#state.people.length > 1) this.#link.send(encodeMessage('pointer', { participant: HOST, ...pointer }));
   }
 
+  /** Gives a text to all who may type. */
+  copy(text: string): void {
+    if (this.#clipboard.put(text)) this.#sendCopy({ participant: HOST, text });
+  }
+
   /** Ends the session for everybody. */
   stop(): void {
     this.#link.send(encodeMessage('end', {}));
     this.#everybodyLetsGo();
     this.#unwatched();
     this.#sound.need({ pcm: false, opus: false });
+    this.#clipboard.close();
     this.#link.close();
   }
 
@@ -235,6 +249,9 @@ export class ShareHost {
       case 'discPart':
         this.#discs.part(message.body);
         return;
+      case 'clipboard':
+        this.#takeCopy(message.body);
+        return;
       case 'leaseAction':
         this.#arbiter.act(message.body);
         return;
@@ -253,6 +270,7 @@ export class ShareHost {
       if (here.has(id)) continue;
       this.#arbiter.leave(id);
       this.#discs.leave(id);
+      this.#copies.leave(id);
       this.#offered.delete(id);
       this.#parts.direct?.close(id);
     }
@@ -260,6 +278,18 @@ export class ShareHost {
     this.#tell({ people });
     if (people.some(({ id }) => id !== HOST)) this.#watched();
     else this.#unwatched();
+  }
+
+  #takeCopy(part: BodyOf<'clipboard'>): void {
+    const { participant } = part;
+    const text = this.#copies.take(part);
+    if (text === undefined || !this.#arbiter.mayGive(participant) || !this.#clipboard.put(text)) return;
+    this.#sendCopy({ participant, text });
+    this.#parts.onCopied?.({ participant, text });
+  }
+
+  #sendCopy({ participant, text }: Copied): void {
+    for (const part of clipboardParts(text, participant)) this.#link.send(encodeMessage('clipboard', part));
   }
 
   /** Those whose messages no longer come cannot let go themselves. */

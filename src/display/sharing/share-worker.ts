@@ -7,6 +7,7 @@ import { opusEncoder } from '../audio/opus.ts';
 import { MachineDesktop } from '../desktop/machine-desktop.ts';
 import { SoundRingSource } from '../desktop/sound-ring-source.ts';
 import type { BodyOf } from '../stream/messages.ts';
+import type { Copied } from './clipboard-parts.ts';
 import { ShareHost, type ShareState } from './share-host.ts';
 
 /** A machine's memory, as its worker shares it. */
@@ -37,6 +38,7 @@ export interface ShareListener {
   insertDisc(image: Uint8Array<ArrayBuffer>, name: string): Promise<void>;
   onState(state: ShareState): void;
   onPointer(pointer: BodyOf<'pointer'>): void;
+  onCopied(copied: Copied): void;
   signalDirect(participant: number, data: string): void;
   sendDirect(participant: number, message: Uint8Array): void;
   closeDirect(participant: number): void;
@@ -71,6 +73,7 @@ export class ShareService {
       newOpusEncoder: await opusEncoder(),
       onState: (state) => listener.onState(state),
       onPointer: (pointer) => listener.onPointer(pointer),
+      onCopied: (copied) => listener.onCopied(copied),
       direct: {
         signal: (participant, data) => listener.signalDirect(participant, data),
         send: (participant, message) => listener.sendDirect(participant, message),
@@ -89,6 +92,10 @@ export class ShareService {
 
   point(pointer: Omit<BodyOf<'pointer'>, 'participant'>): void {
     this.#host?.point(pointer);
+  }
+
+  copy(text: string): void {
+    this.#host?.copy(text);
   }
 
   makeLink(link: BodyOf<'makeLink'>): void {

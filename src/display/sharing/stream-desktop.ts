@@ -38,6 +38,8 @@ export class StreamDesktop implements Desktop {
         this.#views.wake();
       },
     });
+    const place = this.clipboard.open((text) => this.viewer.copy(text));
+    this.viewer.copied.subscribe((copied) => copied && place.put(copied.text));
     const { keyboard, mouse } = this.viewer;
     this.#seats = new InputSeats({ keyboard, mouse, size, typeText: (text) => this.viewer.typeText(text) });
   }

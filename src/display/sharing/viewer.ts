@@ -19,6 +19,7 @@ import {
   STREAM_VERSION,
 } from '../stream/messages.ts';
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
+import { ClipboardAssembler, type Copied, clipboardParts } from './clipboard-parts.ts';
 import { canBeDirect, DirectPeer } from './direct-peer.ts';
 import { DiscOutbox, type NamedBlob } from './disc-outbox.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
@@ -81,6 +82,8 @@ export class Viewer implements PictureSource {
   readonly #decoder = new ScreenDecoder();
   readonly #state: Signal<ViewerState> = signal(BEFORE);
   readonly #pointers: Signal<Pointers> = signal(new Map());
+  readonly #copied: Signal<Copied | undefined> = signal(undefined);
+  readonly #copies = new ClipboardAssembler();
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
   readonly #sound: ReceivedSound;
@@ -122,6 +125,11 @@ export class Viewer implements PictureSource {
 
   get pointers(): ReadonlySignal<Pointers> {
     return this.#pointers;
+  }
+
+  /** What somebody else has copied for all, last. */
+  get copied(): ReadonlySignal<Copied | undefined> {
+    return this.#copied;
   }
 
   get receivedBytes(): number {
@@ -204,6 +212,12 @@ export class Viewer implements PictureSource {
     }
   }
 
+  /** Gives a text to all who may type. */
+  copy(text: string): void {
+    if (!this.mayType) return;
+    for (const part of clipboardParts(text, HOST)) this.#link.send(encodeMessage('clipboard', part));
+  }
+
   /**
    * Gives the guest files, as a CD in its drive.
    * @param onProgress 0 to 1
@@ -249,6 +263,11 @@ export class Viewer implements PictureSource {
       case 'pointer':
         this.#pointers.value = movePointer(this.#pointers.value, message.body);
         return;
+      case 'clipboard': {
+        const text = this.#copies.take(message.body);
+        if (text !== undefined) this.#copied.value = { participant: message.body.participant, text };
+        return;
+      }
       case 'discTaken':
         this.#discs.taken(message.body);
         return;

@@ -60,6 +60,7 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
   }),
   discPart: fc.record({ participant: u16, id: u16, at: u32, data: some(100) }),
   discTaken: fc.record({ participant: u16, id: u16, upTo: u32, refusal: name }),
+  clipboard: fc.record({ participant: u16, isFirst: fc.boolean(), isLast: fc.boolean(), text: name }),
   soundForms: fc.record({ pcm: fc.boolean(), opus: fc.boolean() }),
   sound: fc.record({ form: fc.constantFrom(...SOUND_FORMS), firstFrame: u32, frames: u16, data: some(100) }),
 };

@@ -32,7 +32,7 @@ import {
 } from './fields.ts';
 
 /** Both ends say it; they go on only when it is the same. */
-export const STREAM_VERSION = 2;
+export const STREAM_VERSION = 3;
 /** No one: nobody holds the lease. */
 export const NOBODY = 0xffff;
 /** The participant who sits at the machine itself. */
@@ -72,6 +72,9 @@ export const SOUND_FORMS = ['pcm', 'opus'] as const;
 export type SoundForm = (typeof SOUND_FORMS)[number];
 /** Frames of the longest packet, 60 ms. */
 export const MAX_SOUND_FRAMES = 2880;
+
+/** Bytes of a part of a copied text. */
+export const MAX_CLIPBOARD_PART_BYTES = 16_000;
 
 /** What may be given to a guest at once. */
 export const MAX_DISC_FILES = 64;
@@ -172,6 +175,8 @@ const SHAPES = {
   discPart: { participant, id: u16, at: u32, data: bytes(MAX_DISC_PART_BYTES) },
   /** Host to viewer: I have so many, at the end that the disc is in; or, with a `refusal`, that it will not be. */
   discTaken: { participant, id: u16, upTo: u32, refusal: text(300) },
+  /** A text that a participant has copied for all who may type, in parts: to the host, and from there to the others. */
+  clipboard: { participant, isFirst: flag, isLast: flag, text: text(MAX_CLIPBOARD_PART_BYTES) },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

@@ -1,6 +1,8 @@
 /** The people around one machine: who is here, who has keyboard and mouse, where they point. */
-import type { ReadonlySignal } from '@preact/signals';
+import { type ReadonlySignal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
+import { MAX_CLIPBOARD_TEXT } from '../desktop/shared-clipboard.ts';
+import type { Copied } from '../sharing/clipboard-parts.ts';
 import type { Pointers } from '../sharing/machine-sharing.ts';
 import { type BodyOf, HOST, type LeaseAction, NOBODY, type Person, type Role } from '../stream/messages.ts';
 import type { PictureBox } from './screen-view.tsx';
@@ -111,6 +113,90 @@ export function PeopleList({ people, lease, me, role, act, onDismiss }: PeopleLi
       ))}
     </ul>
   );
+}
+
+const COPY_TO_OTHERS = 'Copy to others';
+const TOLD_MS = 3000;
+
+export interface CopyButtonProps {
+  readonly isOff: boolean;
+  readonly copy: (text: string) => void;
+}
+
+/** Gives what this person has copied to the others: only when they say so. */
+export function CopyButton({ isOff, copy }: CopyButtonProps): JSX.Element {
+  const label = useSignal(COPY_TO_OTHERS);
+  const tell = (what: string): void => {
+    label.value = what;
+    setTimeout(() => {
+      label.value = COPY_TO_OTHERS;
+    }, TOLD_MS);
+  };
+  const give = (text: string): void => {
+    if (text.length > MAX_CLIPBOARD_TEXT) tell('Too long to copy');
+    else if (text === '') tell('No text to copy');
+    else {
+      copy(text);
+      tell('Copied to others');
+    }
+  };
+  return (
+    <button
+      type="button"
+      data-testid="copy-to-others"
+      title="What you have copied can then be pasted by everybody who may type"
+      disabled={isOff}
+      onClick={() => void navigator.clipboard.readText().then(give, () => tell('The browser keeps the clipboard'))}
+    >
+      {label.value}
+    </button>
+  );
+}
+
+export interface CopiedNoticeProps {
+  readonly people: readonly Person[];
+  readonly copied: ReadonlySignal<Copied | undefined>;
+  /** Types a text into the machine; left out: this person may not. */
+  readonly typeText: ((text: string) => void) | undefined;
+}
+
+/** What somebody else has copied, until it is taken or put away. */
+export function CopiedNotice({ people, copied, typeText }: CopiedNoticeProps): JSX.Element | null {
+  const done = useSignal<Copied | undefined>(undefined);
+  const now = copied.value;
+  if (!now || done.value === now) return null;
+  const { participant, text } = now;
+  const close = (): void => {
+    done.value = now;
+  };
+  const button = (label: string, testId: string, act: () => void): JSX.Element => (
+    <button
+      type="button"
+      data-testid={testId}
+      onClick={() => {
+        act();
+        close();
+      }}
+    >
+      {label}
+    </button>
+  );
+  return (
+    <p class="notice" role="status" data-testid="copied">
+      {nameOf(people, participant)} has copied: <q>{beginningOf(text)}</q>{' '}
+      {button('Copy', 'copied-take', () => void navigator.clipboard.writeText(text).catch(() => {}))}{' '}
+      {typeText && button('Type into the machine', 'copied-type', () => typeText(text))}{' '}
+      {button('Close', 'copied-close', () => {})}
+    </p>
+  );
+}
+
+const SHOWN_CHARACTERS = 60;
+
+function beginningOf(text: string): string {
+  const characters = [...text.slice(0, SHOWN_CHARACTERS * 2)];
+  const isAll = text.length <= SHOWN_CHARACTERS;
+  return isAll ? text : `${characters.slice(0, SHOWN_CHARACTERS).join('')}…`;
 }
 
 export interface PointerLayerProps {

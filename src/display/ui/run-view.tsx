@@ -7,7 +7,7 @@ import type { MachineSession } from '../session/machine-session.ts';
 import type { Remedy } from '../session/problems.ts';
 import type { MachineSharing } from '../sharing/machine-sharing.ts';
 import { HOST } from '../stream/messages.ts';
-import { LeaseButtons, WatchersChip } from './company.tsx';
+import { CopiedNotice, CopyButton, LeaseButtons, WatchersChip } from './company.tsx';
 import { ConsolePanel } from './console-panel.tsx';
 import { toggleFullscreen } from './fullscreen.ts';
 import { stateText } from './machine-card.tsx';
@@ -63,6 +63,12 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
           />
         )}
       </header>
+      {session?.sharing.value && (
+        <CopiedNotice
+          people={session.sharing.value.state.value.people}
+          {...{ copied: session.sharing.value.copied, typeText }}
+        />
+      )}
       {session?.problem.value && <SessionProblem shell={shell} session={session} settings={settings} />}
       <div class={view.value.console ? 'stage' : 'stage no-console'} ref={stage}>
         {session && outputs ? (
@@ -95,6 +101,7 @@ function Watched({ shell, sharing }: { readonly shell: Shell; readonly sharing: 
         {...{ people, lease, me: HOST, role: 'owner' }}
         act={(action, target) => sharing.act(action, target)}
       />
+      <CopyButton isOff={false} copy={(text) => sharing.copy(text)} />
     </>
   );
 }

@@ -6,7 +6,16 @@ import { canSound, FarSound } from '../audio/far-sound.ts';
 import { opusDecoder } from '../audio/opus.ts';
 import { Viewer, type ViewerState } from '../sharing/viewer.ts';
 import { NOBODY } from '../stream/messages.ts';
-import { LeaseButtons, nameOf, PeopleList, PointerLayer, ROLE_NAMES, WatchersChip } from './company.tsx';
+import {
+  CopiedNotice,
+  CopyButton,
+  LeaseButtons,
+  nameOf,
+  PeopleList,
+  PointerLayer,
+  ROLE_NAMES,
+  WatchersChip,
+} from './company.tsx';
 import { toggleFullscreen } from './fullscreen.ts';
 import { rememberedKey, rememberedName, rememberKey, rememberName } from './invitation.ts';
 import { ScreenView } from './screen-view.tsx';
@@ -176,6 +185,7 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
           >
             Whole pixels
           </button>
+          <CopyButton isOff={!viewer.mayType} copy={(text) => viewer.copy(text)} />
           <GiveFiles isOff={!viewer.mayType} onFiles={give} />
           {sound && (
             <button
@@ -197,6 +207,10 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
       {withPeople.value && (
         <PeopleList {...{ people, lease, me: id, role }} act={(action, target) => viewer.act(action, target)} />
       )}
+      <CopiedNotice
+        {...{ people, copied: viewer.copied }}
+        typeText={viewer.mayType ? (text) => viewer.typeText(text) : undefined}
+      />
       {gift.value !== undefined && (
         <p class="notice" role="status" data-testid="gift">
           {gift.value}{' '}

@@ -19,7 +19,10 @@ export class People {
 
   /** @param prepare runs before anything of the page does */
   async open(address: string, prepare: (page: Page) => Promise<void> = async () => {}): Promise<Visit> {
-    const context = await this.#browser.newContext({ viewport: { width: 1000, height: 700 } });
+    const context = await this.#browser.newContext({
+      viewport: { width: 1000, height: 700 },
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
     const page = await context.newPage();
     const visit = { context, page, errors: watch(page) };
     this.#visits.push(visit);
