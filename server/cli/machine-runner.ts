@@ -266,6 +266,9 @@ export class MachineRunner {
       case 'mouse':
         pc.moveMouse(command.dx, command.dy, command.dz, command.buttons);
         return [];
+      case 'setvideomodehint':
+        pc.suggestScreen(command.width, command.height);
+        return [];
       case 'eject':
         pc.changeMedium(command.drive, undefined, { force: command.force });
         return [];

@@ -28,6 +28,7 @@ export type MonitorCommand =
   | { readonly verb: 'keyboardputstring'; readonly keys: readonly (readonly number[])[] }
   | { readonly verb: 'screenshotpng'; readonly path: string }
   | { readonly verb: 'mouse'; readonly dx: number; readonly dy: number; readonly dz: number; readonly buttons: number }
+  | { readonly verb: 'setvideomodehint'; readonly width: number; readonly height: number }
   | { readonly verb: 'eject'; readonly drive: MediaDrive; readonly force: boolean }
   | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string }
   /** `slot` is 1 to 8. */
@@ -48,6 +49,7 @@ export const MONITOR_HELP: readonly string[] = [
   'screenshotpng FILE                the screen as a picture',
   'screentext                        the text on the screen',
   'mouse DX DY [DZ] [BUTTONS]        move; buttons: 1 left, 2 right, 4 middle',
+  'setvideomodehint WIDTH HEIGHT [32]   the mode that the panel asks the guest for',
   'eject cdrom|floppy [force]        take the medium out',
   'insert cdrom|floppy FILE          put a medium in',
   'setlinkstateN on|off              plug the cable of network card N in or out',
@@ -100,6 +102,8 @@ export function parseMonitorLine(line: string): MonitorCommand | undefined {
       return { verb, path: unquoted(rest) };
     case 'mouse':
       return parseMouse(words);
+    case 'setvideomodehint':
+      return parseModeHint(words);
     case 'eject':
       if (words.length > 2 || (words[1] ?? 'force') !== 'force') throw bad('eject takes cdrom or floppy, then force');
       return { verb, drive: parseDrive(verb, words[0]), force: words[1] === 'force' };
@@ -171,6 +175,20 @@ function parseMouse(words: readonly string[]): MonitorCommand {
   const [dx, dy, dz = 0, buttons = 0] = numbers;
   if (buttons < 0 || buttons > 7) throw bad('mouse buttons are a sum of 1 left, 2 right, 4 middle');
   return { verb: 'mouse', dx, dy, dz, buttons };
+}
+
+/** Sides of what an EDID can name and the adapter's memory holds. */
+const LEAST_SIDE = 200;
+const MOST_WIDTH = 2560;
+const MOST_HEIGHT = 1600;
+
+function parseModeHint(words: readonly string[]): MonitorCommand {
+  const [width, height, depth = 32] = words.map((word) => (/^\d{1,5}$/.test(word) ? Number(word) : Number.NaN));
+  const fits = LEAST_SIDE <= width && width <= MOST_WIDTH && LEAST_SIDE <= height && height <= MOST_HEIGHT;
+  if (words.length < 2 || words.length > 3 || !fits || depth !== 32) {
+    throw bad(`setvideomodehint takes a width and a height, up to ${MOST_WIDTH} and ${MOST_HEIGHT}`);
+  }
+  return { verb: 'setvideomodehint', width, height };
 }
 
 /** Quotation marks around a whole name are not part of it. */

@@ -20,6 +20,7 @@ describe('the monitor’s language', () => {
     ['keyboardputscancode 1d 38 e0 53', { verb: 'keyboardputscancode', codes: [0x1d, 0x38, 0xe0, 0x53] }],
     ['mouse -5 7', { verb: 'mouse', dx: -5, dy: 7, dz: 0, buttons: 0 }],
     ['mouse 0 0 -1 3', { verb: 'mouse', dx: 0, dy: 0, dz: -1, buttons: 3 }],
+    ['setvideomodehint 1024 768 32', { verb: 'setvideomodehint', width: 1024, height: 768 }],
     ['setlinkstate1 off', { verb: 'setlinkstate', slot: 1, on: false }],
     ['nictrace8 on', { verb: 'nictrace', slot: 8, on: true }],
     ['natpf1 ssh,tcp,,2222,,22', { verb: 'natpf', slot: 1, rule: 'ssh,tcp,,2222,,22' }],
@@ -58,6 +59,9 @@ describe('the monitor’s language', () => {
   it.each([
     ['reboot', /no command 'reboot'/],
     ['pause now', /no arguments/],
+    ['setvideomodehint 1024', /a width and a height/],
+    ['setvideomodehint 9999 768', /a width and a height/],
+    ['setvideomodehint 1024 768 16', /a width and a height/],
     ['keyboardputscancode', /scan code|hexadecimal/],
     ['keyboardputscancode zz', /zz/],
     ['keyboardputstring', /takes a text/],

@@ -235,6 +235,7 @@ class Run {
           frame: new SharedFrame(message.frame, 0, message.vram.length),
           ...{ keyboard: this.#keyboard, mouse: this.#mouse, typeText: (text) => this.#type(text) },
           sound: message.sound && new SoundRingSource(message.sound),
+          requestSize: (width, height) => void this.#execute({ verb: 'setvideomodehint', width, height }),
           onWatched: (on) => this.#send({ kind: 'watched', on }),
         });
         this.#share(this.#desktop, new SharedFrame(message.frame, 0, message.vram.length));

@@ -196,6 +196,37 @@ describe('a session', () => {
     expect(client.received.some(isFastBitmap)).toBe(true);
   });
 
+  it('activates anew when the client has asked for another size, and its channels go on meanwhile', async () => {
+    const { desktop, client, session } = pair({ protocols: PROTOCOL.ssl, channels: ['drdynvc', 'cliprdr'] });
+    desktop.requestSize = (width, height) => desktop.resize(width, height);
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    const send = (channel: number, ...message: number[]): void =>
+      client.sendData(client.channelIds[channel], Uint8Array.of(message.length, 0, 0, 0, 3, 0, 0, 0, ...message));
+    // [MS-RDPEDYC]: version 1; there is a channel 1. [MS-RDPEDISP] 2.2.2.2: one primary monitor of 320x200.
+    send(0, 0x50, 0, 1, 0);
+    send(0, 0x10, 1, 0, 0, 0, 0);
+    const monitor = [1, 0, 0, 0, ...new Array(8).fill(0), 0x40, 1, 0, 0, 200, 0, 0, 0, ...new Array(20).fill(0)];
+    client.received.length = 0;
+    send(0, 0x30, 1, 2, 0, 0, 0, 56, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, ...monitor);
+    await turn();
+    expect([desktop.screen.width, desktop.screen.height]).toEqual([320, 200]);
+    const deactivate = client.readData();
+    deactivate.skip(2);
+    expect(deactivate.u16() & 15).toBe(6);
+    // [MS-RDPECLIP] 2.2.3.1: an empty list of formats, which is answered.
+    const before = client.received.length;
+    send(1, 2, 0, 0, 0, 0, 0, 0, 0);
+    expect(client.received).toHaveLength(before + 1);
+    client.received.length = before;
+    client.received.unshift({ kind: 'tpkt', packet: new Uint8Array(20) });
+    client.confirmActive();
+    client.finalize();
+    await turn();
+    expect(session.connection.isActive).toBe(true);
+    expect(client.received.some(isFastBitmap)).toBe(true);
+  });
+
   it('brings the lock keys to where the client has them, once for each', async () => {
     const { desktop, client } = pair({ protocols: PROTOCOL.ssl });
     client.selectedProtocol = PROTOCOL.ssl;

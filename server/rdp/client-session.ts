@@ -1,6 +1,7 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
 import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
 import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
+import { DisplayControl } from './channels/display-control.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
@@ -156,6 +157,11 @@ export class ClientSession {
     const dynamic: DynamicChannel[] = [];
     if (((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.graphicsPipeline) !== 0) {
       dynamic.push(this.#pipeline());
+    }
+    const { desktop, disabled } = this.#parts;
+    // Who may not type may not change what others see either.
+    if (desktop.requestSize && !disabled.display && !disabled.input) {
+      dynamic.push(new DisplayControl(({ width, height }) => desktop.requestSize?.(width, height)));
     }
     if (dynamic.length === 0) return;
     const send = this.#channels.open('drdynvc', (message) => carrier.receive(message));

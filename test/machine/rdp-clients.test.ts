@@ -167,6 +167,50 @@ describe('pictures that lose something', () => {
   });
 });
 
+describe('the size of the screen', () => {
+  it.each([
+    ['bitmaps', ['/bpp:24']],
+    ['the graphics pipeline', ['/bpp:32', '/gfx']],
+  ] as const)('follows the window of xfreerdp, twenty times, with %s', async (_, args) => {
+    const { gateway, desktop } = await gatewayWith();
+    const asked: string[] = [];
+    // A guest whose driver does what the panel asks for.
+    desktop.requestSize = (width, height) => {
+      asked.push(`${width}x${height}`);
+      desktop.resize(width, height);
+      paintTestCard(desktop);
+    };
+    const one = client('freerdp', gateway.port, '/sec:tls', '/dynamic-resolution', ...args);
+    const isShown = (width: number, height: number) => (shot: Shot) => {
+      if (shot.width !== width || shot.height !== height) return false;
+      for (let x = 0; x < width; x++) if (shot.at(x, 50) !== testCard(x, 50)) return false;
+      return shot.at(width - 1, 250) === 0x00c040;
+    };
+    await one.shows('the first picture', isShown(640, 480));
+    for (let i = 1; i <= 20; i++) {
+      const [width, height] = [640 + ((i * 56) % 320), 480 + ((i * 38) % 240)];
+      await one.resize(width, height);
+      await one.shows(`${width}x${height}`, isShown(width, height)).catch((cause: Error) => {
+        throw new Error(`${cause.message}, asked for ${asked.join(' ')}\n${one.log.slice(-2000)}`);
+      });
+    }
+    expect(gateway.activeCount).toBe(1);
+  });
+
+  it('is not changed by those who may not type', async () => {
+    const { gateway, desktop } = await gatewayWith({ disabled: { display: false, input: true, audio: false } });
+    const asked: number[] = [];
+    desktop.requestSize = (width) => asked.push(width);
+    const one = client('freerdp', gateway.port, '/sec:tls', '/bpp:24', '/dynamic-resolution');
+    await one.shows('picture', (shot) => shot.at(50, 250) === 0x00c040);
+    await one.resize(800, 600);
+    await one.shows('the new window', (shot) => shot.width === 800);
+    desktop.paint(0, 200, 640, 100, 0x102030);
+    await one.shows('a change', (shot) => shot.at(50, 250) === 0x102030);
+    expect(asked).toEqual([]);
+  });
+});
+
 describe('keys', () => {
   /** X names with the set 1 codes of a US keyboard. */
   const KEYS = {

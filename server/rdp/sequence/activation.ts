@@ -38,7 +38,7 @@ export class Activation implements Phase {
   }
 
   receive(packet: Uint8Array): Phase {
-    const { link } = this.#state;
+    const { link, session } = this.#state;
     if (!isTpkt(packet)) {
       // What was typed while the old share ended; decrypted, so that the keys keep step.
       link.receiveFastPath(packet);
@@ -46,7 +46,11 @@ export class Activation implements Phase {
     }
     const data = link.receiveData(packet);
     if (!data) throw new Refused({ errorInfo: 0, why: 'the client left' });
-    if (data.channelId !== IO_CHANNEL_ID) return this;
+    if (data.channelId !== IO_CHANNEL_ID) {
+      // Channels outlive shares.
+      session.onChannelData(data.channelId, data.payload);
+      return this;
+    }
     let next: Phase = this;
     while (data.payload.remaining >= 6 && next === this) {
       const { type, body } = decodeShareControl(data.payload);

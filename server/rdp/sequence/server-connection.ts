@@ -82,9 +82,11 @@ export class ServerConnection {
       try {
         const packet = this.#takePacket();
         if (!packet) return;
-        const next = this.#phase.receive(packet);
+        const phase = this.#phase;
+        const next = phase.receive(packet);
         if (next instanceof Promise) this.#wait(next);
-        else this.#phase = next;
+        // What a client asks for may change the screen, so that the share ends inside this call.
+        else if (this.#phase === phase) this.#phase = next;
       } catch (cause) {
         this.#fail(cause);
       }

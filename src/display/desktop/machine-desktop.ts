@@ -20,6 +20,7 @@ export interface MachineDesktopParts {
   readonly typeText: (text: string) => void;
   /** Left out: the machine has no sound card. */
   readonly sound?: SoundSource | undefined;
+  readonly requestSize?: ((width: number, height: number) => void) | undefined;
   /** Told when the first view opens and the last one closes, for machines that publish frames on demand only. */
   readonly onWatched?: (watched: boolean) => void;
 }
@@ -40,6 +41,7 @@ export interface MachineDesktopParts {
 export class MachineDesktop implements Desktop {
   readonly sound: SoundSource;
   readonly clipboard: SharedClipboard = new SharedClipboard();
+  readonly requestSize: ((width: number, height: number) => void) | undefined;
   /** Set by whoever hears of it. */
   leds: number | undefined;
   readonly #rasteriser: Rasteriser;
@@ -55,6 +57,7 @@ export class MachineDesktop implements Desktop {
 
   constructor(parts: MachineDesktopParts) {
     this.sound = parts.sound ?? SILENCE;
+    this.requestSize = parts.requestSize;
     this.#rasteriser = new Rasteriser(parts.vram, parts.frame);
     this.#frame = parts.frame;
     this.#screen = pictureOf(this.#rasteriser);

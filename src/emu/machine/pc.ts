@@ -245,6 +245,11 @@ export class Pc {
     this.board.mouse.move(dx, dy, dz, buttons);
   }
 
+  /** What the panel asks the guest for from now on: drivers see it when they look again. */
+  suggestScreen(width: number, height: number): void {
+    this.board.vga.preferredMode = { width, height };
+  }
+
   /** Bytes for a serial port, 0 to 3; they wait until the guest reads them. */
   sendSerial(port: number, bytes: Uint8Array): void {
     this.board.serial[port]?.send(bytes);
