@@ -120,11 +120,18 @@ describe('pictures that lose something', () => {
   it('are coarser while a video plays, and not when it has stopped', async () => {
     const { gateway, desktop } = await gatewayWith({ videoQuality: 10 });
     const one = client('freerdp', gateway.port, '/sec:tls', '/bpp:32', '/rfx', '/network:lan');
-    const [x0, y0, size] = [64, 64, 192];
+    const [x0, y0, size] = [64, 64, 128];
     // Soft waves: what a fine picture of them shows, a coarse one does not.
     const wave = (x: number, y: number, t: number): number =>
       0x10101 * Math.round(128 + 14 * Math.sin(x * 2.3 + y * 2.6 + t));
-    const paint = (t: number): void => desktop.paint(x0, y0, size, size, (x, y) => wave(x, y, t));
+    // Made before: on a busy host a picture that takes long to draw comes too late to be one of a video.
+    const pictures = Array.from({ length: 25 }, (_, t) =>
+      Uint32Array.from({ length: size * size }, (_, i) => wave(x0 + (i % size), y0 + Math.floor(i / size), t)),
+    );
+    const paint = (t: number): void => {
+      const picture = pictures[t % pictures.length];
+      desktop.paint(x0, y0, size, size, (x, y) => picture[(y - y0) * size + x - x0]);
+    };
     const mean = (of: (x: number, y: number) => number): number => {
       let sum = 0;
       for (let y = y0; y < y0 + size; y += 2) for (let x = x0; x < x0 + size; x += 2) sum += Math.abs(of(x, y));
@@ -135,10 +142,12 @@ describe('pictures that lose something', () => {
     const timer = setInterval(() => paint(t++), 40);
     // The waves themselves are 8.9 from their middle, on average.
     const isFlat = (shot: Shot): boolean => mean((x, y) => (shot.at(x, y) & 255) - 128) < 3;
-    await one.shows('a flat video', isFlat).finally(() => clearInterval(timer));
-    paint(t);
-    const isFine = (shot: Shot): boolean => mean((x, y) => (shot.at(x, y) & 255) - (wave(x, y, t) & 255)) < 3;
-    await one.shows('the last picture', isFine);
+    // A host that stops for 300 ms stops the video, too; it becomes one again.
+    await one.shows('a flat video', isFlat, 60_000).finally(() => clearInterval(timer));
+    const last = t % pictures.length;
+    paint(last);
+    const isFine = (shot: Shot): boolean => mean((x, y) => (shot.at(x, y) & 255) - (wave(x, y, last) & 255)) < 3;
+    await one.shows('the last picture', isFine, 60_000);
   });
 
   it('keep what was drawn without loss in the graphics pipeline, at every size of the screen', async () => {
@@ -219,6 +228,8 @@ describe('keys', () => {
     ...{ KP_Multiply: '37', KP_Subtract: '4a', KP_Add: '4e', comma: '33', z: '2c', '0': 'b' },
     ...{ KP_Enter: 'e0 1c', KP_Divide: 'e0 35', Insert: 'e0 52', Delete: 'e0 53', Home: 'e0 47' },
     ...{ End: 'e0 4f', Prior: 'e0 49', Next: 'e0 51', Left: 'e0 4b', Right: 'e0 4d', Down: 'e0 50', Super_L: 'e0 5b' },
+    // Right Alt (AltGr), Control and Super, by X key codes: by name the left ones would be pressed as well.
+    ...{ '108': 'e0 38', '105': 'e0 1d', '134': 'e0 5c', Print: 'e0 37' },
     ...{ Menu: 'e0 5d', Caps_Lock: '3a', Scroll_Lock: '46', Num_Lock: '45' },
   } as const;
 
