@@ -27,7 +27,7 @@ const HOST_TOOLS = {
   },
   gdb: 'gdb',
   // Networks: namespaces with Linux as the guest, and what runs in them.
-  ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox' },
+  ...{ ip: 'iproute2', curl: 'curl', busybox: 'busybox', tshark: 'tshark', ssh: 'openssh-client' },
   ...{ 'qemu-system-i386': 'qemu-system-x86', vde_switch: 'vde2' },
   // Remote display: clients people have, an X server for them to show their windows on, and hands and eyes.
   ...{ xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop', Xvfb: 'xvfb', xdotool: 'xdotool', import: 'imagemagick' },

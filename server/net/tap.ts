@@ -6,7 +6,10 @@ import type { PacketPort } from '#emu/host/packet-port.ts';
 import { FramedPipe } from './framed-pipe.ts';
 
 export interface TapOptions {
-  /** At most 15 letters, digits, `.`, `-` and `_`. Made when it does not exist and privileges allow it. */
+  /**
+   * At most 15 letters, digits, `.`, `-` and `_`. Made when it does not exist and privileges allow it; of a bridge, a new
+   * port is made, which goes with the helper.
+   */
   readonly interface: string;
   /** Path of `tap-helper.pl`. */
   readonly helper: string;

@@ -23,6 +23,14 @@ export interface Ended {
   readonly errors: string;
 }
 
+/** Where a machine runs, if not simply here. */
+export interface Surroundings {
+  /** A command that runs another, as `ip netns exec NAME`. */
+  readonly prefix?: readonly string[];
+  /** The host's name servers, ADDRESS or ADDRESS:PORT. */
+  readonly nameServers?: readonly string[];
+}
+
 export class Headless {
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #folder: string;
@@ -34,11 +42,17 @@ export class Headless {
   readonly #ended: Promise<Ended>;
   #alive = true;
 
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], { prefix = [], nameServers }: Surroundings = {}) {
     this.#folder = mkdtempSync(join(tmpdir(), 'tabbox-machine-'));
     this.#monitorPath = join(this.#folder, 'monitor');
     const all = ['run', ...args, '--serial', 'stdio', '--monitor', `unix:${this.#monitorPath}`];
-    this.#process = spawn(process.execPath, [COMMAND, ...all], { stdio: 'pipe' });
+    // What /etc/resolv.conf says is not for a test to change; Node can be told in its place.
+    const preload = `import{setServers}from'node:dns';setServers(${JSON.stringify(nameServers)})`;
+    const node = nameServers
+      ? [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(preload)}`]
+      : [process.execPath];
+    const [command, ...rest] = [...prefix, ...node, COMMAND, ...all];
+    this.#process = spawn(command, rest, { stdio: 'pipe' });
     this.#process.stdout.on('data', (bytes: Buffer) => {
       this.#output += bytes.toString('latin1');
     });
