@@ -42,9 +42,11 @@ const FIRMWARE_FILES = {
 } as const;
 const VARIABLES_FILE = 'OVMF_VARS_4M.fd';
 const VIDEO_FILE = 'vgabios-stdvga.bin';
-/** iPXE goes by PCI identifiers: there is none for the other Intel cards. */
-const NETWORK_ROMS: Readonly<Partial<Record<NicType, string>>> = {
+/** One of iPXE's serves several cards that it has the driver for. */
+const NETWORK_ROMS: Readonly<Record<NicType, string>> = {
   '82540EM': 'pxe-e1000.rom',
+  '82543GC': 'pxe-e1000.rom',
+  '82545EM': 'pxe-e1000.rom',
   Am79C970A: 'pxe-pcnet.rom',
   Am79C973: 'pxe-pcnet.rom',
   virtio: 'pxe-virtio.rom',
@@ -156,8 +158,8 @@ function firmwareOf(options: RunOptions, notes: string[]): MachineConfig['firmwa
 function networkRomsOf(options: RunOptions, directory: string): Partial<Record<NicType, Uint8Array>> {
   const roms: Partial<Record<NicType, Uint8Array>> = {};
   for (const { type } of options.networkCards) {
-    const path = join(directory, NETWORK_ROMS[type] ?? '');
-    if (NETWORK_ROMS[type] !== undefined && existsSync(path)) roms[type] = readWhole('the option ROM', path);
+    const path = join(directory, NETWORK_ROMS[type]);
+    if (existsSync(path)) roms[type] = readWhole('the option ROM', path);
   }
   return roms;
 }

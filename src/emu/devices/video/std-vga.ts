@@ -213,11 +213,11 @@ export class StdVga implements Saveable<StdVgaState> {
         windows.memory(REGISTER_WINDOW_BYTES, { kind: 'mmio', device: this.registerWindow }),
       ),
     ];
-    if (rom) bars.push(expansionRom(rom, windows));
+    const identifiers = { vendorId: 0x1234, deviceId: 0x1111 };
+    if (rom) bars.push(expansionRom(rom, windows, identifiers));
     return new PciConfigSpace({
       identity: {
-        vendorId: 0x1234,
-        deviceId: 0x1111,
+        ...identifiers,
         classCode: 0x03_0000,
         revisionId: 2,
         subsystemVendorId: 0x1af4,

@@ -120,10 +120,10 @@ export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioP
       write: (offset, width, value) => this.#writeLegacy(offset, width, value),
     };
     const { windows, rom } = parts;
+    const identifiers = { vendorId: VENDOR, deviceId: TRANSITIONAL_BASE + this.#device.deviceId - 1 };
     this.#config = new PciConfigSpace({
       identity: {
-        vendorId: VENDOR,
-        deviceId: TRANSITIONAL_BASE + this.#device.deviceId - 1,
+        ...identifiers,
         classCode: this.#device.classCode,
         subsystemVendorId: VENDOR,
         subsystemId: this.#device.deviceId,
@@ -135,7 +135,7 @@ export class VirtioPci implements PciFunction, VirtioTransport, Saveable<VirtioP
           ...{ index: STRUCTURES_BAR, space: 'memory', byteCount: STRUCTURES_BYTES },
           onMoved: windows.memory(STRUCTURES_BYTES, { kind: 'mmio', device: this.#structures }),
         },
-        ...(rom ? [expansionRom(rom, windows)] : []),
+        ...(rom ? [expansionRom(rom, windows, identifiers)] : []),
       ],
       interrupt: parts.interrupt,
     });

@@ -211,11 +211,11 @@ export class E1000 implements PciFunction, Saveable<E1000State> {
         onMoved: windows.io(IO_WINDOW_PORTS, ports),
       });
     }
-    if (rom) bars.push(expansionRom(rom, windows));
+    const identifiers = { vendorId: 0x8086, deviceId: model.deviceId };
+    if (rom) bars.push(expansionRom(rom, windows, identifiers));
     const config = new PciConfigSpace({
       identity: {
-        vendorId: 0x8086,
-        deviceId: model.deviceId,
+        ...identifiers,
         classCode: 0x02_0000,
         revisionId: model.revisionId,
         subsystemVendorId: model.subsystemVendorId,

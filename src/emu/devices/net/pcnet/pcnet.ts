@@ -193,10 +193,10 @@ export class Pcnet implements PciFunction, Saveable<PcnetState> {
       read: (offset, width) => this.#read(offset & (PORTS - 1), width),
       write: (offset, width, value) => this.#write(offset & (PORTS - 1), width, value),
     };
+    const identifiers = { vendorId: 0x1022, deviceId: 0x2000 };
     return new PciConfigSpace({
       identity: {
-        vendorId: 0x1022,
-        deviceId: 0x2000,
+        ...identifiers,
         classCode: 0x02_0000,
         revisionId: this.#model.revisionId,
         subsystemVendorId: 0x1022,
@@ -209,7 +209,7 @@ export class Pcnet implements PciFunction, Saveable<PcnetState> {
           ...{ index: 1, space: 'memory', byteCount: MEMORY_BAR_BYTES },
           onMoved: windows.memory(MEMORY_BAR_BYTES, { kind: 'mmio', device: registers }),
         },
-        ...(rom ? [expansionRom(rom, windows)] : []),
+        ...(rom ? [expansionRom(rom, windows, identifiers)] : []),
       ],
       interrupt,
     });
