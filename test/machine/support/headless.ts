@@ -47,7 +47,10 @@ export class Headless {
     this.#monitorPath = join(this.#folder, 'monitor');
     const all = ['run', ...args, '--serial', 'stdio', '--monitor', `unix:${this.#monitorPath}`];
     // What /etc/resolv.conf says is not for a test to change; Node can be told in its place.
-    const preload = `import{setServers}from'node:dns';setServers(${JSON.stringify(nameServers)})`;
+    const preload = [
+      "import { setServers } from 'node:dns'; import { syncBuiltinESMExports } from 'node:module'",
+      `setServers(${JSON.stringify(nameServers)}); syncBuiltinESMExports()`,
+    ].join(';');
     const node = nameServers
       ? [process.execPath, '--import', `data:text/javascript,${encodeURIComponent(preload)}`]
       : [process.execPath];
