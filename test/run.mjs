@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dependenciesAreCurrent, ensureNode, ROOT } from '../server/bin/prepare.mjs';
+import { descendants, signalAll } from './processes.mjs';
 
 const REPORTS = join(ROOT, '.cache', 'test-reports');
 const GRACE_MS = 10_000;
@@ -56,34 +57,6 @@ const failed = (note) => ({ passed: 0, failed: 1, note });
 /** Set by the step's clock; tells the running child from one that ended by itself. */
 let expired = false;
 let child;
-
-/** Every process below `pid`, found through /proc, because a browser leaves its parent's process group. */
-function descendants(pid) {
-  const children = new Map();
-  for (const name of existsSync('/proc') ? readdirSync('/proc') : []) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      // The command name in parentheses may hold anything, so the fields are read from behind it.
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-    } catch {
-      // It ended between the listing and the look.
-    }
-  }
-  const below = (id) => (children.get(id) ?? []).flatMap((one) => [one, ...below(one)]);
-  return below(pid);
-}
-
-function signalAll(pids, signal) {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // Gone already.
-    }
-  }
-}
 
 /** Ends the running child and what it started, and nothing else. */
 function endChild() {

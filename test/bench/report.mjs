@@ -51,26 +51,36 @@ export function checkMismatches(samples) {
     );
 }
 
-/** Seconds of every row, with the first emulator's time as a multiple of each other's. */
+/** Each of ours with each other emulator of the same width. */
+function pairsOf(emulators) {
+  const is64 = (name) => name.endsWith('64');
+  return emulators
+    .filter((name) => name === 'ours' || name === 'ours64')
+    .flatMap((mine) =>
+      emulators.filter((other) => other !== mine && is64(other) === is64(mine)).map((other) => ({ mine, other })),
+    );
+}
+
+/** Seconds of every row, and ours as a multiple of each other's. */
 function speedTable(samples, emulators) {
-  const [first, ...others] = emulators;
+  const pairs = pairsOf(emulators).map((pair) => ({ ...pair, ratios: [] }));
   const names = [...new Set(samples.flatMap(({ rows }) => rows.map(({ row }) => row)))];
-  const ratios = new Map(others.map((other) => [other, []]));
   const lines = names.map((name) => {
-    const times = emulators.map((emulator) => rowsOf(samples, emulator, name).map(({ corrected }) => corrected));
-    const against = others.map((other, i) => {
-      if (times[0].length === 0 || times[i + 1].length === 0) return '-';
-      const ratio = median(times[0]) / median(times[i + 1]);
-      if (!NOT_IN_MEAN.includes(name)) ratios.get(other).push(ratio);
+    const times = new Map(
+      emulators.map((emulator) => [emulator, rowsOf(samples, emulator, name).map(({ corrected }) => corrected)]),
+    );
+    const against = pairs.map(({ mine, other, ratios }) => {
+      const [a, b] = [times.get(mine), times.get(other)];
+      if (a.length === 0 || b.length === 0) return '-';
+      const ratio = median(a) / median(b);
+      if (!NOT_IN_MEAN.includes(name)) ratios.push(ratio);
       return ratio.toFixed(2);
     });
-    return [name, ...times.map(spread), ...against];
+    return [name, ...emulators.map((emulator) => spread(times.get(emulator))), ...against];
   });
-  const means = others.map((other) =>
-    ratios.get(other).length > 0 ? geometricMean(ratios.get(other)).toFixed(2) : '-',
-  );
-  if (others.length > 0) lines.push(['geometric mean', ...emulators.map(() => ''), ...means]);
-  return table(['seconds', ...emulators, ...others.map((other) => `${first}/${other}`)], lines);
+  const means = pairs.map(({ ratios }) => (ratios.length > 0 ? geometricMean(ratios).toFixed(2) : '-'));
+  if (pairs.length > 0) lines.push(['geometric mean', ...emulators.map(() => ''), ...means]);
+  return table(['seconds', ...emulators, ...pairs.map(({ mine, other }) => `${mine}/${other}`)], lines);
 }
 
 function machineTable(samples, emulators) {

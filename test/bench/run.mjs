@@ -1,7 +1,9 @@
 // npm run bench: ours beside v86 and QEMU's translator, in one run, on the same kernel and programs, taking turns.
 //
 //   npm run bench -- [--rounds N] [--only ours,ours0,v86,qemu,native,ours64,qemu64,native64] [--programs int,mem,...] [--memory MB] [--limit S] [--json FILE]
+//                      [--in node|chromium]   where ours and v86 run
 //
+//   npm run bench -- cpu ...      the same
 //   npm run bench -- net          networks (net.mjs)
 //   npm run bench -- rdp          the remote display (rdp.mjs)
 //
@@ -38,6 +40,11 @@ const qemu = (program, system) => (memory) => [
   ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
   ...['-kernel', guest(system.kernel), '-initrd', guest(system.initrd), '-append', CMDLINE],
 ];
+const inChromium = (kind, system) => (memory) => [
+  ...[process.execPath, join(import.meta.dirname, 'chromium-run.mjs'), kind],
+  ...[guest(system.kernel), guest(system.initrd), CMDLINE, String(memory)],
+  ...[guest('bios-256k.bin'), guest('vgabios-stdvga.bin')],
+];
 const native = (system) => () => ['/bin/sh', join(import.meta.dirname, 'native.sh'), guest(system.programs)];
 
 /** Names ending in 64 run amd64 guests; `ours0` interprets everything. */
@@ -55,7 +62,13 @@ const EMULATORS = {
   qemu64: qemu('qemu-system-x86_64', AMD64),
   native64: native(AMD64),
 };
-const DEFAULT = ['ours', 'v86', 'qemu', 'ours64', 'qemu64', 'native64'];
+/** Those that run in a tab too. */
+const IN_CHROMIUM = {
+  ours: inChromium('ours', I386),
+  v86: inChromium('v86', I386),
+  ours64: inChromium('ours', AMD64),
+};
+const DEFAULT = ['ours', 'v86', 'qemu', 'native', 'ours64', 'qemu64', 'native64'];
 
 const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, name)));
 
@@ -73,7 +86,7 @@ function positive(text, name) {
   return value;
 }
 
-function readOptions() {
+function readOptions(args) {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '3' },
@@ -82,9 +95,15 @@ function readOptions() {
       memory: { type: 'string', default: '256' },
       limit: { type: 'string', default: '600' },
       json: { type: 'string' },
+      in: { type: 'string', default: 'node' },
     },
+    args,
   });
+  if (values.in !== 'node' && values.in !== 'chromium')
+    throw new Error(`--in takes node or chromium, not '${values.in}'`);
   return {
+    commands: values.in === 'chromium' ? { ...EMULATORS, ...IN_CHROMIUM, ours0: undefined } : EMULATORS,
+    in: values.in,
     rounds: positive(values.rounds, 'rounds'),
     emulators: list(values.only, EMULATORS, 'emulator'),
     programs: list(values.programs, PROGRAMS, 'program'),
@@ -95,16 +114,17 @@ function readOptions() {
 }
 
 /** Boots one emulator and runs the programs. @returns a sample; `error` says why it is incomplete */
-async function measure(emulator, round, { memory, programs, limit }) {
+async function measure(emulator, round, { commands, in: place, memory, programs, limit }) {
   const load = readFileSync('/proc/loadavg', 'utf8').split(' ')[0];
-  const sample = { emulator, round, load, command: EMULATORS[emulator](memory), rows: [] };
+  const sample = { emulator, round, load, command: commands[emulator](memory), rows: [] };
   const session = new Session(sample.command);
   try {
+    if (place === 'chromium' && emulator in IN_CHROMIUM) await session.starting(limit);
     await session.expect(/BOOT-OK [^\n]*\n/, 'BOOT-OK', limit);
     sample.boot = { ...session.lap(), memory: session.memory() };
     await session.prompt(60);
     for (const program of programs) {
-      const counted = emulator === 'v86' && program === 'int';
+      const counted = place === 'node' && emulator === 'v86' && program === 'int';
       const before = counted ? await session.instructions() : 0;
       const rows = await runProgram(session, program, limit, emulator.startsWith('native'));
       if (counted) sample.intInstructions = ((await session.instructions()) - before) >>> 0;
@@ -121,13 +141,16 @@ async function measure(emulator, round, { memory, programs, limit }) {
   return sample;
 }
 
-async function main() {
+async function main(args) {
   ensureNode();
-  const options = readOptions();
+  const options = readOptions(args);
+  const missing = options.emulators.filter((name) => !options.commands[name]);
+  if (missing.length > 0) throw new Error(`${missing.join(', ')} is not measured in ${options.in}`);
   ensureDependencies();
   const runs64 = options.emulators.some((name) => name.endsWith('64'));
   ensureGuests(['firmware', 'default', 'bench', ...(runs64 ? ['amd64', 'bench64'] : [])]);
-  if (options.emulators.some((name) => name.startsWith('ours'))) ensureBuild(['node']);
+  if (options.emulators.some((name) => name.startsWith('ours')))
+    ensureBuild(options.in === 'chromium' ? ['node', 'page'] : ['node']);
   for (const [name, program] of [
     ['qemu', 'qemu-system-i386'],
     ['qemu64', 'qemu-system-x86_64'],
@@ -150,7 +173,8 @@ async function main() {
   for (const problem of problems) process.stdout.write(`PROBLEM ${problem}\n`);
   if (options.json) {
     const host = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, date: new Date().toISOString() };
-    writeFileSync(options.json, `${JSON.stringify({ host, options, samples, problems }, null, 1)}\n`);
+    const { commands: _, ...asked } = options;
+    writeFileSync(options.json, `${JSON.stringify({ host, options: asked, samples, problems }, null, 1)}\n`);
   }
   process.exitCode = problems.length > 0 ? 1 : 0;
 }
@@ -158,7 +182,8 @@ async function main() {
 /** Benchmarks of their own. */
 const OTHERS = { net: './net.mjs', rdp: './rdp.mjs' };
 const other = OTHERS[process.argv[2]];
-const run = other ? async () => (await import(other)).main(process.argv.slice(3)) : main;
+const rest = process.argv.slice(other || process.argv[2] === 'cpu' ? 3 : 2);
+const run = other ? async () => (await import(other)).main(rest) : () => main(rest);
 run().catch((error) => {
   process.stderr.write(`bench: ${error.message}\n`);
   process.exitCode = 1;

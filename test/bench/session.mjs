@@ -3,20 +3,25 @@
 
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { descendants, signalAll } from '../processes.mjs';
 
+const GRACE_MS = 5000;
 const PROMPT = /# $/;
 /** busybox asks the terminal where the cursor is after each prompt; nobody here answers. */
 const CURSOR_QUERY = '\u001b[6n';
 
-function threadTimes(pid) {
+/** Seconds of every thread of the processes, by its number. */
+function threadTimes(pids) {
   const times = new Map();
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      const [ran, waited] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
-      times.set(thread, { ran: Number(ran) / 1e9, waited: Number(waited) / 1e9 });
+  for (const pid of pids) {
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const [ran, waited] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+        times.set(thread, { pid, ran: Number(ran) / 1e9, waited: Number(waited) / 1e9 });
+      }
+    } catch {
+      // A thread or the process ended meanwhile; what was read counts.
     }
-  } catch {
-    // A thread or the process ended meanwhile; what was read counts.
   }
   return times;
 }
@@ -35,10 +40,13 @@ export class Session {
   #ended = false;
   #last = { at: performance.now(), threads: new Map() };
   #stderr = '';
+  /** Where the emulator's busiest thread is: a browser has many processes. */
+  #busiest;
 
   /** @param {string[]} command program and arguments */
   constructor(command) {
     this.#child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#busiest = this.#child.pid;
     this.#child.stdout.on('data', (data) => this.#take(data.toString('latin1')));
     this.#child.stderr.on('data', (data) => {
       this.#stderr += data;
@@ -90,6 +98,12 @@ export class Session {
     return { text, match };
   }
 
+  /** Until the emulator says on stderr that its machine is switched on; times begin there. */
+  async starting(seconds) {
+    await this.#until(() => (/^STARTING$/m.test(this.#stderr) ? true : undefined), 'the start', seconds);
+    this.lap();
+  }
+
   prompt(seconds) {
     return this.expect(PROMPT, 'prompt', seconds);
   }
@@ -111,29 +125,38 @@ export class Session {
    * (could have run, but other load had the core).
    */
   lap() {
-    const now = { at: performance.now(), threads: threadTimes(this.#child.pid) };
+    const now = { at: performance.now(), threads: threadTimes([this.#child.pid, ...descendants(this.#child.pid)]) };
     let cpu = 0;
     let main = 0;
     let wait = 0;
-    for (const [thread, { ran, waited }] of now.threads) {
+    for (const [thread, { pid, ran, waited }] of now.threads) {
       const before = this.#last.threads.get(thread) ?? { ran: 0, waited: 0 };
       cpu += ran - before.ran;
       if (ran - before.ran <= main) continue;
       main = ran - before.ran;
       wait = waited - before.waited;
+      this.#busiest = pid;
     }
     const wall = (now.at - this.#last.at) / 1000;
     this.#last = now;
     return { wall, cpu, main, wait };
   }
 
+  /** Of the process with the busiest thread. */
   memory() {
-    return residentMemory(this.#child.pid);
+    return residentMemory(this.#busiest);
   }
 
   async close() {
     if (this.#ended) return;
-    this.#child.kill('SIGKILL');
-    await new Promise((resolve) => this.#child.once('exit', resolve));
+    const all = [this.#child.pid, ...descendants(this.#child.pid)];
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGTERM');
+    const clock = setTimeout(() => signalAll(all, 'SIGKILL'), GRACE_MS);
+    await ended;
+    clearTimeout(clock);
+    // What it started may outlive it, and would keep its pipes open.
+    signalAll(all.slice(1), 'SIGKILL');
+    for (const stream of [this.#child.stdout, this.#child.stderr]) stream.destroy();
   }
 }
