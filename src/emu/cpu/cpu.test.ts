@@ -214,4 +214,13 @@ describe('a virtual CPU', () => {
     expect(second.cpu.run(100_000)).toBe('halt');
     expect(second.cpu.state.gpr(GPR.eax)).toBe(5000);
   });
+
+  test('refuses the state of a program that lays it out otherwise', () => {
+    const { cpu, start } = bench();
+    start([0x40, 0xf4]);
+    const saved = cpu.save();
+    expect(() => cpu.restore({ ...saved, layout: saved.layout ^ 1 })).toThrow(/another version/);
+    expect(cpu.run(100)).toBe('halt');
+    expect(cpu.state.gpr(GPR.eax)).toBe(1);
+  });
 });

@@ -4,6 +4,7 @@
  * `run` executes until its budget is used, the CPU halts, or somebody wants the thread. Everything a guest can do is a
  * value in the state block; nothing here throws on guest input.
  */
+import { CodedError } from '#base/errors.ts';
 import type { IoBus } from '#emu/bus/io-bus.ts';
 import type { LocalApicPort } from '#emu/bus/local-apic-port.ts';
 import type { InterruptSource } from '#emu/bus/wires.ts';
@@ -26,7 +27,7 @@ import { Tier1, type TierCounts, type TierMode } from './jit/tier1.ts';
 import { Mmu } from './mmu/mmu.ts';
 import { CpuState } from './state/cpu-state.ts';
 import { EFLAGS } from './state/flags.ts';
-import { ATTENTION, GPR, HALTED, MAX_REGIONS, MODE, RECORD, SEG, STATE } from './state/layout.ts';
+import { ATTENTION, GPR, HALTED, MAX_REGIONS, MODE, RECORD, SEG, STATE, STATE_LAYOUT } from './state/layout.ts';
 import { CR0 } from './system/control-bits.ts';
 import type { CpuFeatures } from './system/cpu-features.ts';
 import { System } from './system/system.ts';
@@ -70,7 +71,8 @@ export type RunExit = 'budget' | 'halt' | 'shutdown' | 'yield' | 'debug';
 
 /** A CPU's part of a saved machine: the state block as it is. */
 export interface CpuSave {
-  readonly version: 1;
+  /** STATE_LAYOUT of the program that saved it. */
+  readonly layout: number;
   readonly state: Uint8Array;
   readonly interruptRequested: boolean;
   readonly nmiPending: boolean;
@@ -342,14 +344,21 @@ export class Cpu {
     const state = new Uint8Array(STATE.end);
     state.set(new Uint8Array(this.#words.buffer, at, STATE.end));
     return {
-      version: 1,
+      layout: STATE_LAYOUT,
       state,
       interruptRequested: (Atomics.load(this.#attention, 0) & ATTENTION.interrupt) !== 0,
       nmiPending: this.#nmiPending,
     };
   }
 
+  /** @throws CodedError<'other-version'> when the state is of a program that lays it out otherwise */
   restore(saved: CpuSave): void {
+    if (saved.layout !== STATE_LAYOUT) {
+      throw new CodedError(
+        'other-version',
+        'the saved machine has the CPU of another version of this program; restore it with the program that saved it',
+      );
+    }
     new Uint8Array(this.#words.buffer, this.state.at, STATE.end).set(saved.state.subarray(0, STATE.end));
     Atomics.store(this.#attention, 0, 0);
     this.setInterruptRequest(saved.interruptRequested);

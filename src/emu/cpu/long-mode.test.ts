@@ -1,7 +1,7 @@
 /** 64-bit code as a guest runs it: kernel and user, compatibility mode, faults. The code was assembled by GNU as. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Cpu } from './cpu.ts';
-import { GPR, SEG, STATE } from './state/layout.ts';
+import { GPR, SEG, STATE, STATE_LAYOUT } from './state/layout.ts';
 import { SEL } from './system/cpu-bench.suite.ts';
 import { HIGH, LongBench, PT, RSP0, SEL64 } from './system/long-bench.suite.ts';
 import { testedTier } from './tier.suite.ts';
@@ -45,7 +45,7 @@ function run(interrupt = -1): number {
   const { state } = bench;
   interruptVector = interrupt;
   const block = new Uint8Array(bench.physical.bytes.buffer, state.at, STATE.end).slice();
-  cpu.restore({ version: 1, state: block, interruptRequested: interrupt >= 0, nmiPending: false });
+  cpu.restore({ layout: STATE_LAYOUT, state: block, interruptRequested: interrupt >= 0, nmiPending: false });
   expect(cpu.run(100_000)).toBe('halt');
   return (bench.rip - 1 - HIGH - HALT) / 2;
 }

@@ -4,6 +4,7 @@
  * Both the generated WebAssembly and the TypeScript around it take their offsets from here and nowhere else.
  * Register slots are 8 bytes wide so that long mode needs no second layout; in 32-bit modes only the low half counts.
  */
+import { crc32 } from '#base/crc32.ts';
 import { DIRTY_MAP_BYTES, PAGE_MAP_BYTES } from '#emu/memory/physical-memory.ts';
 
 /** Numbers of the general registers, in the order of their encoding. */
@@ -189,6 +190,9 @@ export const STATE = {
   branchTraceNext: field(4),
   end: field(16),
 } as const;
+
+/** Which fields there are and where: the same number only for the same layout. */
+export const STATE_LAYOUT = crc32(Uint8Array.from(JSON.stringify(STATE), (c) => c.charCodeAt(0)));
 
 /** Slots of `STATE.fpr` and `STATE.xmm`. */
 export const FPR_BYTES = 16;
