@@ -14,8 +14,21 @@ const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const;
 const SUBLEAVES = [0, 1, 2];
 /** Words that announce features, by leaf/subleaf.register (SDM Vol. 2A, CPUID; APM Vol. 3, appendix E). */
 const FEATURE_WORDS = [
-  ...['1.ecx', '1.edx', '6.eax', '6.ecx', '7.ebx', '7.ecx', '7.edx', '7/1.eax', '7/1.ebx', '7/1.ecx', '7/1.edx'],
-  ...['7/2.edx', 'd/1.eax', '80000001.ecx', '80000001.edx', '80000007.edx', '80000008.ebx'],
+  ...[
+    '1.ecx',
+    '1.edx',
+    '5.ecx',
+    '6.eax',
+    '6.ecx',
+    '7.ebx',
+    '7.ecx',
+    '7.edx',
+    '7/1.eax',
+    '7/1.ebx',
+    '7/1.ecx',
+    '7/1.edx',
+  ],
+  ...['7/2.edx', 'd.eax', 'd/1.eax', '80000001.ecx', '80000001.edx', '80000007.edx', '80000008.ebx'],
 ];
 /** Leaves that describe: vendor and name, caches, MONITOR's lines, extended state, frequencies, address widths. */
 const DESCRIBING = [0, 2, 4, 5, 0xd, 0x15, 0x8000_0000, 0x8000_0002, 0x8000_0003, 0x8000_0004, 0x8000_0006];
@@ -113,6 +126,18 @@ describe.each(CPU_PROFILES)('%s', (profile) => {
         });
     }
   });
+});
+
+it('XCR0 takes what leaf 0Dh lists, and nothing else', () => {
+  const bench = benchOf('host', false);
+  const [listed] = cpuid(bench, 0xd, 0);
+  const others = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => bit > 31 || !((listed >>> bit) & 1));
+  expect(others.length).toBe(61);
+  for (const bit of others) {
+    const [eax, edx] = bit > 31 ? [1, 1 << (bit - 32)] : [1 | (1 << bit), 0];
+    const { fault } = bench.run(`0F20E0 0D00000400 0F22E0 31C9 BA${hex(edx)} B8${hex(eax)} 0F01D1`);
+    expect({ bit, fault }).toEqual({ bit, fault: 13 });
+  }
 });
 
 it('a profile announces all that the newest does, or less', () => {

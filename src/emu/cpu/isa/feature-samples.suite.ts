@@ -48,6 +48,10 @@ export const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>>
     25: [`${SSE_ON} B806000000 F30F2AC0 F30F2DC0`, 6],
     26: [`${SSE_ON} B806000000 F20F2AC0 F20F2DC0`, 6],
   },
+  '5.ecx': {
+    0: 'cpu/monitor-wait.test.ts: take no extension but the one that leaf 5 lists',
+    1: 'cpu/monitor-wait.test.ts: do not sleep while an interrupt waits that may break it, masked as it is',
+  },
   '7.ebx': {
     0: 'cpu/long-mode.test.ts: LAHF, SAHF, WRGSBASE and its companions',
     1: 'cpu/system/control.test.ts: count along with IA32_TSC_ADJUST',
@@ -64,6 +68,11 @@ export const SAMPLES: Readonly<Record<string, Readonly<Record<number, Sample>>>>
     29: [`${SSE_ON} B801000000 660F6EC0 0F57C9 0F38CAC1 660F7EC0`, 2],
   },
   '7.ecx': { 2: 'cpu/long-mode.test.ts: SGDT is #GP(0) for programs with CR4.UMIP' },
+  'd.eax': {
+    0: ['0F20E0 0D00060400 0F22E0 31C9 31D2 B801000000 0F01D1 0F01D0', 1],
+    1: ['0F20E0 0D00060400 0F22E0 31C9 31D2 B803000000 0F01D1 0F01D0', 3],
+    2: [`${AVX_ON} 31C9 0F01D0`, 7],
+  },
   'd/1.eax': { 0: [`${AVX_ON} BB00900000 B807000000 31D2 0FAE33 8B8300020000`, 7] },
   '80000001.ecx': {
     0: 'cpu/long-mode.test.ts: LAHF, SAHF, WRGSBASE and its companions',

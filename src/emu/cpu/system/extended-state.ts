@@ -15,7 +15,12 @@ export const XCR0 = { x87: 1, sse: 2, avx: 4 } as const;
 const AVX_OFFSET = 576;
 const AVX_BYTES = 256;
 
-const known = (features: CpuFeatures): number => XCR0.x87 | XCR0.sse | (features.has('avx') ? XCR0.avx : 0);
+/** What leaf 0Dh announces and XSETBV takes; a machine's owner may hide some of it. */
+function known(features: CpuFeatures): number {
+  const all = XCR0.x87 | XCR0.sse | (features.has('avx') ? XCR0.avx : 0);
+  const override = features.override(0xd, 0);
+  return override ? all & override[0] : all;
+}
 const areaBytes = (xcr0: number): number => AVX_OFFSET + (xcr0 & XCR0.avx ? AVX_BYTES : 0);
 
 /** XCR0 = EDX:EAX. #UD without CR4.OSXSAVE, #GP(0) for programs, for another ECX and for values that cannot be. */
