@@ -35,6 +35,10 @@ export interface FastParts {
 /** 0 or 1: RC nearest, PC 53 or 64, PM set. */
 export const isUsual = (control: I32): I32 => i32.eq(i32.and(control, k32(USUAL_MASK)), k32(USUAL_VALUE));
 
+/** 0 or 1: the same with PC 64. */
+export const isUsualExtended = (control: I32): I32 =>
+  i32.eq(i32.and(control, k32(USUAL_MASK | EXTENDED_BIT)), k32(USUAL_VALUE | EXTENDED_BIT));
+
 /** Falls through, with nothing changed, when the case is not the usual one. */
 export function emitFast(f: FunctionBuilder, p: FastParts): void {
   const control = f.let(i32.load(p.state, STATE.fpuControl));

@@ -1,11 +1,11 @@
 /**
- * Addition and multiplication of normal extended numbers, rounded to nearest at 64 bits, almost without branches: signs,
- * exponents and carries of real programs cannot be foretold.
+ * Arithmetic of normal extended numbers, rounded to nearest at 64 bits, addition and multiplication almost without branches:
+ * signs, exponents and carries of real programs cannot be foretold.
  */
 import { type I32, type I64, i32, i64, k32, k64, select } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import { EXTENDED_BIAS, EXTENDED_MAX, flag64 } from './kernel-set.ts';
-import { multiplyWide, type Operand } from './wide.ts';
+import { divideCore, multiplyWide, type Operand, squareRootCore, type Unrounded, unrounded } from './wide.ts';
 
 type Give = (sig: I64, signExp: I32, flags: I32) => void;
 
@@ -53,6 +53,27 @@ export function multiplyNearest(f: FunctionBuilder, a: Operand, b: Operand, give
   const exp = f.let(i32.sub(i32.sub(i32.add(a.exp, b.exp), k32(EXTENDED_BIAS - 1)), i32.wrap(short)));
   roundNearest(f, { sign: f.let(i32.xor(a.sign, b.sign)), exp, hi, lo: f.let(i64.shl(p.lo, short)) }, give);
 }
+
+/** a / b. Falls through when the result is not normal. */
+export function divideNearest(f: FunctionBuilder, a: Operand, b: Operand, give: Give): void {
+  const out = unrounded(f);
+  divideCore(f, a, b, out);
+  roundNearest(f, exactOf(out), give);
+}
+
+/** The square root of a, which is positive. */
+export function squareRootNearest(f: FunctionBuilder, a: Operand, give: Give): void {
+  const out = unrounded(f);
+  squareRootCore(f, a, out);
+  roundNearest(f, exactOf(out), give);
+}
+
+const exactOf = ({ sign, exp, hi, lo }: Unrounded): Exact => ({
+  sign: sign.get,
+  exp: exp.get,
+  hi: hi.get,
+  lo: lo.get,
+});
 
 interface Exact {
   readonly sign: I32;

@@ -1,11 +1,14 @@
 /**
  * Short ways of x87 arithmetic as functions of a batch's module, on values instead of registers. Each answers with two
- * values; NOT_USUAL in the second: nothing has been done.
+ * values; NOT_USUAL in the second: nothing has been done. What is not the most usual, normal numbers at 64 bits, is a
+ * function of its own, so that the first one has nothing to keep for its sake.
  */
 import { type Extended, isNormal, isZero, signOf } from '../float/extended.ts';
 import { CC, CONTROL, EXTENDED_MAX } from '../float/kernel-set.ts';
 import { F32, F64, type Format } from '../float/round.ts';
-import { emitUsual, isUsual, narrowUsual, type Operation } from '../float/x87-fast.ts';
+import type { Operand } from '../float/wide.ts';
+import { emitUsual, isUsual, isUsualExtended, narrowUsual, type Operation } from '../float/x87-fast.ts';
+import { addNearest, divideNearest, multiplyNearest, squareRootNearest } from '../float/x87-nearest.ts';
 import { type I32, type I64, i32, i64, k32, k64, select } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
@@ -18,6 +21,8 @@ export const FLAGS_SHIFT = 16;
 export type ArithmeticHelper = Callee<'pair'>;
 export interface X87Helpers {
   readonly arithmetic: Readonly<Record<Operation, ArithmeticHelper>>;
+  /** (significand, sign-exponent, control word) -> the same */
+  readonly squareRoot: Callee<'pair'>;
   /** (significand, sign-exponent, control word) -> (bits of a single or double, flags) */
   readonly store: Readonly<Record<32 | 64, Callee<'pair'>>>;
   /** (significand, sign-exponent) of a and b -> C3, C2, C0, or NOT_USUAL */
@@ -31,18 +36,22 @@ export const NO_HELPERS: X87Helpers = (() => {
   const store: Callee<'pair'> = { index: 0, params: ['i64', 'i32', 'i32'], result: 'pair' };
   return {
     arithmetic: { Add: arithmetic, Multiply: arithmetic, Divide: arithmetic },
+    squareRoot: store,
     store: { 32: store, 64: store },
     compare: { index: 0, params: PAIRS, result: 'i32' },
   };
 })();
 
 export function defineX87Helpers(module: ModuleBuilder): X87Helpers {
-  const arithmetic = (operation: Operation): ArithmeticHelper =>
-    module.define([...PAIRS, 'i32'], 'pair', (f) => defineArithmetic(f, operation));
+  const arithmetic = (operation: Operation): ArithmeticHelper => {
+    const other = module.define([...PAIRS, 'i32'], 'pair', (f) => defineArithmetic(f, operation));
+    return module.define([...PAIRS, 'i32'], 'pair', (f) => defineMostUsual(f, operation, other));
+  };
   const store = (format: Format): Callee<'pair'> =>
     module.define(['i64', 'i32', 'i32'], 'pair', (f) => defineStore(f, format));
   return {
     arithmetic: { Add: arithmetic('Add'), Multiply: arithmetic('Multiply'), Divide: arithmetic('Divide') },
+    squareRoot: module.define(['i64', 'i32', 'i32'], 'pair', defineSquareRoot),
     store: { 32: store(F32), 64: store(F64) },
     compare: module.define(PAIRS, 'i32', defineCompare),
   };
@@ -55,22 +64,54 @@ const parameter = (f: FunctionBuilder, n: number): Extended => {
 /** Zero itself: a significand of zero with any other exponent is unsupported. */
 const isNothing = (v: Extended): I32 => i32.and(isZero(v), i32.eqz(v.exp));
 
+const giver =
+  (f: FunctionBuilder) =>
+  (sig: I64, signExp: I32, flags: I32): void =>
+    f.returnPair(sig, i32.or(signExp, i32.shl(flags, k32(FLAGS_SHIFT))));
+const operand = (f: FunctionBuilder, v: Extended): Operand => ({ sign: f.let(signOf(v)), exp: v.exp, sig: v.sig });
+const isNormalExponent = (v: Extended): I32 => i32.ltU(i32.sub(v.exp, k32(1)), k32(EXTENDED_MAX - 1));
+
+const NEAREST = { Add: addNearest, Multiply: multiplyNearest, Divide: divideNearest } as const;
+
+/** @param other what does the rest */
+function defineMostUsual(f: FunctionBuilder, operation: Operation, other: ArithmeticHelper): void {
+  const a = parameter(f, 0);
+  const b = parameter(f, 2);
+  const control = f.param(4, 'i32').get;
+  f.block((otherwise) => {
+    const integerBits = i64.ltS(i64.and(a.sig, b.sig), k64(0));
+    for (const condition of [isUsualExtended(control), integerBits, isNormalExponent(a), isNormalExponent(b)])
+      f.brUnless(otherwise, condition);
+    NEAREST[operation](f, operand(f, a), operand(f, b), giver(f));
+  });
+  const sig = f.local('i64');
+  const rest = f.local('i32');
+  f.setPair(sig, rest, other, a.sig, a.signExp, b.sig, b.signExp, control);
+  f.returnPair(sig.get, rest.get);
+  f.unreachable();
+}
+
+function defineSquareRoot(f: FunctionBuilder): void {
+  const v = parameter(f, 0);
+  f.block((otherwise) => {
+    // An exponent with the sign in front is in range only when that is 0.
+    const positive = { ...v, exp: v.signExp };
+    for (const condition of [isUsualExtended(f.param(2, 'i32').get), isNormal(positive)])
+      f.brUnless(otherwise, condition);
+    squareRootNearest(f, operand(f, v), giver(f));
+  });
+  f.returnPair(k64(0), k32(NOT_USUAL));
+  f.unreachable();
+}
+
 function defineArithmetic(f: FunctionBuilder, operation: Operation): void {
   const a = parameter(f, 0);
   const b = parameter(f, 2);
   const control = f.param(4, 'i32').get;
-  const give = (sig: I64, signExp: I32, flags: I32): void =>
-    f.returnPair(sig, i32.or(signExp, i32.shl(flags, k32(FLAGS_SHIFT))));
+  const give = giver(f);
   const usual = f.let(isUsual(control));
-  const sign = (v: Extended): I32 => f.let(signOf(v));
   f.if(i32.and(usual, i32.and(isNormal(a), isNormal(b))), () =>
-    emitUsual(f, {
-      operation,
-      control,
-      a: { sign: sign(a), exp: a.exp, sig: a.sig },
-      b: { sign: sign(b), exp: b.exp, sig: b.sig },
-      give,
-    }),
+    emitUsual(f, { operation, control, a: operand(f, a), b: operand(f, b), give }),
   );
   const extended = i32.eq(i32.and(control, k32(CONTROL.precision)), k32(CONTROL.extended));
   f.if(usual, () => {

@@ -39,6 +39,8 @@ export class X87Registers {
   readonly #opcode: Var<'i32'>;
   readonly #cs: Var<'i32'>;
   readonly #ds: Var<'i32'>;
+  /** Selectors as they are, of the segments that 32-bit programs use: only system calls change them. */
+  readonly #selectors = new Map<number, Var<'i32'>>();
   /** At exits: how far TOP is from register 0. */
   readonly depth: Var<'i32'>;
 
@@ -58,6 +60,7 @@ export class X87Registers {
     this.#cs = f.permanentLocal('i32');
     this.#ds = f.permanentLocal('i32');
     this.depth = f.permanentLocal('i32');
+    if (!long) for (const n of [SEG.cs, SEG.ss, SEG.ds]) this.#selectors.set(n, f.permanentLocal('i32'));
   }
 
   #get(field: number): I32 {
@@ -95,6 +98,10 @@ export class X87Registers {
     f.set(this.#dp, this.#get(STATE.fpuDp));
     f.set(this.#cs, this.#get(STATE.fpuCs));
     f.set(this.#ds, this.#get(STATE.fpuDs));
+    for (const [segment, local] of this.#selectors) f.set(local, this.#selector(segment));
+  }
+  #selector(segment: number): I32 {
+    return this.#get(STATE.segments + segment * SEGMENT.bytes + SEGMENT.selector);
   }
 
   /** To the state block. */
@@ -147,7 +154,7 @@ export class X87Registers {
     f.set(this.#ip, ip);
     if (memory) f.set(this.#dp, memory.offset);
     if (this.#long) return;
-    const selector = (segment: number): I32 => this.#get(STATE.segments + segment * SEGMENT.bytes + SEGMENT.selector);
+    const selector = (segment: number): I32 => this.#selectors.get(segment)?.get ?? this.#selector(segment);
     f.set(this.#cs, selector(SEG.cs));
     if (memory) f.set(this.#ds, selector(memory.segment));
   }

@@ -191,16 +191,19 @@ export class X87Short implements ShortX87 {
 
   squareRoot(): void {
     const frame = this.#frame;
-    const { f } = frame;
+    const { f, callees } = frame;
     const st0 = this.#st(0);
     this.#needValid(st0);
-    const at = k32(frame.stateAt + SCRATCH.operand);
     const v = this.#value(st0);
-    f.store64(at, v.sig);
-    f.store16(at, v.signExp, 8);
     const sig = f.local('i64');
     const rest = f.local('i32');
-    this.#byKernel('x87SquareRoot', [at, at], at, sig, rest);
+    f.setPair(sig, rest, callees.x87.squareRoot, v.sig, v.signExp, this.#control());
+    f.ifUnlikely(i32.ltS(rest.get, zero), () => {
+      const at = k32(frame.stateAt + SCRATCH.operand);
+      f.store64(at, v.sig);
+      f.store16(at, v.signExp, 8);
+      this.#byKernel('x87SquareRoot', [at, at], at, sig, rest);
+    });
     this.#finish(st0, sig, rest);
   }
 

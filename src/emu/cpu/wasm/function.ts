@@ -216,16 +216,19 @@ export class FunctionBuilder {
     this.#number(this.#depth - label.depth);
   }
 
+  /** `br` when a condition is 0, which nearly never happens. */
+  brUnless(label: Label, condition: I32): void {
+    this.#push([condition.code, 0x45]);
+    this.#unlikely.push(this.#length);
+    this.#byte(0x0d);
+    this.#number(this.#depth - label.depth);
+  }
+
   /** `body` when one of the conditions is 0, which nearly never happens. */
   unless(conditions: readonly I32[], body: () => void): void {
     this.block((done) => {
       this.block((otherwise) => {
-        for (const condition of conditions) {
-          this.#push([condition.code, 0x45]);
-          this.#unlikely.push(this.#length);
-          this.#byte(0x0d);
-          this.#number(this.#depth - otherwise.depth);
-        }
+        for (const condition of conditions) this.brUnless(otherwise, condition);
         this.br(done);
       });
       body();
