@@ -35,12 +35,11 @@ const auxOfCarries = (bits: Width, carries: Word): I32 => {
 };
 const i64High = word.constant('i64', 32) as I64;
 
-/** Carries of a + b (+ carry in) = r. */
-const addCarries = (a: Word, b: Word, r: Word): Word => word.or(word.and(a, b), word.and(word.or(a, b), word.not(r)));
+/** Carries of a + b (+ carry in) = r: bits of which most of a, b and ~r are set. Written so that constants of b fold. */
+const addCarries = (a: Word, b: Word, r: Word): Word => word.xor(b, word.and(word.xor(a, b), word.xor(r, word.not(b))));
 
-/** Borrows of a - b (- borrow in) = r. */
-const subBorrows = (a: Word, b: Word, r: Word): Word =>
-  word.or(word.and(word.not(a), b), word.and(word.not(word.xor(a, b)), r));
+/** Borrows of a - b (- borrow in) = r: most of ~a, b and r. */
+const subBorrows = (a: Word, b: Word, r: Word): Word => word.xor(b, word.and(word.xor(a, word.not(b)), word.xor(r, b)));
 
 /**
  * INC and DEC leave CF: bit 31 stays, bit 30 (CF xor OF) follows OF, bit 3 is AF.
@@ -69,7 +68,7 @@ export function wordsOf(e: Ops, s: FlagSource): { result: Word | undefined; aux:
     case 'words':
       return { result: s.result, aux: s.aux };
     case 'bits':
-      return wordsOfBits(s.result as I32);
+      return wordsOfComparison(e.f.let(s.result as I32));
     case 'logic':
       return { result: signExtend(s.bits, s.result), aux: k32(0) };
     case 'add':
@@ -157,18 +156,22 @@ export const arithmeticBits = (e: Ops): I32 => {
 export function setArithmeticBits(e: Ops, eflags: I32): void {
   e.setFlags({ kind: 'words', ...wordsOfBits(e.f.let(eflags)) });
 }
+/** ZF and PF are bits 6 and 2: the parity of a result of 0 is even, that of 1 odd. */
+const parityOfBits = (v: I32): I32 =>
+  i32.and(i32.xor(i32.shl(v, k32(2)), i32.shl(v, k32(6))), k32(1 << AUX.parityShift));
+const resultOfBits = (v: I32): I32 => i32.xor(i32.and(i32.shrU(v, k32(6)), k32(1)), k32(1));
+
 /** From EFLAGS bits, evaluated. */
 function wordsOfBits(v: I32): { result: I32; aux: I32 } {
-  const bit = (mask: number): I32 => i32.ne(i32.and(v, k32(mask)), k32(0));
-  return {
-    result: i32.eqz(bit(EFLAGS.zf)),
-    aux: [
-      i32.shl(i32.xor(bit(EFLAGS.cf), bit(EFLAGS.of)), k32(30)),
-      i32.shl(bit(EFLAGS.af), k32(3)),
-      i32.shl(i32.xor(bit(EFLAGS.zf), bit(EFLAGS.pf)), k32(AUX.parityShift)),
-      bit(EFLAGS.sf),
-    ].reduce((a, b) => i32.or(a, b), i32.shl(v, k32(31))),
-  };
+  const carryIsNotOverflow = i32.and(i32.xor(v, i32.shrU(v, k32(11))), k32(1));
+  const carries = i32.or(i32.shl(v, k32(31)), i32.shl(carryIsNotOverflow, k32(30)));
+  const rest = i32.or(i32.and(i32.shrU(v, k32(1)), k32(AUX.af)), i32.and(i32.shrU(v, k32(7)), k32(AUX.sign)));
+  return { result: resultOfBits(v), aux: i32.or(i32.or(parityOfBits(v), carries), rest) };
+}
+/** Likewise, where SF, OF and AF are 0. */
+function wordsOfComparison(v: I32): { result: I32; aux: I32 } {
+  const carries = i32.and(i32.sub(k32(0), i32.and(v, k32(EFLAGS.cf))), k32(AUX.cf | AUX.partialOverflow));
+  return { result: resultOfBits(v), aux: i32.or(carries, parityOfBits(v)) };
 }
 
 /** Sets CF (and OF when given) and leaves the other flags as they are. Arguments are 0 or 1. */

@@ -50,8 +50,8 @@ interface Check<T extends ValType> {
   readonly operands: readonly { readonly n: number; readonly value: Val<T> }[];
   /** The result, where it can be other than ordinary when the operands are ordinary. */
   readonly result?: () => Val<T>;
-  /** 0 or 1: is plain arithmetic right for these operands and this result? */
-  readonly fine: I32;
+  /** 0 or 1: is plain arithmetic right for these operands and this result? Emitted where it is asked. */
+  readonly fine: () => I32;
   /** Does it all over again. */
   readonly again: () => void;
 }
@@ -61,7 +61,7 @@ export function unlessPlain<T extends ValType, M extends ValType>(e: Ops, s: Sha
   const { operands, fine, again } = check;
   const { f, floats } = e;
   if (!floats) {
-    f.if(i32.eqz(fine), again);
+    f.if(i32.eqz(fine()), again);
     return;
   }
   const { mask } = floats;
@@ -70,7 +70,7 @@ export function unlessPlain<T extends ValType, M extends ValType>(e: Ops, s: Sha
   const conditions = asked.map((v) => isNormal(s, v, mask));
   if (asked.length === 0 || s.lanes > 1) conditions.unshift(mask);
   f.unless(conditions, () => {
-    f.if(i32.eqz(fine), again);
+    f.if(i32.eqz(fine()), again);
     const all = [...operands.map(({ value }) => value), ...(check.result ? [check.result()] : [])];
     floats.reconsider(all.map((v) => s.all(ordinary(s, v))).reduce((a, b) => i32.and(a, b)));
   });

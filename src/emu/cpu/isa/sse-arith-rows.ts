@@ -70,7 +70,7 @@ const arithmetic = <T extends ValType, M extends ValType>(s: Shape<T, M>, operat
     unlessPlain(e, s, {
       operands: operandsOf(a, b),
       result: () => r.get,
-      fine: plainAnd(e, s.all(unremarkable(s, operation, a, b, r.get))),
+      fine: () => plainAnd(e, s.all(unremarkable(s, operation, a, b, r.get))),
       again: () =>
         soft(e, s, r, (control, i) =>
           kernelValue(e, typeOf(s.bits), `sse${KERNEL[operation]}${s.bits}`, control, s.lane(a, i), s.lane(b, i)),
@@ -88,7 +88,7 @@ const squareRoot = <T extends ValType, M extends ValType>(s: Shape<T, M>): Seman
     unlessPlain(e, s, {
       operands: [{ n: 1, value: a }],
       result: () => r.get,
-      fine: plainAnd(e, s.all(s.and(s.lt(s.abs(r.get), s.infinity), ordinary(s, a)))),
+      fine: () => plainAnd(e, s.all(s.and(s.lt(s.abs(r.get), s.infinity), ordinary(s, a)))),
       again: () =>
         soft(e, s, r, (control, i) => kernelValue(e, typeOf(s.bits), `sseSquareRoot${s.bits}`, control, s.lane(a, i))),
     });
@@ -105,7 +105,7 @@ const minMax = <T extends ValType, M extends ValType>(s: Shape<T, M>, maximum: b
     const r = resultOf(e, maximum ? s.max(a, b) : s.min(a, b));
     unlessPlain(e, s, {
       operands: operandsOf(a, b),
-      fine: s.all(s.and(ordinary(s, a), ordinary(s, b))),
+      fine: () => s.all(s.and(ordinary(s, a), ordinary(s, b))),
       again: () =>
         soft(e, s, r, (control, i) => {
           const which = k32(maximum ? 1 : 0);
@@ -155,7 +155,7 @@ const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Sema
     }
     unlessPlain(e, s, {
       operands: operandsOf(a, b),
-      fine: s.all(s.and(ordinary(s, a), ordinary(s, b))),
+      fine: () => s.all(s.and(ordinary(s, a), ordinary(s, b))),
       again: () =>
         soft(e, s, r, (control, i) => {
           const turned = i32.sub(k32(0), i32.shrU(predicate, k32(4)));
@@ -183,7 +183,7 @@ const compareFlags = <T extends ValType>(s: Shape<T, 'i32'>, quiet: boolean): Se
     e.f.set(bits, i32.or(i32.shl(s.eq(a, b), k32(6)), s.lt(a, b)));
     unlessPlain(e, s, {
       operands: operandsOf(a, b),
-      fine: i32.and(ordinary(s, a), ordinary(s, b)),
+      fine: () => i32.and(ordinary(s, a), ordinary(s, b)),
       again: () => {
         const control = softBegin(e);
         const loud = k32(quiet ? 0 : 1);
