@@ -229,10 +229,10 @@ export const MAX_VCPUS = 8;
 
 /**
  * A TLB entry: read tag, write tag (page address, or 1 = never matches), addend (linear memory minus virtual), and a word
- * of mmu/'s own. Entry number = bits 12-21 of the linear address.
+ * of mmu/'s own. Entry number = bits 12-23 of the linear address: 16 MB that lie together do not share entries.
  */
 export const TLB = {
-  entries: 1024,
+  entries: 4096,
   entryBytes: 16,
   readTag: 0,
   writeTag: 4,
@@ -242,8 +242,8 @@ export const TLB = {
   invalidTag: 1,
 } as const;
 
-/** The same for 64-bit code: tags are 8 bytes, sign-extended page addresses. Entry number = bits 12-21 as well. */
-export const TLB64 = { entries: 1024, entryBytes: 32, readTag: 0, writeTag: 8, addend: 16, note: 20 } as const;
+/** The same for 64-bit code: tags are 8 bytes, sign-extended page addresses. Entry number = bits 12-23 as well. */
+export const TLB64 = { entries: 4096, entryBytes: 32, readTag: 0, writeTag: 8, addend: 16, note: 20 } as const;
 
 /**
  * A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record.
