@@ -3,7 +3,7 @@
  * has a short way (`Ops.floats`) exponent fields tell: one that is neither all zeros nor all ones belongs to a normal number,
  * and normal numbers that give a normal number raise nothing but PE. The rest, zeros too, is asked for everything.
  */
-import { type I32, i32, i64, k32, k128, type Ordinary, type Val, type ValType, v128 } from '../wasm/expr.ts';
+import { type I32, i32, i64, k32, k128, type Ordinary, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
 import type { Ops } from './ops.ts';
 import { ordinary, type Shape } from './sse-shapes.ts';
 import { isPlain } from './sse-support.ts';
@@ -11,20 +11,30 @@ import { isPlain } from './sse-support.ts';
 /** One in the lowest place of the exponent field, and the field's higher bits: of a double's upper half, of a single. */
 const DOUBLE = { one: 0x0010_0000 } as const;
 const SINGLE = { one: 0x0080_0000, mask: 0x7f00_0000 } as const;
-const ONES = { 32: k128(0x0080_0000_0080_0000n, 0x0080_0000_0080_0000n), 64: k128(1n << 52n, 1n << 52n) } as const;
-const MASKS = {
-  32: k128(0x7f00_0000_7f00_0000n, 0x7f00_0000_7f00_0000n),
-  64: k128(0x7fen << 52n, 0x7fen << 52n),
+const repeated = (lane: number, bits: 16 | 32): V128 => {
+  let half = 0n;
+  for (let at = 0n; at < 64n; at += BigInt(bits)) half |= BigInt(lane) << at;
+  return k128(half, half);
+};
+/**
+ * Of vectors the lanes that have the exponent field, of 32 or, of a double, 16 bits, shifted left by one: without the sign
+ * those of normal numbers are a range from `one` on. Moved by this to begin with the smallest integer; and its last.
+ */
+const RANGES = {
+  32: { by: repeated(0x7f00_0000, 32), last: repeated(0x7dff_ffff, 32) },
+  64: { by: repeated(0x7fe0, 16), last: repeated(0x7fbf, 16) },
 } as const;
 
 /** 0: a value, or a lane of it, is not normal; scalars: or arithmetic is not plain. */
 function isNormal<T extends ValType, M extends ValType>(s: Shape<T, M>, v: Val, mask: I32): I32 {
   if (v.type === 'v128') {
-    const fields = v128.and(
-      (s.bits === 64 ? v128.i64x2Add : v128.i32x4Add)(v as Val<'v128'>, ONES[s.bits]),
-      MASKS[s.bits],
-    );
-    return s.bits === 64 ? v128.i64x2AllTrue(fields) : v128.i32x4AllTrue(fields);
+    const vector = v as V128;
+    const { by, last } = RANGES[s.bits];
+    const outside =
+      s.bits === 64
+        ? v128.i64x2Bitmask(v128.i16x8GtS(v128.i16x8Add(v128.i16x8Add(vector, vector), by), last))
+        : v128.i32x4Bitmask(v128.i32x4GtS(v128.i32x4Add(v128.i32x4Add(vector, vector), by), last));
+    return i32.eqz(outside);
   }
   if (v.type === 'f64') {
     const upper = i32.wrap(i64.shrU(i64.reinterpretF64(v as Val<'f64'>), HALF));

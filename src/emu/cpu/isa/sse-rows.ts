@@ -5,7 +5,7 @@
  * only do what a program can see.
  */
 import { STATE } from '../state/layout.ts';
-import { type I32, type I64, i32, i64, k32, k64, select, type V128, v128, word } from '../wasm/expr.ts';
+import { f64, type I32, type I64, i32, i64, k32, k64, select, type V128, v128, word } from '../wasm/expr.ts';
 import { storeBytes } from './mmx-rows.ts';
 import { checkMmx, enterMmx } from './mmx-support.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
@@ -59,11 +59,12 @@ const storeQuad = sse((e) => {
 });
 const loadQuad = sse((e) => e.write128(0, v128.extend64(e.read64(1))));
 
+// As floats, which are what registers of vectors hold.
 const loadHigh = sse((e) => {
   const value = e.f.let(e.read64(1));
-  e.write128(0, v128.i64x2Replace(e.read128(0), 1, value));
+  e.write128(0, v128.f64x2Replace(e.read128(0), 1, f64.reinterpretI64(value)));
 });
-const storeHigh = sse((e) => e.write64(0, v128.i64x2Extract(e.read128(1), 1)));
+const storeHigh = sse((e) => e.write64(0, i64.reinterpretF64(v128.f64x2Extract(e.read128(1), 1))));
 
 const moveRows: readonly Row[] = [
   row('NP 0F 10', 'movups', 'Vx,Wx', moveUnaligned, { hot: true }),
@@ -158,18 +159,42 @@ const dwords = (lanes: readonly number[]): number[] => lanes.flatMap((lane) => [
 const shuffled = (lanes: readonly number[]): Semantics => binary((_e, a, b) => v128.shuffle(a, b, dwords(lanes)));
 const duplicated = (lanes: readonly number[]): Semantics => unary((_e, v) => v128.shuffle(v, v, dwords(lanes)));
 
+/** Two-bit numbers of an immediate, where it is known when code is generated. */
+const selected = (imm: I32): number[] | undefined =>
+  imm.constant === undefined ? undefined : [0, 2, 4, 6].map((shift) => ((imm.constant as number) >> shift) & 3);
+
 const shuffleDoubles = sse((e) => {
   const b = source(e, 1);
   const a = e.f.let(e.read128(0));
   const imm = e.f.let(e.read(2));
+  if (imm.constant !== undefined) {
+    const [low, high] = [imm.constant & 1, (imm.constant >> 1) & 1];
+    e.write128(0, v128.shuffle(a, b, dwords([2 * low, 2 * low + 1, 4 + 2 * high, 5 + 2 * high])));
+    return;
+  }
   const low = select(i32.and(imm, k32(1)), v128.i64x2Extract(a, 1), v128.i64x2Extract(a, 0));
   const high = select(i32.and(imm, k32(2)), v128.i64x2Extract(b, 1), v128.i64x2Extract(b, 0));
   e.write128(0, v128.i64x2Replace(v128.splatI64(low), 1, high));
 });
 const shuffleSingles = binary((e, a, b) => {
+  const known = selected(e.read(2));
+  if (known) return v128.shuffle(a, b, dwords([known[0], known[1], 4 + known[2], 4 + known[3]]));
   const indices = dwordIndices(e.f, e.read(2));
   return v128.shuffle(v128.swizzle(a, indices), v128.swizzle(b, indices), dwords([0, 1, 6, 7]));
 });
+
+/** PSHUFLW and PSHUFHW: the words of the half from byte `base`. */
+const shuffleWords = (base: 0 | 8): Semantics =>
+  unary((e, v) => {
+    const known = selected(e.read(2));
+    if (!known) return v128.swizzle(v, wordIndices(e.f, e.read(2), base));
+    const bytes = Array.from({ length: 16 }, (_, i) => i);
+    known.forEach((word, i) => {
+      bytes[base + 2 * i] = base + 2 * word;
+      bytes[base + 2 * i + 1] = base + 2 * word + 1;
+    });
+    return v128.shuffle(v, v, bytes);
+  });
 
 const shuffleRows: readonly Row[] = [
   ...both('54', 'and', v128.and),
@@ -194,20 +219,13 @@ const shuffleRows: readonly Row[] = [
     '66 0F 70',
     'pshufd',
     'Vx,Wx,Ib',
-    unary((e, v) => v128.swizzle(v, dwordIndices(e.f, e.read(2)))),
+    unary((e, v) => {
+      const known = selected(e.read(2));
+      return known ? v128.shuffle(v, v, dwords(known)) : v128.swizzle(v, dwordIndices(e.f, e.read(2)));
+    }),
   ),
-  row(
-    'F3 0F 70',
-    'pshufhw',
-    'Vx,Wx,Ib',
-    unary((e, v) => v128.swizzle(v, wordIndices(e.f, e.read(2), 8))),
-  ),
-  row(
-    'F2 0F 70',
-    'pshuflw',
-    'Vx,Wx,Ib',
-    unary((e, v) => v128.swizzle(v, wordIndices(e.f, e.read(2), 0))),
-  ),
+  row('F3 0F 70', 'pshufhw', 'Vx,Wx,Ib', shuffleWords(8)),
+  row('F2 0F 70', 'pshuflw', 'Vx,Wx,Ib', shuffleWords(0)),
 ];
 
 /** Bytes moved up or down by a count of bytes: indices outside 0..15 give 0 in `swizzle`. */

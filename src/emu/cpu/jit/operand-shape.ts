@@ -50,5 +50,8 @@ export function operandWidth(o: OperandSpec, size: Width): Width {
   }
 }
 
-/** What an XMM register could be in place of is loaded as a float. */
-export const isFloat = ({ kind }: OperandSpec, bits: Width): boolean => kind === 'W' && bits >= 32;
+/** What comes from memory to be part of an XMM register is loaded as a float. */
+export function isFloat({ operands }: { operands: readonly OperandSpec[] }, n: number, bits: Width): boolean {
+  const { kind, type } = operands[n];
+  return (kind === 'W' && bits >= 32) || (kind === 'M' && type === 'q' && operands[0].kind === 'V');
+}

@@ -121,7 +121,8 @@ export class Tier1Ops implements Ops {
     }
     if (o.kind === 'J') return this.f.let(this.#frame.eip(this.#i.target));
     if (o.kind === 'fixed' && o.fixed === '1') return k32(1);
-    if (this.isMemory(n)) return isFloat(o, bits) ? this.#loadFloat(bits, n) : this.loadWord(bits, this.linear(n));
+    if (this.isMemory(n))
+      return isFloat(this.#i, n, bits) ? this.#loadFloat(bits, n) : this.loadWord(bits, this.linear(n));
     const vector = this.#vectors.of(n);
     if (vector >= 0) return zeroExtend(bits, this.#vectors.read(bits === 64 ? 64 : 32, vector));
     if (o.kind === 'S') return this.f.let(i32.load16U(this.slot(n), SEGMENT.selector));
@@ -136,7 +137,7 @@ export class Tier1Ops implements Ops {
   }
   read64(n: number): I64 {
     if (this.isMemory(n))
-      return isFloat(this.#operand(n), 64) ? (this.#loadFloat(64, n) as I64) : this.load64(this.linear(n));
+      return isFloat(this.#i, n, 64) ? (this.#loadFloat(64, n) as I64) : this.load64(this.linear(n));
     const vector = this.#vectors.of(n);
     return vector >= 0 ? (this.#vectors.read(64, vector) as I64) : this.f.let(i64.load(this.slot(n)));
   }
@@ -592,8 +593,7 @@ export class Tier1Ops implements Ops {
   /** A write to an MMX register sets its exponent field to all ones (SDM Vol. 1, 9.2.1). */
   #markMmx(n: number): void {
     const { kind } = this.#operand(n);
-    if (this.isMemory(n)) return;
-    if (kind === 'P' || kind === 'Q' || kind === 'N') this.f.store16(this.slot(n), k32(0xffff), 8);
+    if (!this.isMemory(n) && 'PQN'.includes(kind)) this.f.store16(this.slot(n), k32(0xffff), 8);
   }
 }
 
