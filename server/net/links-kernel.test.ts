@@ -1,6 +1,6 @@
 // Tunnels to other people's programs: a real QEMU and a real vde_switch, with Linux as the guest at our end.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NetworkCardConfig, NicAttachment } from '#emu/host/network-card.ts';
 import { createWire } from '#emu/host/packet-port.ts';
+import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { KernelGuest, noKernelGuest } from './kernel-guest.suite.ts';
 import { Networks } from './networks.ts';
 
@@ -47,15 +48,30 @@ function qemuUserNetwork(netdev: string): void {
   ]);
 }
 
-async function attached(networks: Networks, name: string, attachment: NicAttachment): Promise<KernelGuest> {
+const attached = async (networks: Networks, name: string, attachment: NicAttachment): Promise<KernelGuest> =>
+  (await joined(networks, name, attachment)).guest;
+
+/** A guest at a network, until the test ends. */
+async function joined(networks: Networks, name: string, attachment: NicAttachment) {
   const [near, far] = createWire();
   const guest = await KernelGuest.create(near, name);
   undo.push(() => guest.close());
   const card: NetworkCardConfig = { slot: 1, type: '82540EM', mac: '080027000001', cableConnected: true, attachment };
   const place = await networks.attach(card, far);
-  undo.push(() => place.close());
-  return guest;
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) place.close();
+    isOpen = false;
+  };
+  undo.push(close);
+  return { guest, nat: place.nat, close };
 }
+
+/** What a command of the host's shell prints. */
+const hostSays = (command: string): Promise<string> =>
+  new Promise((resolve) => {
+    execFile('bash', ['-c', command], { encoding: 'utf8' }, (_error, stdout) => resolve(stdout));
+  });
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
@@ -109,5 +125,34 @@ describe.skipIf(why)(`tunnels${why ? `: skipped, ${why}` : ''}`, () => {
     await served;
     expect(stdout.trim()).toBe('5000000');
     expect((await other.run('busybox ping -c 1 -W 2 192.168.8.1')).stdout).toContain(' 0 packets received');
+  });
+
+  it('a NAT network has several guests behind one NAT, and ports of the host lead to each', async () => {
+    const networks = new Networks();
+    const shared: NicAttachment = { kind: 'natnetwork', network: 'n' };
+    const [first, second] = [await joined(networks, 'nn1', shared), await joined(networks, 'nn2', shared)];
+    const leases = [await first.guest.dhcp(), await second.guest.dhcp()].map((said) => said.split('\n'));
+    const [one, other] = leases.map((lines) => lines.find((line) => line.startsWith('bound'))?.split(' ')[1] ?? '');
+    expect(new Set([one, other]).size).toBe(2);
+    for (const address of [one, other]) expect(address).toMatch(/^10\.0\.2\.\d+$/);
+    expect((await first.guest.run(`busybox ping -c 2 ${other}`)).stdout).toContain('2 packets received');
+    expect((await second.guest.run('busybox ping -c 2 10.0.2.2')).stdout).toContain('2 packets received');
+    expect(first.nat).toBe(second.nat);
+
+    for (const [{ guest, nat }, address] of [
+      [first, one],
+      [second, other],
+    ] as const) {
+      const { hostPort } = (await nat?.forwards.add(parseForwardRule(`web,tcp,127.0.0.1,0,${address},80`))) ?? {};
+      const serve = `printf 'HTTP/1.0 200 OK\\r\\n\\r\\nthis is ${address}' | timeout 60 busybox nc -l -p 80`;
+      const served = guest.run(serve);
+      const get = `for i in $(seq 100); do curl -sS -m 20 http://127.0.0.1:${hostPort}/ && break; sleep 0.2; done`;
+      expect(await hostSays(get)).toContain(`this is ${address}`);
+      await served;
+      await nat?.forwards.delete('web');
+    }
+    // The NAT lives as long as one of them.
+    first.close();
+    expect((await second.guest.run('busybox ping -c 1 10.0.2.2')).stdout).toContain('1 packets received');
   });
 });

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import type { Socket as UdpSocket } from 'node:dgram';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
@@ -13,7 +13,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NicType } from '#emu/host/network-card.ts';
 import type { Headless } from './support/headless.ts';
-import { bootNetworkGuest, cardsOf, dhcp, type FoundCard, run } from './support/network-guest.ts';
+import { nameServer } from './support/name-server.ts';
+import {
+  bootNetworkGuest,
+  cardsOf,
+  countersOf,
+  dhcp,
+  type FoundCard,
+  parseCounters,
+  run,
+  troublesIn,
+} from './support/network-guest.ts';
 
 const TYPES: readonly NicType[] = [
   'Am79C970A',
@@ -89,28 +99,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A name server of the host that knows one name. Source: RFC 1035, section 4. */
-async function nameServer(name: string, address: readonly number[]): Promise<UdpSocket> {
-  const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)]);
-  const server = createSocket('udp4');
-  server.on('message', (query, from) => {
-    const asked = query.subarray(12, 12 + labels.length + 5);
-    const isKnown = asked.subarray(0, labels.length).equals(Buffer.from(labels));
-    const isAddress = asked[labels.length + 2] === 1;
-    const answer = isKnown && isAddress ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address] : [];
-    // QR, RD, RA; NXDOMAIN for other names.
-    const flags = [0x81, isKnown ? 0x80 : 0x83];
-    const counts = [0, 1, 0, answer.length > 0 ? 1 : 0, 0, 0, 0, 0];
-    server.send(
-      Buffer.from([...query.subarray(0, 2), ...flags, ...counts, ...asked, ...answer]),
-      from.port,
-      from.address,
-    );
-  });
-  await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
-  return server;
-}
-
 test('every card has its driver, its address and its network', { timeout: 200_000 }, async () => {
   expect([...cards.keys()].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   for (const [slot, { name, driver }] of cards) {
@@ -136,15 +124,9 @@ test.each(TYPES.slice(0, 6).map((type, i) => [type, i + 1] as const))(
     const said = await run(machine, `nc ${gateway(slot)} ${portOf(taker)} < /tmp/f`, 240);
     expect(said).toContain(`${FILE_BYTES} bytes ${sha256(file)}`);
 
-    const name = nameOf(slot);
-    const counters = `cd /sys/class/net/${name}/statistics; for c in *; do echo "$c: $(cat $c)"; done; ethtool -S ${name}; cd /`;
-    const told = await run(machine, counters, 60);
-    const values = new Map([...told.matchAll(/^\s*(\w+): (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]));
-    for (const key of ['rx_bytes', 'tx_bytes']) expect(values.get(key), key).toBeGreaterThan(FILE_BYTES);
-    const isTrouble = (key: string): boolean => /error|dropped|crc|collision|missed|over|abort|timeout/.test(key);
-    const troubles = [...values].filter(([key]) => isTrouble(key));
-    expect(troubles.length).toBeGreaterThan(5);
-    expect(troubles.filter(([, value]) => value > 0)).toEqual([]);
+    const counters = parseCounters(await run(machine, countersOf(nameOf(slot)), 60));
+    for (const key of ['rx_bytes', 'tx_bytes']) expect(counters.get(key), key).toBeGreaterThan(FILE_BYTES);
+    expect(troublesIn(counters)).toEqual([]);
   },
 );
 

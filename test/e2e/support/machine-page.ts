@@ -61,7 +61,7 @@ export interface Wishes {
   /** Image on a web server: the first disk. */
   readonly url?: string;
   readonly emptyDiskMb?: number;
-  /** Fields of the first network card, by VBoxManage's option: `{ nic1: 'intnet', intnet1: 'lab' }`. */
+  /** Fields of network cards, by VBoxManage's option: `{ nic1: 'intnet', intnet1: 'lab' }`; `add-card` adds one. */
   readonly network?: Readonly<Record<string, string | boolean>>;
 }
 
@@ -93,8 +93,10 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
 
 /** Fills in a field of whatever kind. */
 export async function setField(field: Locator, value: string | boolean): Promise<void> {
-  if (typeof value === 'boolean') await field.setChecked(value);
-  else if ((await field.evaluate((element) => element.tagName)) === 'SELECT') await field.selectOption(value);
+  const tag = await field.evaluate((element) => element.tagName);
+  if (tag === 'BUTTON') await field.click();
+  else if (typeof value === 'boolean') await field.setChecked(value);
+  else if (tag === 'SELECT') await field.selectOption(value);
   else await field.fill(value);
 }
 

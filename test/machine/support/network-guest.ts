@@ -64,6 +64,21 @@ export async function cardsOf(shell: SerialShell): Promise<ReadonlyMap<number, F
   return new Map(found.map(([, name, address, driver]) => [Number(address.at(-1)), { name, driver }]));
 }
 
+/** A command that tells what the kernel and the driver of a card have counted. */
+export const countersOf = (name: string): string =>
+  `cd /sys/class/net/${name}/statistics; for c in *; do echo "$c: $(cat $c)"; done; cd /; ethtool -S ${name}`;
+
+export const parseCounters = (told: string): ReadonlyMap<string, number> =>
+  new Map([...told.matchAll(/^\s*(\w+): (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]));
+
+const TROUBLE = /error|dropped|crc|collision|missed|over|abort|timeout/;
+/** @returns what is not zero and should be @throws Error when the kernel's own counters are not there */
+export function troublesIn(counters: ReadonlyMap<string, number>): [string, number][] {
+  const all = [...counters].filter(([key]) => TROUBLE.test(key));
+  if (all.length < 10) throw new Error(`only ${all.length} counters of errors`);
+  return all.filter(([, value]) => value > 0);
+}
+
 /** The same guest in QEMU, translated: somebody else's cards and networks. */
 export class QemuGuest implements SerialShell {
   readonly #process: ChildProcessWithoutNullStreams;
