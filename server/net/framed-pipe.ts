@@ -97,7 +97,8 @@ export class FramedPipe implements PacketReceiver {
     while (all.length - at >= 2) {
       const size = u16(all, at);
       if (all.length - at < 2 + size) break;
-      if (size > 0) this.#queue.send(all.subarray(at + 2, at + 2 + size), false);
+      // Not a Buffer, whose `slice` shares memory where everybody else's copies.
+      if (size > 0) this.#queue.send(new Uint8Array(all.buffer, all.byteOffset + at + 2, size), false);
       at += 2 + size;
     }
     this.#rest = all.subarray(at);

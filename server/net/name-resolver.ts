@@ -58,7 +58,7 @@ export class NameResolver {
 
 /** An answer that says why there is none: the query's header and question, nothing else. */
 function failure(query: Uint8Array, code: number): Uint8Array {
-  const reply = query.slice();
+  const reply = Uint8Array.from(query);
   reply[2] = (reply[2] & 0x79) | 0x80; // QR; OPCODE and RD are the query's.
   reply[3] = 0x80 | code; // RA.
   return reply;
@@ -68,7 +68,8 @@ function failure(query: Uint8Array, code: number): Uint8Array {
 function exchange(query: Uint8Array, { address, port }: NameServer): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket(parseIp(address)?.length === 16 ? 'udp6' : 'udp4');
-    const own = query.slice();
+    // A Buffer's `slice` would share its bytes.
+    const own = Uint8Array.from(query);
     put16(own, 0, randomInt(0x10000));
     const end = (reply: Uint8Array | undefined): void => {
       clearTimeout(timer);

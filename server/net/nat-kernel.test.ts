@@ -13,6 +13,8 @@ import { natConfig } from '../../src/net-relay/nat/nat-config.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { FaultInjector, type Faults } from '../../src/net-relay/switch/fault-injector.ts';
 import { KernelGuest, noKernelGuest } from './kernel-guest.suite.ts';
+import type { NameServer } from './name-resolver.ts';
+import { nameServer } from './name-server.suite.ts';
 import { NatDriver } from './nat-driver.ts';
 
 const why = noKernelGuest();
@@ -27,7 +29,12 @@ interface Network {
   close(): void;
 }
 
-async function network(name: string, faults: Faults = {}, tftpFolder?: string): Promise<Network> {
+async function network(
+  name: string,
+  faults: Faults = {},
+  tftpFolder?: string,
+  nameServers: readonly NameServer[] = [],
+): Promise<Network> {
   const [near, far] = createWire();
   const seed = 12_345;
   const guest = await KernelGuest.create(new FaultInjector(near, faults, seed), name);
@@ -35,7 +42,7 @@ async function network(name: string, faults: Faults = {}, tftpFolder?: string): 
   const nat = new NatDriver(toGuest, {
     config: natConfig(0),
     rights: { loopback: true, private: true, public: true },
-    resolver: { servers: [] },
+    resolver: { servers: nameServers },
     tftpFolder,
     forwardHostIp: '127.0.0.1',
   });
@@ -65,6 +72,7 @@ describe.skipIf(why)(`NAT with the Linux kernel as guest${why ? `: skipped, ${wh
   const file = randomBytes(20 * MB);
   const folder = mkdtempSync(join(tmpdir(), 'tabbox-tftp-'));
   let net: Network;
+  let names: UdpSocket;
   let guest: KernelGuest;
   let server: Server;
   let port = 0;
@@ -72,7 +80,8 @@ describe.skipIf(why)(`NAT with the Linux kernel as guest${why ? `: skipped, ${wh
   beforeAll(async () => {
     ({ server, port } = await fileServer(file));
     writeFileSync(join(folder, 'boot.pxe'), file.subarray(0, 100_000));
-    net = await network('nat', {}, folder);
+    names = await nameServer('files.example', [192, 0, 2, 7]);
+    net = await network('nat', {}, folder, [names.address()]);
     ({ guest } = net);
     await guest.configure('10.0.2.15/24', '10.0.2.2');
   });
@@ -80,11 +89,17 @@ describe.skipIf(why)(`NAT with the Linux kernel as guest${why ? `: skipped, ${wh
   afterAll(() => {
     net?.close();
     server?.close();
+    names?.close();
     rmSync(folder, { recursive: true });
   });
 
   it('gives an address by DHCP, and names the gateway', async () => {
     expect(await guest.dhcp()).toContain('bound 10.0.2.15 10.0.2.2 10.0.2.3 255.255.255.0');
+  });
+
+  it('asks the name servers of the host, and answers what they do not know', async () => {
+    expect((await guest.run('busybox nslookup files.example 10.0.2.3')).stdout).toContain('192.0.2.7');
+    expect((await guest.run('busybox nslookup other.example 10.0.2.3 2>&1')).stdout).toContain('NXDOMAIN');
   });
 
   it('answers pings of the gateway, fragmented ones as well', async () => {

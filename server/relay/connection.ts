@@ -76,7 +76,9 @@ export class SocketConnection implements RelayConnection {
     this.#traffic.receivedBytes += data.length;
     this.#traffic.receivedMessages++;
     try {
-      this.#handler?.message(isBinary ? data : data.toString('utf8'));
+      // Not a Buffer, whose `slice` shares memory where everybody else's copies.
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+      this.#handler?.message(isBinary ? bytes : data.toString('utf8'));
     } catch (cause) {
       this.#refuse(cause, CLOSE.protocol);
     }

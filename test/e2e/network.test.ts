@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { nameServer } from '../machine/support/name-server.ts';
+import { nameServer } from '../../server/net/name-server.suite.ts';
 import { countersOf, parseCounters, troublesIn } from '../machine/support/network-guest.ts';
 import {
   ANSWER_MS,

@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NicType } from '#emu/host/network-card.ts';
+import { nameServer } from '../../server/net/name-server.suite.ts';
 import type { Headless } from './support/headless.ts';
-import { nameServer } from './support/name-server.ts';
 import {
   bootNetworkGuest,
   cardsOf,
