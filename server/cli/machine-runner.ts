@@ -278,6 +278,9 @@ export class MachineRunner {
       case 'setlinkstate':
         pc.setCableConnected(command.slot, command.on);
         return [];
+      case 'nic':
+        pc.setAttachment(command.slot, command.attachment, command.promiscuous);
+        return [];
       case 'nictrace':
         this.#traces.setOn(command.slot, command.on);
         return [];
@@ -288,6 +291,8 @@ export class MachineRunner {
       case 'natpfdelete':
       case 'natpflist':
       case 'bandwidthctl':
+      case 'nicpromisc':
+      case 'nicproperty':
         return unreachable('the main thread has the networks');
       case 'info':
         return this.#info();

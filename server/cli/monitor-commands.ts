@@ -2,6 +2,7 @@
 
 import { CodedError } from '#base/errors.ts';
 import { parseScancodeHex, textScancodes } from '#emu/devices/input/keystrokes.ts';
+import type { NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
 
 /** Carried out where the networks are, not by the machine. `slot` is 1 to 8. */
 export type NetworkCommand =
@@ -9,13 +10,24 @@ export type NetworkCommand =
   | { readonly verb: 'natpfdelete'; readonly slot: number; readonly name: string }
   | { readonly verb: 'natpflist'; readonly slot: number }
   | {
+      readonly verb: 'nic';
+      readonly slot: number;
+      readonly attachment: NicAttachment;
+      readonly promiscuous?: PromiscuousPolicy | undefined;
+    }
+  | { readonly verb: 'nicpromisc'; readonly slot: number; readonly policy: PromiscuousPolicy }
+  | { readonly verb: 'nicproperty'; readonly slot: number; readonly name: string; readonly value: string }
+  | {
       readonly verb: 'bandwidthctl';
       readonly action: 'add' | 'set' | 'remove' | 'list';
       readonly name: string;
       readonly limit: string;
     };
 
-const NETWORK_VERBS: readonly string[] = ['natpf', 'natpfdelete', 'natpflist', 'bandwidthctl'];
+const NETWORK_VERBS: readonly string[] = [
+  ...['natpf', 'natpfdelete', 'natpflist', 'bandwidthctl'],
+  ...['nic', 'nicpromisc', 'nicproperty'],
+];
 export const isNetworkCommand = (command: MonitorCommand): command is NetworkCommand =>
   NETWORK_VERBS.includes(command.verb);
 
@@ -53,6 +65,9 @@ export const MONITOR_HELP: readonly string[] = [
   'eject cdrom|floppy [force]        take the medium out',
   'insert cdrom|floppy FILE          put a medium in',
   'setlinkstateN on|off              plug the cable of network card N in or out',
+  'nicN WHAT [NAME]                  attach network card N: null, nat, intnet, bridged, hostonly, natnetwork, generic',
+  "nicpromiscN deny|allow-vms|allow-all   what it sees of others' frames",
+  'nicpropertyN NAME=VALUE           a property of its generic driver',
   'nictraceN on|off                  write what passes network card N to its trace file',
   'nictracefileN FILE                name that file',
   'natpfN RULE                       forward a port: name,tcp|udp,hostip,hostport,guestip,guestport',
@@ -126,7 +141,8 @@ function refuse(verb: string): never {
 
 /** Verbs that end in the number of a network card. */
 function parseCardCommand(verb: string, rest: string): MonitorCommand | undefined {
-  const [, name, digit] = /^(setlinkstate|nictrace|nictracefile|natpf)([1-8])$/.exec(verb) ?? [];
+  const [, name, digit] =
+    /^(setlinkstate|nictrace|nictracefile|natpf|nic|nicpromisc|nicproperty)([1-8])$/.exec(verb) ?? [];
   const slot = Number(digit);
   switch (name) {
     case 'setlinkstate':
@@ -136,6 +152,16 @@ function parseCardCommand(verb: string, rest: string): MonitorCommand | undefine
     case 'nictracefile':
       if (rest === '') throw bad(`${verb} takes the name of a file`);
       return { verb: name, slot, path: unquoted(rest) };
+    case 'nic':
+      return { verb: name, slot, attachment: parseAttachment(verb, rest) };
+    case 'nicpromisc':
+      if (rest === 'deny' || rest === 'allow-vms' || rest === 'allow-all') return { verb: name, slot, policy: rest };
+      throw bad(`${verb} takes deny, allow-vms or allow-all`);
+    case 'nicproperty': {
+      const [, property, value] = /^([^=]+)=(.*)$/.exec(rest) ?? [];
+      if (property === undefined) throw bad(`${verb} takes NAME=VALUE`);
+      return { verb: name, slot, name: property, value };
+    }
     case 'natpf': {
       if (rest === '') return { verb: 'natpflist', slot };
       const [, gone] = /^delete\s+(.+)$/.exec(rest) ?? [];
@@ -145,6 +171,34 @@ function parseCardCommand(verb: string, rest: string): MonitorCommand | undefine
     }
     default:
       return undefined;
+  }
+}
+
+/** As `VBoxManage controlvm nicN` has it. */
+function parseAttachment(verb: string, text: string): NicAttachment {
+  const [kind = '', ...rest] = text.split(/\s+/);
+  const name = unquoted(rest.join(' '));
+  const needed = (what: string): string => {
+    if (name !== '') return name;
+    throw bad(`${verb} ${kind} takes ${what}`);
+  };
+  switch (kind) {
+    case 'null':
+      return { kind };
+    case 'nat':
+      return { kind, network: name, forwards: [] };
+    case 'intnet':
+      return { kind, network: name || 'intnet' };
+    case 'natnetwork':
+      return { kind, network: name || 'NatNetwork' };
+    case 'hostonly':
+      return { kind, adapter: name || 'vboxnet0' };
+    case 'bridged':
+      return { kind, adapter: needed('the name of an interface') };
+    case 'generic':
+      return { kind, driver: needed('the name of a driver'), properties: {} };
+    default:
+      throw bad(`${verb} takes null, nat, intnet, bridged, hostonly, natnetwork or generic, then a name`);
   }
 }
 

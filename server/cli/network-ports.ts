@@ -13,15 +13,13 @@ export interface CardCable {
 export interface CardCables {
   /** The machine's ends, by slot. */
   readonly ports: Readonly<Record<number, PacketPort>>;
-  /** Without those that are attached to nothing. */
   readonly cables: readonly CardCable[];
   /** Lets the cards have what came; to be called often. */
   poll(): void;
 }
 
 export function createCables(cards: readonly NetworkCardConfig[]): CardCables {
-  const attached = cards.filter(({ attachment }) => attachment.kind !== 'null');
-  const cables = attached.map((card) => ({ card, ring: createPacketRing() }));
+  const cables = cards.map((card) => ({ card, ring: createPacketRing() }));
   const ends = cables.map(({ card, ring }) => [card.slot, new PacketRingEnd(ring, 'card')] as const);
   return {
     ports: Object.fromEntries(ends),

@@ -1,6 +1,7 @@
 // The networks of `tabbox run`: what its cards are attached to, and the monitor's commands for it.
 
 import { CodedError } from '#base/errors.ts';
+import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import { PacketRingEnd } from '#emu/host/packet-ring.ts';
 import { formatForwardRule, parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { formatLimit, parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
@@ -10,9 +11,39 @@ import type { NetworkCommand } from './monitor-commands.ts';
 import type { CardCable } from './network-ports.ts';
 import type { RunOptions } from './run-options.ts';
 
+type NicCommand = Extract<NetworkCommand, { readonly verb: 'nic' | 'nicpromisc' | 'nicproperty' }>;
+export const isNicCommand = (command: NetworkCommand): command is NicCommand => command.verb.startsWith('nic');
+
+interface AttachedCard {
+  card: NetworkCardConfig;
+  readonly end: PacketRingEnd;
+  /** Undefined: what it was last to be attached to did not work. */
+  attachment: Attachment | undefined;
+}
+
+/** A card as a command wants it. @throws CodedError<'bad-command'> */
+function changed(card: NetworkCardConfig, command: NicCommand): NetworkCardConfig {
+  if (command.verb === 'nicpromisc') return { ...card, promiscuous: command.policy };
+  const { attachment: old } = card;
+  if (command.verb === 'nic') {
+    const { attachment } = command;
+    const isSameNat = attachment.kind === 'nat' && old.kind === 'nat';
+    const isSameDriver = attachment.kind === 'generic' && old.kind === 'generic' && attachment.driver === old.driver;
+    if (isSameNat) return { ...card, attachment: { ...old, network: attachment.network || old.network } };
+    return { ...card, attachment: isSameDriver ? old : attachment };
+  }
+  if (old.kind !== 'generic') {
+    throw new CodedError(
+      'bad-command',
+      `network card ${card.slot} has no generic driver; nic${card.slot} generic first`,
+    );
+  }
+  return { ...card, attachment: { ...old, properties: { ...old.properties, [command.name]: command.value } } };
+}
+
 export class RunNetworks {
   readonly #networks = new Networks();
-  readonly #attachments = new Map<number, Attachment>();
+  readonly #cards = new Map<number, AttachedCard>();
   readonly #closers: (() => void)[] = [];
   readonly #doorbell: Int32Array;
   #ready: Promise<void> = Promise.resolve();
@@ -32,20 +63,48 @@ export class RunNetworks {
   async #attachAll(cables: readonly CardCable[]): Promise<void> {
     for (const { card, ring } of cables) {
       const end = new PacketRingEnd(ring, 'network', this.#doorbell);
-      const attachment = await this.#networks.attach(card, end).catch((cause: unknown) => {
-        if (!(cause instanceof CodedError)) throw cause;
-        throw new CodedError(cause.code, `network card ${card.slot}: ${cause.message}`, cause.details, cause);
-      });
-      this.#attachments.set(card.slot, attachment);
-      this.#closers.push(pumpRing(end), () => attachment.close());
+      const attachment = await this.#attach(card, end);
+      this.#cards.set(card.slot, { card, end, attachment });
+      this.#closers.push(pumpRing(end), () => this.#cards.get(card.slot)?.attachment?.close());
     }
   }
 
+  async #attach(card: NetworkCardConfig, end: PacketRingEnd): Promise<Attachment> {
+    return this.#networks.attach(card, end).catch((cause: unknown) => {
+      if (!(cause instanceof CodedError)) throw cause;
+      throw new CodedError(cause.code, `network card ${card.slot}: ${cause.message}`, cause.details, cause);
+    });
+  }
+
+  /**
+   * Leads a card's cable elsewhere while its machine runs; the guest sees a lost link. When that fails the card
+   * has no link. A NAT keeps what the card's first one was allowed.
+   * @returns what the machine is to note @throws CodedError
+   */
+  async reattach(command: NicCommand): Promise<Extract<NetworkCommand, { readonly verb: 'nic' }>> {
+    await this.#ready.catch(() => {});
+    const one = this.#card(command.slot);
+    const card = changed(one.card, command);
+    one.attachment?.close();
+    one.attachment = undefined;
+    one.end.setLink(false);
+    // Also when it fails: a driver may lack properties that the next commands bring.
+    one.card = card;
+    one.attachment = await this.#attach(card, one.end);
+    return { verb: 'nic', slot: card.slot, attachment: card.attachment, promiscuous: card.promiscuous };
+  }
+
+  #card(slot: number): AttachedCard {
+    const one = this.#cards.get(slot);
+    if (one) return one;
+    throw new CodedError('no-card', `there is no network card ${slot}; start the machine with --nic${slot}`);
+  }
+
   /** @returns lines to print @throws CodedError */
-  async execute(command: NetworkCommand): Promise<readonly string[]> {
+  async execute(command: Exclude<NetworkCommand, NicCommand>): Promise<readonly string[]> {
     await this.#ready.catch(() => {});
     if (command.verb === 'bandwidthctl') return this.#bandwidth(command);
-    const nat = this.#attachments.get(command.slot)?.nat;
+    const nat = this.#cards.get(command.slot)?.attachment?.nat;
     if (!nat)
       throw new CodedError(
         'bad-command',

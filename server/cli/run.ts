@@ -22,7 +22,7 @@ import {
 import { isNetworkCommand, type MonitorCommand, type NetworkCommand } from './monitor-commands.ts';
 import { type Reply, serveLines, serveSocket } from './monitor-server.ts';
 import { RegionWorkers } from './region-workers.ts';
-import { RunNetworks } from './run-networks.ts';
+import { isNicCommand, RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
 import { GivenDiscs, type RunningMachine, shareHeadless } from './run-share.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
@@ -217,6 +217,8 @@ class Run {
 
   async #executeHere(command: NetworkCommand): Promise<Reply> {
     try {
+      // A saved machine is to come back with what it has.
+      if (isNicCommand(command)) return await this.#executeThere(await this.#networks.reattach(command));
       return { lines: await this.#networks.execute(command), error: undefined };
     } catch (cause) {
       if (!(cause instanceof CodedError)) throw cause;

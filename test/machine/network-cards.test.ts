@@ -229,3 +229,28 @@ test('two cards of a bandwidth group share its limit, and follow its changes', {
   await machine.command('bandwidthctl set shared --limit 0');
   await expect.poll(() => rate(2), { timeout: 60_000 }).toBeGreaterThan((20e6 / 8) * 1.2);
 });
+
+test('a card is attached to something else while its guest runs', { timeout: 200_000 }, async () => {
+  const [nat, lan] = [3, 7];
+  const file = (slot: number, path: string): string => `/sys/class/net/${nameOf(slot)}/${path}`;
+  const carrier = (slot: number): Promise<string> => run(machine, `cat ${file(slot, 'carrier')}`, 30);
+  const received = async (slot: number): Promise<number> =>
+    Number(/\d+/.exec(await run(machine, `cat ${file(slot, 'statistics/rx_packets')}`, 30))?.[0]);
+  // The driver looks every two seconds.
+  const untilCarrier = (slot: number, up: string) =>
+    expect.poll(() => carrier(slot), { timeout: 30_000 }).toContain(up);
+  await machine.command(`nic${nat} null`);
+  await untilCarrier(nat, '0');
+  // Two cards of this guest meet on an internal network: what one sends to all, the other gets.
+  for (const slot of [nat, lan]) await machine.command(`nic${slot} intnet lab`);
+  for (const slot of [nat, lan]) await untilCarrier(slot, '1');
+  const before = await received(lan);
+  await run(machine, `arping -c 3 -w 4 -I ${nameOf(nat)} 192.168.77.9`, 60);
+  expect(await received(lan)).toBeGreaterThanOrEqual(before + 3);
+  await expect(machine.command(`nic${nat} generic UDPTunnel`)).rejects.toThrow(/dest/);
+  await untilCarrier(nat, '0');
+  await machine.command(`nic${nat} nat`);
+  await untilCarrier(nat, '1');
+  expect(await dhcp(machine, nameOf(nat))).toContain(`lease 10.0.${nat + 1}.15`);
+  expect(await run(machine, `ping -c 2 -I ${nameOf(nat)} ${gateway(nat)}`, 60)).toContain('2 packets received');
+});

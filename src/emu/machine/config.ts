@@ -140,9 +140,13 @@ export function pciHoleOf(memoryMb: number): { readonly first: number; readonly 
   return { first: memoryMb * MIB <= 0x8000_0000 ? 0x8000_0000 : 0xc000_0000, last: 0xfebf_ffff };
 }
 
-/** The configuration once a card's cable was plugged in or out. */
-export function recabled(config: MachineConfig, slot: number, cableConnected: boolean): MachineConfig {
-  const networkCards = config.networkCards.map((card) => (card.slot === slot ? { ...card, cableConnected } : card));
+/** The configuration once a card's cable was plugged in or out, or leads elsewhere. */
+export function recabled(
+  config: MachineConfig,
+  slot: number,
+  change: Partial<Pick<NetworkCardConfig, 'cableConnected' | 'attachment' | 'promiscuous'>>,
+): MachineConfig {
+  const networkCards = config.networkCards.map((card) => (card.slot === slot ? { ...card, ...change } : card));
   return { ...config, networkCards };
 }
 

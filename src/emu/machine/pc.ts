@@ -12,6 +12,7 @@ import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
 import { placeSystemRom } from '#emu/firmware/roms.ts';
 import type { BlockPort } from '#emu/host/block.ts';
 import type { SharedFrame } from '#emu/host/frame.ts';
+import type { NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Board, type BoardEvents, type ResetSource } from './board.ts';
 import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
@@ -267,7 +268,13 @@ export class Pc {
   /** Plugs the cable of a network card, 1 to 8, in or out. @throws CodedError<'no-card'> */
   setCableConnected(slot: number, connected: boolean): void {
     this.board.network.cable(slot).connected = connected;
-    this.#config = recabled(this.#config, slot, connected);
+    this.#config = recabled(this.#config, slot, { cableConnected: connected });
+  }
+
+  /** Notes where the cable of a network card, 1 to 8, leads now; the host sees to it. @throws CodedError<'no-card'> */
+  setAttachment(slot: number, attachment: NicAttachment, promiscuous?: PromiscuousPolicy): void {
+    this.board.network.cable(slot);
+    this.#config = recabled(this.#config, slot, { attachment, ...(promiscuous ? { promiscuous } : {}) });
   }
 
   /** Frames go here about 60 times a second from now on, and oftener when somebody waits; undefined: no more. */
