@@ -181,6 +181,12 @@ export interface Ops {
   /** Missing: semantics work on the state block, or run kernels that do. */
   readonly x87?: ShortX87 | undefined;
 
+  /**
+   * Where a tier runs the usual cases of an instruction itself: leaves it to another one when `condition` holds; it must not
+   * have done anything yet. Missing: semantics do all cases.
+   */
+  unless?(condition: I32): void;
+
   /** Guest memory at a linear address, zero-extended. May fault. */
   load(bits: Width32, at: Address): I32;
   /** @param stack through SS: what is not canonical is #SS(0) */

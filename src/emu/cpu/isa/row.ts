@@ -36,6 +36,8 @@ export interface RowOptions {
   readonly ends?: boolean;
   /** One more instruction, then the block ends (STI, MOV SS). */
   readonly shadow?: boolean;
+  /** Interrupts that wait may come after it (POPF). */
+  readonly unmasks?: boolean;
   /** Needs `stackSize` fixed; bytes pushed (negative) or popped by it in units of the operand size, for limit checks. `frame`: what EBP points to is popped. */
   readonly stack?: number | 'frame';
   /** Needs `addressSize` fixed. */

@@ -12,7 +12,7 @@ import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr
 import { arithmeticBits, setArithmeticBits, signExtend, zeroExtend, zeroFlag } from './flag-ops.ts';
 import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { type Row, type RowOptions, row } from './row.ts';
-import { push, stackBits } from './stack-ops.ts';
+import { push, readStack, release, stackBits } from './stack-ops.ts';
 
 const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 
@@ -118,6 +118,26 @@ const pushFlags = (e: Ops): void => {
     stackBits(e),
     word.toU(e.size === 64 ? 'i64' : 'i32', i32.and(i32.or(flags, arithmeticBits(e)), k32(PUSHF_MASK))),
   );
+};
+
+/** What POPF changes besides arithmetic flags, and RF, which it clears. */
+const POPF_SYSTEM = EFLAGS.tf | EFLAGS.if | EFLAGS.df | EFLAGS.iopl | EFLAGS.nt | EFLAGS.rf | EFLAGS.ac | EFLAGS.id;
+
+/** Of the system flags programs change DF, and kernels IF, which they may at level 0: the rest is the system's. */
+const popFlags = (e: Ops): void => {
+  if (!e.unless || e.size === 16) {
+    e.system('popFlags', k32(e.size));
+    return;
+  }
+  const image = e.f.let(i32.and(word.low(readStack(e, stackBits(e))), k32(~EFLAGS.rf)));
+  const flags = e.f.let(e.get(STATE.eflags));
+  const changed = e.f.let(i32.and(i32.xor(image, flags), k32(POPF_SYSTEM)));
+  const masked = i32.and(i32.ne(e.get(STATE.cpl), k32(0)), has(changed, EFLAGS.if));
+  const rare = has(changed, POPF_SYSTEM & ~(EFLAGS.if | EFLAGS.df));
+  e.unless(i32.or(i32.or(masked, rare), has(flags, EFLAGS.vm)));
+  e.set(STATE.eflags, i32.xor(flags, changed));
+  setArithmeticBits(e, image);
+  release(e, e.size / 8);
 };
 
 /** CLI and STI: in every mode allowed exactly when CPL <= IOPL. Returns EFLAGS. */
@@ -385,7 +405,7 @@ export const systemRows: readonly Row[] = [
   ...segmentMoves,
   row('9A', 'call', 'Ap', farDirect('farCall'), ENDS_NOT64),
   row('9C', 'pushf|pushfd|pushfq', '', pushFlags, { stack: -1, default64: true }),
-  row('9D', 'popf|popfd|popfq', '', (e) => e.system('popFlags', k32(e.size)), { ends: true, default64: true }),
+  row('9D', 'popf|popfd|popfq', '', popFlags, { ends: true, unmasks: true, default64: true }),
   loadFarPointer('C4 m', 'les', SEG.es),
   loadFarPointer('C5 m', 'lds', SEG.ds),
   row('CA', 'retf', 'Iw', (e) => e.system('farReturn', k32(e.size), e.read(0)), ENDS),

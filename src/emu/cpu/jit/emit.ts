@@ -286,7 +286,8 @@ class Emitter {
       if (last) return;
       frame.now.pending++;
       // Interrupts that waited for STI come after the next instruction, not at the next loop.
-      if (instruction.row.options.shadow) frame.poll(instruction.at + instruction.d.length);
+      const { shadow, unmasks } = instruction.row.options;
+      if (shadow || unmasks) frame.poll(instruction.at + instruction.d.length);
     });
     if (b.flow === FLOW.next) this.#follow(n, b.next, b.end, this.#opsFor(b, n));
   }

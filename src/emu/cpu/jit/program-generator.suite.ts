@@ -485,6 +485,8 @@ export class ProgramGenerator {
         [0xe5, PORT], // in eax, PORT
         [0xe6, PORT], // out PORT, al
         [0xfb], // sti
+        [0x9c, 0xfa, 0x9d], // pushfd; cli; popfd
+        [0x68, r.next() & 0xd7, r.pick([0x02, 0x04, 0x06, 0x42]), r.pick([0, 0x04, 0x20]), 0, 0x9d], // push flags; popfd
         [0xcd, 0x80], // int 80h: likewise
       ]),
     );

@@ -185,6 +185,9 @@ export class Tier1Ops implements Ops {
   available(unit: FloatUnit): void {
     this.#vectors.available(unit);
   }
+  unless(condition: I32): void {
+    this.f.ifUnlikely(condition, () => this.#frame.leaveRarely(SITE.alone, this.#i.at));
+  }
   get floats(): ShortFloats {
     return this.#vectors.floats;
   }
@@ -401,9 +404,7 @@ export class Tier1Ops implements Ops {
     const limit = this.f.let(frame.get(field + SEGMENT.limit));
     const allowed = frame.get(field + (access === 'write' ? SEGMENT.writable : SEGMENT.readable));
     const inside = i32.and(i32.leU(at, limit), i32.geU(i32.sub(limit, at), k32(bytes - 1)));
-    this.f.ifUnlikely(i32.eqz(i32.and(allowed, inside)), () => {
-      frame.leaveRarely(SITE.alone, this.#i.at);
-    });
+    this.unless(i32.eqz(i32.and(allowed, inside)));
   }
   readable(at: Word): I32 {
     return this.#memory.peek(this.f.let(at), false);
@@ -592,8 +593,7 @@ export class Tier1Ops implements Ops {
 
   /** A write to an MMX register sets its exponent field to all ones (SDM Vol. 1, 9.2.1). */
   #markMmx(n: number): void {
-    const { kind } = this.#operand(n);
-    if (!this.isMemory(n) && 'PQN'.includes(kind)) this.f.store16(this.slot(n), k32(0xffff), 8);
+    if (!this.isMemory(n) && 'PQN'.includes(this.#operand(n).kind)) this.f.store16(this.slot(n), k32(0xffff), 8);
   }
 }
 
