@@ -6,6 +6,7 @@
 //   npm run bench -- cpu ...      the same
 //   npm run bench -- net          networks (net.mjs)
 //   npm run bench -- rdp          the remote display (rdp.mjs)
+//   npm run bench -- sharing      session links (sharing.mjs)
 //
 // Prints tables; --json keeps every sample. Ends with status 1 when an emulator failed or computed something else.
 
@@ -180,7 +181,7 @@ async function main(args) {
 }
 
 /** Benchmarks of their own. */
-const OTHERS = { net: './net.mjs', rdp: './rdp.mjs' };
+const OTHERS = { net: './net.mjs', rdp: './rdp.mjs', sharing: './sharing.mjs' };
 const other = OTHERS[process.argv[2]];
 const rest = process.argv.slice(other || process.argv[2] === 'cpu' ? 3 : 2);
 const run = other ? async () => (await import(other)).main(rest) : () => main(rest);

@@ -6,7 +6,7 @@ import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop
 import { DesktopViews } from '#display/desktop/desktop-views.ts';
 import { SharedClipboard } from '#display/desktop/shared-clipboard.ts';
 import { ShareHost } from '#display/sharing/share-host.ts';
-import { decodeMessage, encodeMessage, STREAM_VERSION } from '#display/stream/messages.ts';
+import { decodeMessage, encodeMessage, HOST, STREAM_VERSION } from '#display/stream/messages.ts';
 import { ScreenDecoder } from '#display/stream/screen-decoder.ts';
 import { SILENCE, type SoundSource } from '#emu/host/sound.ts';
 import { JoinTokens } from '../../server/relay/join-tokens.ts';
@@ -22,15 +22,18 @@ interface Settings {
 
 const tokens = new JoinTokens(new Uint8Array(32).fill(1));
 const [WIDTH, HEIGHT, ROW] = [1024, 768, 16];
+const CURSOR = 16;
+const MIDDLE = (HEIGHT / 2) * WIDTH + WIDTH / 2;
+const PRESSES = 60;
 
 const tell = (message: unknown): void => void process.send?.(message);
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 };
-/** Answers whoever asks for figures. */
-const answer = (figures: () => object): void =>
-  void process.on('message', () => tell({ cpuMs: cpuMs(), ...figures() }));
+/** Answers whoever asks for figures, or for something else that is to be done first. */
+const answer = (figures: () => object, more: Readonly<Record<string, () => object | Promise<object>>> = {}): void =>
+  void process.on('message', async (what: string) => tell({ cpuMs: cpuMs(), ...(await (more[what] ?? figures)()) }));
 
 export async function play(role: string, settings: Settings): Promise<void> {
   if (role === 'relay') await relay();
@@ -65,11 +68,12 @@ function host({ url, fps }: Settings): void {
       }) as typeof socket.send;
       return socket as unknown as globalThis.WebSocket;
     },
-    ...{ keyboard: { putScancodes: () => {} }, mouse: { move: () => {} }, typeText: () => {}, onPointer: () => {} },
+    keyboard: { putScancodes: (set1) => set1.some((code) => code < 0x80) && desktop.flip() },
+    ...{ mouse: { move: () => {} }, typeText: () => {}, onPointer: () => {} },
     onState: ({ links, people }) => {
       if (people.length > 0 && links.length === 0 && !isTold) {
         isTold = true;
-        sharing.makeLink({ label: 'bench', role: 'view', lifetime: 0, uses: 65_535 });
+        sharing.makeLink({ label: 'bench', role: 'control', lifetime: 0, uses: 65_535 });
       }
       if (links.length > 0 && !isLinked) {
         isLinked = true;
@@ -78,12 +82,17 @@ function host({ url, fps }: Settings): void {
     },
   });
   let frame = 0;
-  setInterval(() => {
+  const scrolling = setInterval(() => {
     scroll(desktop.screen.pixels, frame++);
     desktop.screen.pixels[0] = (0xff00_0000 | (Date.now() & 0xff_ffff)) >>> 0;
     desktop.changed();
   }, 1000 / fps);
-  answer(() => ({ updates }));
+  const figures = (): object => ({ updates });
+  const still = (): object => {
+    clearInterval(scrolling);
+    return {};
+  };
+  answer(figures, { still });
 }
 
 class ScrollingDesktop implements Desktop {
@@ -102,6 +111,14 @@ class ScrollingDesktop implements Desktop {
 
   changed(): void {
     this.#views.damaged({ x: 0, y: 0, width: WIDTH, height: HEIGHT });
+    this.#views.wake();
+  }
+
+  /** What a key does: a square of CURSOR pixels in the middle changes its colour. */
+  flip(): void {
+    const colour = (this.screen.pixels[MIDDLE] ^ 0x00ff_ffff) >>> 0;
+    for (let y = 0; y < CURSOR; y++) this.screen.pixels.fill(colour, MIDDLE + y * WIDTH, MIDDLE + y * WIDTH + CURSOR);
+    this.#views.damaged({ x: WIDTH / 2, y: HEIGHT / 2, width: CURSOR, height: CURSOR });
     this.#views.wake();
   }
 }
@@ -124,14 +141,20 @@ function scroll(pixels: Uint32Array, frame: number): void {
   }
 }
 
+const shareOf = (values: readonly number[], share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length * share)] ?? 0;
+
 async function viewers({ url, link, count }: Settings): Promise<void> {
   const updates = new Array<number>(count).fill(0);
   /** How old the picture of the first one is when it is drawn, in ms. */
   const ages: number[] = [];
   const decoder = new ScreenDecoder();
   let bytes = 0;
+  let first: WebSocket | undefined;
+  let onPicture = (): void => {};
   for (let i = 0; i < count; i++) {
     const socket = new WebSocket(url, ['tabbox', `token.${link}`]);
+    first ??= socket;
     socket.on('open', () =>
       socket.send(encodeMessage('join', { version: STREAM_VERSION, name: `V${i}`, key: '', since: 0 })),
     );
@@ -143,15 +166,36 @@ async function viewers({ url, link, count }: Settings): Promise<void> {
       if (i === 0) {
         decoder.apply(message.body);
         ages.push((Date.now() - decoder.pixels[0]) & 0xff_ffff);
+        onPicture();
       }
       socket.send(encodeMessage('ack', { sequence: message.body.sequence }));
     });
     await new Promise((resolve) => socket.once('open', resolve));
   }
-  answer(() => {
-    const sorted = ages.splice(0).sort((a, b) => a - b);
-    const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
-    return { updates, bytes, p50: at(0.5), p95: at(0.95) };
-  });
+  /** Milliseconds from a key of the first viewer to what it changes on its screen. */
+  const press = async (): Promise<number> => {
+    const before = decoder.pixels[MIDDLE];
+    const began = performance.now();
+    const seen = new Promise<number>((resolve) => {
+      onPicture = () => decoder.pixels[MIDDLE] !== before && resolve(performance.now() - began);
+    });
+    first?.send(encodeMessage('keys', { participant: HOST, epoch: 0, scancodes: Uint8Array.of(0x1e, 0x9e) }));
+    return await seen;
+  };
+  const keys = async (): Promise<object> => {
+    const took: number[] = [];
+    for (let i = 0; i < PRESSES; i++) {
+      took.push(await press());
+      await new Promise((resolve) => setTimeout(resolve, 50 + (i % 7) * 5));
+    }
+    return { p50: shareOf(took, 0.5), p95: shareOf(took, 0.95) };
+  };
+  answer(
+    () => {
+      const seen = ages.splice(0);
+      return { updates, bytes, p50: shareOf(seen, 0.5), p95: shareOf(seen, 0.95) };
+    },
+    { keys },
+  );
   tell('ready');
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// What a shared screen costs: one host, one relay and N viewers in processes of their own, scrolling text of 1024x768.
-// node test/bench/sharing.mjs [--viewers 1,30] [--seconds 10] [--fps 30]
+// What a shared screen costs: one host, one relay and N viewers in processes of their own, scrolling text of 1024x768; then
+// keys that one of them presses while the screen is still.
+// npm run bench -- sharing [--viewers 1,30] [--seconds 10] [--fps 30]
 
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -20,11 +21,12 @@ async function load() {
   return vite.ssrLoadModule('/test/bench/sharing-parts.ts');
 }
 
-const role = process.argv[2] === '--role' ? process.argv[3] : undefined;
+/** A part, in a process of its own. */
+const role = process.argv[1] === HERE && process.argv[2] === '--role' ? process.argv[3] : undefined;
 if (role) {
   const parts = await load();
   await parts.play(role, JSON.parse(process.argv[4] ?? '{}'));
-} else await measure();
+}
 
 /** A part in a process of its own. */
 function start(name, settings) {
@@ -44,8 +46,10 @@ function start(name, settings) {
   };
 }
 
-async function measure() {
+/** @param {string[]} args */
+export async function main(args) {
   const { values } = parseArgs({
+    args,
     options: {
       viewers: { type: 'string', default: '1,30' },
       seconds: { type: 'string', default: '10' },
@@ -54,7 +58,7 @@ async function measure() {
   });
   const seconds = Number(values.seconds);
   console.log(
-    'viewers  relay %core  host %core  relay CPU ms/update  host CPU ms/update  updates/s  at the slowest  Mbit/s a viewer  age ms p50/p95',
+    'viewers  relay %core  host %core  relay CPU ms/update  host CPU ms/update  updates/s  at the slowest  Mbit/s a viewer  age ms p50/p95  key ms p50/p95',
   );
   for (const count of values.viewers.split(',').map(Number)) {
     const relay = start('relay', {});
@@ -70,6 +74,9 @@ async function measure() {
     const rate = (which, name) => (after[which][name] - before[which][name]) / seconds;
     const slowest = Math.min(...after[2].updates.map((one, i) => one - before[2].updates[i])) / seconds;
     const { p50, p95 } = after[2];
+    await host.ask('still');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const keys = await viewers.ask('keys');
     console.log(
       [
         String(count).padStart(7),
@@ -81,6 +88,7 @@ async function measure() {
         slowest.toFixed(1).padStart(14),
         ((rate(2, 'bytes') * 8) / 1e6 / count).toFixed(2).padStart(16),
         `${p50.toFixed(0)}/${p95.toFixed(0)}`.padStart(15),
+        `${keys.p50.toFixed(1)}/${keys.p95.toFixed(1)}`.padStart(14),
       ].join('  '),
     );
     for (const one of [viewers, host, relay]) one.end();
