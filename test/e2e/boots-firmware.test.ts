@@ -1,7 +1,18 @@
 /** Media that start through the firmware, brought to the page as files. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ANSWER_MS, BOOT_MS, makeMachine, prepare, screen, type, untilScreen } from './support/machine-page.ts';
+import {
+  ANSWER_MS,
+  BOOT_MS,
+  makeMachine,
+  prepare,
+  screen,
+  state,
+  type,
+  until,
+  untilScreen,
+  untilSerial,
+} from './support/machine-page.ts';
 import { GUESTS_DIRECTORY, type Lab, openLab } from './support/page-test.ts';
 
 let lab: Lab;
@@ -33,6 +44,38 @@ describe("GRUB's rescue media", () => {
       await context.close();
     });
   }
+});
+
+describe('UEFI', () => {
+  it('keeps variables in the browser while the machine is off', async () => {
+    const { page, context, errors } = await lab.visit('', 'uefi');
+    await prepare(page);
+    const send = (text: string): Promise<void> =>
+      page.evaluate((line) => {
+        window.tabbox?.sendSerial(line);
+      }, text);
+    const shell = async (): Promise<void> => {
+      await untilSerial(page, /Press[\s\S]*ESC/, BOOT_MS);
+      await send('\x1b');
+      await untilSerial(page, /Shell>/, ANSWER_MS);
+    };
+    await makeMachine(page, { files: [], memoryMb: 128, emptyDiskMb: 1, firmware: 'EFI64' });
+    await shell();
+    await send('set kept "until 42"\r');
+    await send('set -v lost "when off"\r');
+    await send('set\r');
+    await untilSerial(page, /kept .*until 42[\s\S]*lost .*when off/, ANSWER_MS);
+    await send('reset -s\r');
+    await until(() => state(page), /off/, ANSWER_MS);
+
+    await page.getByTestId('start').click();
+    await shell();
+    await send('set\r');
+    const listed = await untilSerial(page, /kept .*until 42[\s\S]*Shell>/, ANSWER_MS);
+    expect(listed).not.toContain('when off');
+    expect(errors).toEqual([]);
+    await context.close();
+  });
 });
 
 describe('memtest86+', () => {

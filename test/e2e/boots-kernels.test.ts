@@ -65,6 +65,20 @@ describe('a kernel with its RAM disk', () => {
     await context.close();
   });
 
+  it("of the Debian installer for amd64 shows its text mode's first dialog", async () => {
+    const { page, context, errors } = await lab.visit('', 'installer64');
+    await prepare(page);
+    const roles = await makeMachine(page, {
+      files: [guest('installer64-kernel'), guest('installer64-initrd')],
+      memoryMb: 1280,
+      commandLine: 'vga=normal fb=false nomodeset',
+    });
+    expect(roles).toEqual(['kernel', 'initrd']);
+    await untilScreen(page, /Select a language|Choose the language|Entering low memory mode/, 1.5 * BOOT_MS);
+    expect(errors).toEqual([]);
+    await context.close();
+  }, 600_000);
+
   it("of the Debian installer shows its text mode's first dialog, which takes keys", async () => {
     const { page, context, errors } = await lab.visit('', 'installer');
     await prepare(page);

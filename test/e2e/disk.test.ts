@@ -54,17 +54,19 @@ describe('a disk from the web with changes kept in the browser', () => {
 });
 
 describe('a disk with a 64-bit system', () => {
-  it(
-    'boots to a login and runs its programs',
-    async () => {
-      const visit = await lab.visit('', 'amd64-disk');
+  it.each(['BIOS', 'EFI64'] as const)(
+    'boots by %s to a login and runs its programs',
+    async (firmware) => {
+      const visit = await lab.visit('', `amd64-disk-${firmware}`);
       const { page, context, errors } = visit;
       await prepare(page);
       const url = new URL('/guests/debian-amd64.img', lab.server.url).href;
-      await makeMachine(page, { files: [], memoryMb: 512, url });
+      await makeMachine(page, { files: [], memoryMb: 512, url, firmware });
       await logIn(visit);
       await send(visit, 'apt-get --version | head -1; perl -e \'print "perl-", 2**40 + 2, "\\n"\'\r');
       await untilSerial(page, /apt 2\.\d[\s\S]*amd64[\s\S]*perl-1099511627778/, ANSWER_MS * 4);
+      await send(visit, 'echo from-$([ -d /sys/firmware/efi ] && echo EFI64 || echo BIOS)\r');
+      await untilSerial(page, new RegExp(`from-${firmware}\\r?\\n`), ANSWER_MS * 4);
       // systemd shortens its lines in the middle of escape sequences, which the terminal tells.
       expect(errors.filter((text) => !text.startsWith('xterm.js: Parsing error'))).toEqual([]);
       await context.close();

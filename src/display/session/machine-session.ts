@@ -13,6 +13,7 @@ import type {
   DriveSpec,
   MachineEvent,
   MachineLinks,
+  MachineSpec,
   MachineStats,
   RunState,
 } from '#emu/workers/machine-protocol.ts';
@@ -70,7 +71,13 @@ interface Medium {
 const CD_SLOT: DriveSlot = 'hdc';
 const STATS_INTERVAL_MS = 1000;
 const POWER_OFF_PATIENCE_MS = 2000;
-const FIRMWARE = { bios: 'guests/bios-256k.bin', vgaBios: 'guests/vgabios-stdvga.bin' } as const;
+const FIRMWARE = {
+  bios: 'guests/bios-256k.bin',
+  vgaBios: 'guests/vgabios-stdvga.bin',
+  uefi: 'guests/OVMF_CODE_4M.fd',
+  uefiVariables: 'guests/OVMF_VARS_4M.fd',
+} as const;
+const variablesKey = (machineId: string): string => `${machineId}/variables`;
 export const stateKey = (machineId: string): string => `${machineId}/state`;
 
 export class MachineSession {
@@ -97,6 +104,7 @@ export class MachineSession {
   #timer: ReturnType<typeof setInterval> | undefined;
   #mediaCount = 0;
   #troubledDisk: string | undefined;
+  #variablesKept: Promise<void> = Promise.resolve();
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -143,8 +151,8 @@ export class MachineSession {
     try {
       const savedState = await this.#savedState();
       const drives = await this.#openDrives();
-      const [bios, vgaBios, directBoot] = await Promise.all([
-        this.#fetchBytes(FIRMWARE.bios),
+      const [firmware, vgaBios, directBoot] = await Promise.all([
+        this.#firmware(),
         this.#fetchBytes(FIRMWARE.vgaBios),
         this.#directBoot(),
       ]);
@@ -163,7 +171,7 @@ export class MachineSession {
             bootOrder,
             clockOffsetMinutes,
             platform,
-            bios,
+            ...firmware,
             vgaBios,
             directBoot,
             drives,
@@ -369,6 +377,21 @@ export class MachineSession {
     return ring;
   }
 
+  async #firmware(): Promise<Pick<MachineSpec, 'bios' | 'variables'>> {
+    if (this.settings.firmware === 'BIOS' || this.settings.directBoot) {
+      return { bios: await this.#fetchBytes(FIRMWARE.bios) };
+    }
+    const kept = await this.#parts.files.get(variablesKey(this.id));
+    const [bios, variables] = await Promise.all([
+      this.#fetchBytes(FIRMWARE.uefi),
+      kept ? kept.arrayBuffer().then((bytes) => new Uint8Array(bytes)) : this.#fetchBytes(FIRMWARE.uefiVariables),
+    ]).catch((cause: unknown) => {
+      const why = 'there is no UEFI firmware here: run npm run guests -- ovmf on the server, or choose BIOS';
+      throw new CodedError('not-found', why, {}, cause);
+    });
+    return { bios, variables };
+  }
+
   async #directBoot(): Promise<DirectBootSpec | undefined> {
     const boot = this.settings.directBoot;
     if (!boot) return undefined;
@@ -430,8 +453,18 @@ export class MachineSession {
   #onEvent(event: MachineEvent): void {
     if (event.kind === 'crash') this.crash.value = event.report;
     else if (event.kind === 'slow') this.problem.value = problem('slow', event.message);
+    else if (event.kind === 'variables') this.#keepVariables(event.contents);
     else if (event.kind === 'ejected') void this.#replaceMedium(event.slot, undefined);
     else this.#onState(event.state, event.message);
+  }
+
+  #keepVariables(contents: Uint8Array<ArrayBuffer>): void {
+    // After what is being stored already: the later one counts.
+    this.#variablesKept = this.#variablesKept
+      .then(() => this.#parts.files.put(variablesKey(this.id), new Blob([contents])))
+      .catch((error: unknown) => {
+        this.problem.value = explain(error);
+      });
   }
 
   #onState(state: RunState, message: string): void {
@@ -460,6 +493,7 @@ export class MachineSession {
     this.outputs.value?.serial.stop();
     this.outputs.value = undefined;
     await this.network.unplug();
+    await this.#variablesKept;
     for (const { diskId, ring } of this.#media.values()) {
       try {
         await this.#parts.storage.closeDisk(diskId, evenIfUnsaved);

@@ -88,24 +88,37 @@ function Fields({ value, onChange }: FieldsProps): JSX.Element {
           />
         </label>
       ) : (
-        <label>
-          Boot from
-          <select
-            data-testid="boot-order"
-            value={value.bootOrder.join()}
-            onChange={(event) =>
-              onChange({
-                bootOrder: orders.find((order) => order.join() === event.currentTarget.value) ?? value.bootOrder,
-              })
-            }
-          >
-            {orders.map((order) => (
-              <option key={order.join()} value={order.join()}>
-                {order.map((device) => BOOT_NAMES[device]).join(', then ')}
-              </option>
-            ))}
-          </select>
-        </label>
+        <>
+          <label>
+            Firmware
+            <select
+              data-testid="firmware"
+              value={value.firmware}
+              onChange={(event) => onChange({ firmware: event.currentTarget.value === 'EFI64' ? 'EFI64' : 'BIOS' })}
+            >
+              <option value="BIOS">BIOS</option>
+              <option value="EFI64">UEFI, for 64-bit systems</option>
+            </select>
+          </label>
+          <label>
+            Boot from
+            <select
+              data-testid="boot-order"
+              value={value.bootOrder.join()}
+              onChange={(event) =>
+                onChange({
+                  bootOrder: orders.find((order) => order.join() === event.currentTarget.value) ?? value.bootOrder,
+                })
+              }
+            >
+              {orders.map((order) => (
+                <option key={order.join()} value={order.join()}>
+                  {order.map((device) => BOOT_NAMES[device]).join(', then ')}
+                </option>
+              ))}
+            </select>
+          </label>
+        </>
       )}
       <label class="check">
         <input
@@ -154,8 +167,8 @@ function SettingsDialog({
   const [error, setError] = useState('');
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, audio, networkCards } = value;
-    const changes = { name, memoryMb, processor, bootOrder, directBoot, localTimeClock, audio, networkCards };
+    const { name, memoryMb, processor, firmware, bootOrder, directBoot, localTimeClock, audio, networkCards } = value;
+    const changes = { name, memoryMb, processor, firmware, bootOrder, directBoot, localTimeClock, audio, networkCards };
     try {
       await shell.library.update(machine.id, changes);
       onClose();

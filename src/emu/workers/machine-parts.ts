@@ -75,7 +75,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
     rtcStartUnixMs: nowUnixMs + spec.clockOffsetMinutes * MINUTE_MS,
     uuid: spec.uuid,
     platform: spec.platform ?? DEFAULT_CONFIG.platform,
-    firmware: { system: spec.bios, video: spec.vgaBios },
+    firmware: { system: spec.bios, video: spec.vgaBios, variables: spec.variables ?? null },
     kernel: directBoot
       ? {
           image: directBoot.kernel,

@@ -54,7 +54,10 @@ export interface MachineSpec {
   readonly clockOffsetMinutes: number;
   /** Left out: the usual one. */
   readonly platform?: PlatformConfig;
+  /** The system's firmware. */
   readonly bios: Uint8Array;
+  /** UEFI's variables, where `bios` is its code; left out: it is a BIOS. */
+  readonly variables?: Uint8Array | undefined;
   readonly vgaBios: Uint8Array;
   readonly directBoot: DirectBootSpec | undefined;
   readonly drives: readonly DriveSpec[];
@@ -128,5 +131,7 @@ export type MachineEvent =
   | { readonly kind: 'crash'; readonly report: string }
   /** Hot code is not compiled any more: the machine goes on, many times slower. */
   | { readonly kind: 'slow'; readonly message: string }
+  /** UEFI's variables are these from now on, over a restart of the machine as well. */
+  | { readonly kind: 'variables'; readonly contents: Uint8Array<ArrayBuffer> }
   /** The guest opened a CD drive: its medium is out. */
   | { readonly kind: 'ejected'; readonly slot: DriveSlot };

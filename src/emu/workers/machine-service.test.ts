@@ -121,6 +121,26 @@ describe('machine service', () => {
     expect([await bitsWith(true), await bitsWith(false)]).toEqual([0x20, 0]);
   });
 
+  it('tells what UEFI keeps, the last of it at power-off', async () => {
+    // Two NOPs mark UEFI's code; in unreal mode (PE set once, 4 GB in DS), 10h and 42h program the byte in front of it.
+    const code = new Uint8Array(65_536);
+    const gdt = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0];
+    code.set(gdt, 0x100);
+    code.set([15, 0, 0, 1, 0x0f, 0], 0x110);
+    // cs lgdt [110h]; CR0.PE = 1; mov ds, 8; CR0.PE = 0; mov ebx, FFFEFFFFh; mov byte [ebx], 10h, 42h, FFh; cli; hlt
+    code.set([0x2e, 0x66, 0x0f, 0x01, 0x16, 0x10, 0x01, 0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0], 0);
+    code.set([0xb9, 0x08, 0x00, 0x8e, 0xd9, 0x24, 0xfe, 0x0f, 0x22, 0xc0, 0x66, 0xbb, 0xff, 0xff, 0xfe, 0xff], 15);
+    code.set([0x67, 0xc6, 0x03, 0x10, 0x67, 0xc6, 0x03, 0x42, 0x67, 0xc6, 0x03, 0xff, 0xfa, 0xf4, 0xeb, 0xfd], 31);
+    code.set([0x90, 0x90, 0xe9, 0x0b, 0x00], 0xfff0);
+    const variables = new Uint8Array(0x8000).fill(0x5a);
+    start(spec([], { bios: code, variables }));
+    await vi.waitFor(() => expect(service.stats().haltedShare).toBeGreaterThan(0.5), 20_000);
+    service.powerOff();
+    const kept = events.flatMap((event) => (event.kind === 'variables' ? [[...event.contents]] : []));
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept.at(-1)).toEqual([...variables.subarray(0, -1), 0x42]);
+  });
+
   it('publishes a picture and sleeps with a sleeping guest', async () => {
     const links = start(spec(SLEEP));
     await settle(200);

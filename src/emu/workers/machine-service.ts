@@ -142,6 +142,8 @@ export class MachineService {
   /** Pulls the plug. */
   powerOff(): void {
     this.#on?.pc.powerOff();
+    // What waited for the end of the run comes out before the caller knows of it.
+    this.#on?.pc.advance(0);
     this.#afterCall();
   }
 
@@ -254,6 +256,7 @@ export class MachineService {
       onTone: (hz, at) => tones.write(hz, at),
       onSound: (samples) => sound.write(samples),
       onCrash: ({ report }) => this.#tell({ kind: 'crash', report }),
+      onVariablesChanged: (contents) => this.#tell({ kind: 'variables', contents: contents.slice() }),
       onEjected: (drive) => {
         const slot = slotOf(drive);
         media.delete(slot);

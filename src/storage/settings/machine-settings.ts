@@ -130,6 +130,8 @@ const machine = v.strictObject({
   videoMemoryMb: between(1, 256),
   cpus: between(1, 32),
   processor: v.optional(processor, ALL_PROCESSOR),
+  /** VirtualBox's --firmware; without effect beside a direct boot. */
+  firmware: v.optional(v.picklist(['BIOS', 'EFI64']), 'BIOS'),
   bootOrder: v.array(v.picklist(['floppy', 'optical', 'hard-disk', 'network'])),
   drives: v.array(drive),
   /** Null: the BIOS boots from `bootOrder`. */
@@ -163,6 +165,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   videoMemoryMb: 16,
   cpus: 1,
   processor: ALL_PROCESSOR,
+  firmware: 'BIOS',
   bootOrder: ['floppy', 'optical', 'hard-disk'],
   drives: [],
   directBoot: null,

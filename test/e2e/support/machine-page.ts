@@ -61,13 +61,14 @@ export interface Wishes {
   /** Image on a web server: the first disk. */
   readonly url?: string;
   readonly emptyDiskMb?: number;
+  readonly firmware?: 'BIOS' | 'EFI64';
   /** Fields of network cards, by VBoxManage's option: `{ nic1: 'intnet', intnet1: 'lab' }`; `add-card` adds one. */
   readonly network?: Readonly<Record<string, string | boolean>>;
 }
 
 /** Makes a machine in the New-machine dialog of the front page and runs it. @returns the role the page gave each file */
 export async function makeMachine(page: Page, wishes: Wishes): Promise<(string | null)[]> {
-  const { files, memoryMb, commandLine, url, emptyDiskMb, network = {} } = wishes;
+  const { files, memoryMb, commandLine, url, emptyDiskMb, firmware, network = {} } = wishes;
   await page.getByTestId('new-machine').click();
   await page.getByTestId('choose-files').setInputFiles([...files]);
   const listed = page.getByTestId('file');
@@ -76,6 +77,7 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
   await page.getByTestId('memory').fill(String(memoryMb));
   if (url !== undefined) await page.getByTestId('url').fill(url);
   if (emptyDiskMb !== undefined) await page.getByTestId('empty-disk').fill(String(emptyDiskMb));
+  if (firmware !== undefined) await page.getByTestId('firmware').selectOption(firmware);
   if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
   for (const [option, value] of Object.entries(network)) await setField(page.getByTestId(option), value);
   await page.getByTestId('dialog-ok').click();
