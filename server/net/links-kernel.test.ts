@@ -1,6 +1,7 @@
 // Tunnels to other people's programs: a real QEMU and a real vde_switch, with Linux as the guest at our end.
 
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -154,5 +155,37 @@ describe.skipIf(why)(`tunnels${why ? `: skipped, ${why}` : ''}`, () => {
     // The NAT lives as long as one of them.
     first.close();
     expect((await second.guest.run('busybox ping -c 1 10.0.2.2')).stdout).toContain('1 packets received');
+  });
+
+  it('bridged goes onto an interface of the host: what is behind its wire meets the guest, whatever cards are left to do', async () => {
+    const [leg, far] = [`tb${process.pid}`.slice(0, 15), `tb-${process.pid}-wire`];
+    const ip = (line: string): void => {
+      const { status, stderr } = spawnSync('ip', line.split(' '), { encoding: 'utf8' });
+      if (status !== 0) throw new Error(`ip ${line}: ${stderr}`);
+    };
+    ip(`netns add ${far}`);
+    undo.push(() => ip(`netns del ${far}`));
+    ip(`link add ${leg} type veth peer name eth0 netns ${far}`);
+    ip(`link set ${leg} up`);
+    ip(`-n ${far} addr add 192.168.10.2/24 dev eth0`);
+    ip(`-n ${far} link set eth0 up`);
+    const { guest } = await joined(new Networks(), 'bridged', { kind: 'bridged', adapter: leg });
+    await guest.configure('192.168.10.1/24', '192.168.10.2');
+    const inFar = (command: string): Promise<string> => hostSays(`ip netns exec ${far} bash -c '${command}'`);
+    expect((await guest.run('busybox ping -c 2 -s 4000 192.168.10.2')).stdout).toContain('2 packets received');
+    const take = (from: string): string =>
+      `for i in $(seq 40); do (exec 3<>/dev/tcp/${from}/9 && sha256sum <&3) 2>/dev/null && break; sleep 0.25; done`;
+    const give = 'head -c 5000000 /dev/zero | tr "\\0" x | timeout 60 busybox nc -l -p 9';
+    const expected = createHash('sha256').update(Buffer.alloc(5_000_000, 'x')).digest('hex');
+    ip(`-n ${far} addr add fd10::2/64 dev eth0 nodad`);
+    await guest.run('ip addr add fd10::1/64 dev eth0 nodad');
+    for (const address of ['192.168.10.2', 'fd10::2']) {
+      const toGuest = inFar(give);
+      expect((await guest.run(take(address))).stdout, address).toContain(expected);
+      await toGuest;
+    }
+    const fromGuest = guest.run(give);
+    expect(await inFar(take('192.168.10.1'))).toContain(expected);
+    await fromGuest;
   });
 });

@@ -8,7 +8,7 @@ import { FramedPipe } from './framed-pipe.ts';
 export interface TapOptions {
   /**
    * At most 15 letters, digits, `.`, `-` and `_`. Made when it does not exist and privileges allow it; of a bridge, a new
-   * port is made, which goes with the helper.
+   * port is made, which goes with the helper; of an interface that is neither, what passes it.
    */
   readonly interface: string;
   /** Path of `tap-helper.pl`. */

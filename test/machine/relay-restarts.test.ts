@@ -21,7 +21,7 @@ import { OrphanedConnections } from '../../src/net-relay/transports/orphaned-con
 import { RelayClient, type RelayState } from '../../src/net-relay/transports/relay-client.ts';
 
 const why = noKernelGuest();
-const ROUNDS = Number(process.env['TABBOX_RELAY_KILLS'] ?? 3);
+const ROUNDS = Number(process.env['TABBOX_RELAY_KILLS'] ?? 10);
 const CARD = {
   ...{ slot: 1, type: 'virtio', mac: '080027000001', cableConnected: true },
   attachment: { kind: 'nat', network: '', forwards: [], localhostReachable: true },
