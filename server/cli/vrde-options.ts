@@ -106,7 +106,8 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
                              Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1,
                              Client/DisableClipboard=1
     --clipboard-mode MODE    text that clients copy: disabled (default), hosttoguest: Ctrl-Alt-Shift-V types it into the
-                             machine, guesttohost: what others copy can be pasted by clients, bidirectional: both
+                             machine, guesttohost: what others copy can be pasted by clients, and Ctrl-Alt-Shift-X
+                             copies the text of a text screen, bidirectional: both
     --extradata KEY=VALUE    VBoxAuthSimple/users/NAME=HASH and TabBox/nt-hashes/NAME=HASH (network level
                              authentication); tabbox passwordhash makes both
 `;

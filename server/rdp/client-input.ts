@@ -16,9 +16,10 @@ const LOCKS = [
   [2, NUM_LOCK_CODE],
   [4, 0x3a],
 ] as const;
-const PASTE_CODE = 0x2f;
-/** With all of these held the V key types the clipboard; left and right are the same but for E0. */
-const PASTE_WITH = [[CONTROL_CODE], [0x38], [0x2a, 0x36]] as const;
+/** V types what was copied, X copies the text on the screen. */
+const CHORD_KEYS = { paste: 0x2f, copy: 0x2d } as const;
+/** With all of these held; left and right are the same but for E0. */
+const CHORD_WITH = [[CONTROL_CODE], [0x38], [0x2a, 0x36]] as const;
 /** Ctrl-Pause, as a keyboard sends it. */
 const BREAK = [0xe0, 0x46, 0xe0, 0xc6] as const;
 const ROTATION_A_NOTCH = 120;
@@ -34,14 +35,22 @@ const X_BUTTONS = [
   [2, BUTTON.fifth],
 ] as const;
 
+/** What Ctrl-Alt-Shift with a key does, since no guest has an agent for it. */
+export interface ClipboardChords {
+  /** @returns what is to be typed; undefined: nothing, and the keys mean what they mean to the guest */
+  paste(): string | undefined;
+  /** @returns false: there is no text to copy, and the keys mean what they mean to the guest */
+  copy(): boolean;
+}
+
 export class ClientInput {
   readonly #seat: DesktopSeat;
   readonly #leds: () => number | undefined;
-  /** Text to type for Ctrl-Alt-Shift-V; undefined: the keys mean what they mean to the guest. */
-  readonly #paste: () => string | undefined;
+  readonly #chords: ClipboardChords;
   /** Codes of keys that the client holds, whatever the guest has been told. */
   readonly #held = new Set<number>();
-  #isPasting = false;
+  /** A key that was none of the guest's business when it went down. */
+  #swallowed: number | undefined;
   /** Lights that were pressed for and that the guest has not set yet, over those it had then. */
   #expected: { readonly before: number; readonly leds: number } | undefined;
   #buttons = 0;
@@ -51,12 +60,11 @@ export class ClientInput {
 
   /**
    * @param leds lights of the guest's keyboard; undefined: they are not known
-   * @param paste text to type for Ctrl-Alt-Shift-V; undefined: there is none
    */
-  constructor(seat: DesktopSeat, leds: () => number | undefined, paste: () => string | undefined) {
+  constructor(seat: DesktopSeat, leds: () => number | undefined, chords: ClipboardChords) {
     this.#seat = seat;
     this.#leds = leds;
-    this.#paste = paste;
+    this.#chords = chords;
   }
 
   take(event: InputEvent): void {
@@ -78,7 +86,7 @@ export class ClientInput {
         // The client has lost sight of its keyboard: whatever it holds, it will say again.
         this.#buttons = 0;
         this.#isPausing = false;
-        this.#isPasting = false;
+        this.#swallowed = undefined;
         this.#held.clear();
         this.#seat.releaseAll();
         this.#setLocks(event.toggles);
@@ -103,20 +111,21 @@ export class ClientInput {
     }
     if (down) this.#held.add(code);
     else this.#held.delete(code);
-    if (code === PASTE_CODE && !extended && this.#pastes(down)) return;
+    if (!extended && this.#isChord(code, down)) return;
     const byte = down ? code : code | BREAK_BIT;
     this.#seat.putScancodes(extended ? [PREFIX_E0, byte] : [byte]);
   }
 
-  /** What a person who has no guest additions has copied is typed. @returns the V key is none of the guest's business */
-  #pastes(down: boolean): boolean {
-    const was = this.#isPasting;
-    if (!down) this.#isPasting = false;
-    if (was || !down) return was;
-    if (!PASTE_WITH.every((codes) => codes.some((one) => this.#held.has(one)))) return false;
-    const text = this.#paste();
-    if (text === undefined) return false;
-    this.#isPasting = true;
+  /** @returns the key is none of the guest's business */
+  #isChord(code: number, down: boolean): boolean {
+    const isSwallowed = this.#swallowed === code;
+    if (isSwallowed && !down) this.#swallowed = undefined;
+    if (isSwallowed || !down) return isSwallowed;
+    if (code !== CHORD_KEYS.paste && code !== CHORD_KEYS.copy) return false;
+    if (!CHORD_WITH.every((codes) => codes.some((one) => this.#held.has(one)))) return false;
+    const text = code === CHORD_KEYS.paste ? this.#chords.paste() : '';
+    if (text === undefined || (text === '' && !this.#chords.copy())) return false;
+    this.#swallowed = code;
     // Typed with these held, the text would be commands.
     this.#seat.releaseAll();
     this.#seat.typeText(text);

@@ -133,8 +133,10 @@ export class ClientSession {
     if (isFirst) {
       this.#seat = desktop.seat();
       if (!disabled.input) {
-        const paste = (): string | undefined => this.#textToType();
-        this.#input = new ClientInput(this.#seat, () => desktop.leds, paste);
+        this.#input = new ClientInput(this.#seat, () => desktop.leds, {
+          paste: () => this.#textToType(),
+          copy: () => this.#clipboard?.offer(desktop.screenText?.() ?? '') ?? false,
+        });
       }
       if (!disabled.display) this.#view = desktop.view();
       this.#beginChannels();

@@ -117,6 +117,24 @@ describe('what one person copies', () => {
     await eventually('a key of its own', () => (desktop.scancodes.join().endsWith('47,175') ? true : undefined));
   });
 
+  it('is what a text screen says, with Ctrl-Alt-Shift-X, for whoever has pressed it', async () => {
+    const made = await gatewayWith();
+    const { desktop } = made;
+    desktop.screenText = () => 'login: \nsecond line\n';
+    await ann.copy('before');
+    await bob.copy('of Bob');
+    await join(bob, made);
+    const client = await join(ann, made);
+    await eventually('texts', () => (desktop.clipboard.text !== '' ? true : undefined));
+    await client.key('ctrl+alt+shift+x');
+    await ann.pastes('login: \nsecond line\n');
+    expect(desktop.scancodes.map((code) => code & 0x7f)).not.toContain(0x2d);
+    expect(await bob.pasted()).not.toMatch(/login/);
+    desktop.screenText = () => '';
+    await client.key('ctrl+alt+shift+x');
+    await eventually('the guest’s own keys', () => (desktop.scancodes.includes(0x2d) ? true : undefined));
+  });
+
   it('stays where it is unless somebody has allowed more', async () => {
     const made = await gatewayWith({ clipboard: NO_CLIPBOARD });
     const { desktop } = made;

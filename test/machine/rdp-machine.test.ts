@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { copy, pasted } from './support/clipboards.ts';
 import { guest, Headless } from './support/headless.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 
@@ -56,8 +57,10 @@ const portOf = (server: Server): number => {
 };
 
 it('shows its screen, pixel by pixel, and takes what is typed', async () => {
-  const one = machine('--vrdeport', '40000-40100');
+  const one = machine('--vrdeport', '40000-40100', '--clipboard-mode', 'bidirectional');
   const port = await boundPort(one);
+  const holder = await copy(display, 'echo H2\n');
+  closers.push(() => holder.kill());
   const viewer = client('freerdp', '127.0.0.1', port, '/sec:tls', '/bpp:24');
   await viewer.window();
   await one.screen(/GNU GRUB[\s\S]*GNU\/Linux/, 120);
@@ -86,6 +89,11 @@ it('shows its screen, pixel by pixel, and takes what is typed', async () => {
   await viewer.key('e', 'c', 'h', 'o', 'space', 'H', '1', 'Return');
   await one.screen(/grub> echo H1\s+H1/, 20);
   await eventually('same pixels after typing', async () => ((await differing()) === 0 ? true : undefined), 30_000);
+  // Text for it, and its own.
+  await viewer.key('ctrl+alt+shift+v');
+  await one.screen(/grub> echo H2\s+H2/, 20);
+  await viewer.key('ctrl+alt+shift+x');
+  await eventually('its text', async () => /^H2$/m.test((await pasted(display)) ?? '') || undefined);
   expect(await one.command('info')).toContain(`vrde: 127.0.0.1:${port}, 1 clients`);
 });
 

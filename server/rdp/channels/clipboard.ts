@@ -62,8 +62,8 @@ export class ClipboardChannel {
     this.#ways = ways;
     this.#later = later;
     this.#send = send;
-    this.#place = clipboard.open((text) => this.#offer(text));
-    if (clipboard.text !== '') this.#offer(clipboard.text);
+    this.#place = clipboard.open((text) => this.offer(text));
+    this.offer(clipboard.text);
   }
 
   begin(): void {
@@ -133,10 +133,12 @@ export class ClipboardChannel {
     else if (this.#isStale || this.#attempts < MOST_ATTEMPTS) this.#askIn(SETTLE_MS);
   }
 
-  #offer(text: string): void {
-    if (!this.#ways.toClient) return;
+  /** Gives the client a text to paste. @returns false: there is none, or none may go to clients */
+  offer(text: string): boolean {
+    if (!this.#ways.toClient || text === '') return false;
     this.#offered = text;
     if (this.#isReady) this.#tell();
+    return true;
   }
 
   #tell(): void {

@@ -64,6 +64,8 @@ export interface Desktop {
   readonly clipboard: SharedClipboard;
   /** What the machine plays; nothing is carried anywhere unless somebody listens. */
   readonly sound: SoundSource;
+  /** What a text screen says, lines ended by LF; empty in graphics modes. Left out: nobody can tell. */
+  readonly screenText?: (() => string) | undefined;
   /** Asks the guest for a screen of another size: it follows if its driver does. Left out: nobody can be asked. */
   readonly requestSize?: ((width: number, height: number) => void) | undefined;
   /** Lights of the keyboard: bit 0 Scroll Lock, bit 1 Num Lock, bit 2 Caps Lock; undefined: nobody knows. */

@@ -3,6 +3,7 @@ import type { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import { SILENCE, type SoundSource } from '#emu/host/sound.ts';
 import { Rasteriser } from '../raster/rasteriser.ts';
+import { screenText } from '../raster/screen-text.ts';
 import type { Picture } from '../raster/thumbnail.ts';
 import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
@@ -46,6 +47,7 @@ export class MachineDesktop implements Desktop {
   leds: number | undefined;
   readonly #rasteriser: Rasteriser;
   readonly #frame: SharedFrame;
+  readonly #vram: Uint8Array;
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
   readonly #onWatched: (watched: boolean) => void;
@@ -60,6 +62,7 @@ export class MachineDesktop implements Desktop {
     this.requestSize = parts.requestSize;
     this.#rasteriser = new Rasteriser(parts.vram, parts.frame);
     this.#frame = parts.frame;
+    this.#vram = parts.vram;
     this.#screen = pictureOf(this.#rasteriser);
     this.#shown = new ShownPicture(this.#screen);
     const size = (): Picture => this.#screen;
@@ -71,6 +74,12 @@ export class MachineDesktop implements Desktop {
 
   get screen(): Picture {
     return this.#screen;
+  }
+
+  /** Up to date while there is a view. */
+  screenText(): string {
+    const lines = screenText(this.#frame, this.#vram);
+    return lines.length === 0 ? '' : `${lines.join('\n').trimEnd()}\n`;
   }
 
   view(): DesktopView {

@@ -22,6 +22,7 @@ export class PaintedDesktop implements Desktop {
   readonly typed: string[] = [];
   readonly clipboard: SharedClipboard = new SharedClipboard();
   leds: number | undefined;
+  screenText: (() => string) | undefined;
   requestSize: ((width: number, height: number) => void) | undefined;
   /** Who hears what `play` is given. */
   readonly listeners = new Set<SoundListener>();
