@@ -11,7 +11,7 @@ import { type F32, type F64, f64, type I32, type I64, i32, i64, k32, type Val, t
 import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
-import type { Group, OpenGroup } from './groups.ts';
+import type { Group } from './groups.ts';
 
 const PAGE_MASK = ~0xfff;
 /** Where an entry's parts are. */
@@ -57,15 +57,14 @@ export class MemoryAccess {
     if (recorder) recorder.reads = true;
     const group = this.#group(at, bytes, false);
     if (group) {
-      f.ifUnlikely(
-        i32.eqz(group.host.get),
+      group.access(
         () => {
           const host = f.local('i32');
           f.set(host, call(callees.readHost, at, k32(bytes)));
           f.if(i32.eqz(host.get), () => f.set(host, this.#faultIfZero(this.#slow(callees.readSlow, at, bytes, stack))));
           use(host.get, 0);
         },
-        () => use(group.host.get, distance(at, group)),
+        (start, offset) => use(start, offset),
       );
       return;
     }
@@ -89,13 +88,12 @@ export class MemoryAccess {
     };
     const group = this.#group(at, bytes, true);
     if (group) {
-      f.ifUnlikely(
-        i32.eqz(group.host.get),
+      group.access(
         () => {
           const host = f.let(call(callees.writeHost, at, k32(bytes)));
           f.if(host, () => put(host, 0), slow);
         },
-        () => put(group.host.get, distance(at, group)),
+        (start, offset) => put(start, offset),
       );
       return;
     }
@@ -116,13 +114,12 @@ export class MemoryAccess {
     };
     const group = this.#group(at, bytes, true);
     if (group) {
-      f.ifUnlikely(
-        i32.eqz(group.host.get),
+      group.access(
         () => {
           f.set(host, call(callees.writeHost, at, k32(bytes)));
           f.if(i32.eqz(host.get), slow);
         },
-        () => f.set(host, i32.add(group.host.get, k32(distance(at, group)))),
+        (start, offset) => f.set(host, i32.add(start, k32(offset))),
       );
     } else {
       const { miss, place } = this.#lookUp(at, bytes, 'writeTag');
@@ -171,8 +168,8 @@ export class MemoryAccess {
     return { miss: word.ne(known, page), place: () => i32.add(word.low(at), i32.load(entry, tlbAt + tlb.addend)) };
   }
 
-  /** The open group of an access, opened if this is its first. */
-  #group(at: Word, bytes: number, write: boolean): OpenGroup | undefined {
+  /** The open group of an access, opened by it if this is its first. */
+  #group(at: Word, bytes: number, write: boolean): GroupAccess | undefined {
     const { origin } = at;
     const frame = this.#frame;
     const { f } = frame;
@@ -184,21 +181,39 @@ export class MemoryAccess {
     const inside = (g: Group): boolean =>
       g.symbol === origin.symbol && g.from <= origin.offset && origin.offset + bytes <= g.to && (g.write || !write);
     const open = frame.now.groups.find(inside);
-    if (open) return open;
+    if (open) {
+      const { host } = open;
+      const access = (missed: () => void, hit: Use): void =>
+        f.ifUnlikely(i32.eqz(host.get), missed, () => hit(host.get, distance(at, open)));
+      return { access };
+    }
     const group = frame.memory.find(origin, bytes, write);
     if (!group) return undefined;
     const host = frame.host();
     const start = f.let(word.add(at, group.from - origin.offset));
     const { miss, place } = this.#lookUp(start, group.to - group.from, group.write ? 'writeTag' : 'readTag');
-    f.ifUnlikely(
-      miss,
-      () => f.set(host, k32(0)),
-      () => f.set(host, place()),
-    );
-    const opened = { ...group, host };
-    frame.now.groups.push(opened);
-    return opened;
+    frame.now.groups.push({ ...group, host });
+    // What has been found needs no question.
+    const access = (missed: () => void, hit: Use): void =>
+      f.ifUnlikely(
+        miss,
+        () => {
+          f.set(host, k32(0));
+          missed();
+        },
+        () => {
+          f.set(host, place());
+          hit(host.get, distance(at, group));
+        },
+      );
+    return { access };
   }
+}
+
+/** An access of a group. */
+interface GroupAccess {
+  /** @param missed the range is not in one page of the TLB: the access goes its own way */
+  access(missed: () => void, hit: Use): void;
 }
 
 const distance = (at: Val, group: Group): number => (at.origin?.offset ?? 0) - group.from;
