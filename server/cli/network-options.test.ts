@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CodedError } from '#base/errors.ts';
-import type { NicOptions } from './network-options.ts';
+import { type NicOptions, parseDhcpServer } from './network-options.ts';
 import { parseRunOptions } from './run-options.ts';
 
 function cards(...args: string[]): readonly NicOptions[] {
@@ -108,4 +108,41 @@ describe('network cards of tabbox run', () => {
     [['--nic1', 'nat', '--nictrace1', 'on'], '--nictrace1 needs --nictracefile1'],
     [['--restore-state', 's', '--nic1', 'nat'], '--nic1 to --nic8 cannot change a saved machine'],
   ])('%j is refused', (args, message) => expect(complaint(...args)).toContain(message));
+});
+
+describe('--dhcpserver', () => {
+  it('has VirtualBox’s defaults for its first interface', () => {
+    expect(parseDhcpServer('interface=vboxnet0')).toEqual({
+      network: 'hostonly vboxnet0',
+      settings: {
+        serverIp: 0xc0a8_3864,
+        network: { address: 0xc0a8_3800, prefix: 24 },
+        pool: [0xc0a8_3865, 0xc0a8_38fe],
+      },
+    });
+  });
+
+  it('takes all that VBoxManage does', () => {
+    const text = 'network=lab,server-ip=10.1.0.1,netmask=255.255.0.0,lower-ip=10.1.2.0,upper-ip=10.1.2.255';
+    expect(parseDhcpServer(text)).toEqual({
+      network: 'intnet lab',
+      settings: {
+        serverIp: 0x0a01_0001,
+        network: { address: 0x0a01_0000, prefix: 16 },
+        pool: [0x0a01_0200, 0x0a01_02ff],
+      },
+    });
+  });
+
+  it.each([
+    ['', /an interface or a network/],
+    ['interface=a,network=b', /an interface or a network/],
+    ['interface=a,lowerip=1.2.3.4', /not 'lowerip'/],
+    ['interface=a,server-ip=1.2.3', /server-ip takes an address/],
+    ['interface=a,netmask=255.0.255.0', /netmask takes one/],
+    ['interface=a,server-ip=10.0.0.1', /no part of the network/],
+    ['interface=a,server-ip=192.168.56.110', /among those/],
+  ])('refuses %j', (text, message) => {
+    expect(() => parseDhcpServer(text)).toThrow(message);
+  });
 });

@@ -9,6 +9,8 @@ import {
   type PromiscuousPolicy,
   parseMac,
 } from '#emu/host/network-card.ts';
+import { type DhcpServerSettings, prefixOf } from '../../src/net-relay/nat/dhcp-station.ts';
+import { inNetwork, netmask, parseIpv4 } from '../../src/net-relay/wire/address.ts';
 
 export interface NicOptions {
   /** 1 to 8. */
@@ -74,8 +76,17 @@ export const NETWORK_HELP = `  Network cards, N from 1 to 8; options as of VBoxM
     --nattftpprefixN FOLDER, --nattftpfileN FILE   what TFTP serves at 10.0.2.4, and what network boot loads
     --nicpromiscN deny|allow-vms|allow-all, --nicbandwidthgroupN NAME
     --bandwidthgroup NAME=LIMIT        20m, 100k, ... bits a second; shared by the cards of the group
+    --dhcpserver interface=IF|network=NAME[,server-ip=IP,netmask=MASK,lower-ip=IP,upper-ip=IP]
+                             for a host-only or an internal network
     --nictraceN on|off, --nictracefileN FILE   write what passes as pcap
 `;
+
+/** A DHCP server of an internal or a host-only network. */
+export interface DhcpServerOptions {
+  /** `intnet NAME` or `hostonly INTERFACE`. */
+  readonly network: string;
+  readonly settings: DhcpServerSettings;
+}
 
 const usage = (message: string): CodedError<'usage'> => new CodedError('usage', message);
 const slots: readonly number[] = Array.from({ length: MAX_NETWORK_CARDS }, (_, i) => i + 1);
@@ -86,6 +97,38 @@ export function networkOptions(): Record<string, { readonly type: 'string'; read
   return Object.fromEntries(
     slots.flatMap((slot) => spellings.map((name) => [`${name}${slot}`, { type: 'string', multiple: true }])),
   );
+}
+
+/** The names are those of `VBoxManage dhcpserver add`, the defaults VirtualBox's for vboxnet0. @throws CodedError<'usage'> */
+export function parseDhcpServer(text: string): DhcpServerOptions {
+  const parts = new Map(text.split(',').map((part) => part.split(/=(.*)/s, 2) as [string, string | undefined]));
+  const take = (name: string, standard = ''): string => {
+    const value = parts.get(name) ?? standard;
+    parts.delete(name);
+    return value;
+  };
+  const [adapter, intnet] = [take('interface'), take('network')];
+  const names = ['server-ip', 'lower-ip', 'upper-ip'] as const;
+  const given = [take(names[0], '192.168.56.100'), take(names[1], '192.168.56.101'), take(names[2], '192.168.56.254')];
+  const mask = take('netmask', '255.255.255.0');
+  const wrong = (what: string): CodedError<'usage'> => usage(`--dhcpserver ${text}: ${what}`);
+  if ((adapter === '') === (intnet === '')) throw wrong('give an interface or a network');
+  const [stray] = parts.keys();
+  if (stray !== undefined) throw wrong(`takes interface, network, netmask, ${names.join(', ')}, not '${stray}'`);
+  const [serverIp, lower, upper] = given.map((ip, i) => {
+    const parsed = parseIpv4(ip);
+    if (parsed === undefined) throw wrong(`${names[i]} takes an address, not '${ip}'`);
+    return parsed;
+  });
+  const prefix = prefixOf(mask);
+  if (prefix === undefined) throw wrong(`netmask takes one such as 255.255.255.0, not '${mask}'`);
+  const network = { address: (serverIp & netmask(prefix)) >>> 0, prefix };
+  if (lower > upper || !inNetwork(lower, network) || !inNetwork(upper, network)) {
+    throw wrong('lower-ip to upper-ip is no part of the network of server-ip');
+  }
+  if (lower <= serverIp && serverIp <= upper) throw wrong('server-ip is among those that it gives away');
+  const name = adapter === '' ? `intnet ${intnet}` : `hostonly ${adapter}`;
+  return { network: name, settings: { serverIp, network, pool: [lower, upper] } };
 }
 
 /** @throws CodedError<'usage'> */

@@ -49,9 +49,10 @@ export class RunNetworks {
   #ready: Promise<void> = Promise.resolve();
 
   /** @param doorbell of the machine, rung at index 0 */
-  constructor(doorbell: Int32Array, groups: RunOptions['bandwidthGroups']) {
+  constructor(doorbell: Int32Array, options: Pick<RunOptions, 'bandwidthGroups' | 'dhcpServers'>) {
     this.#doorbell = doorbell;
-    for (const { name, bytesPerSecond } of groups) this.#networks.setGroup(name, bytesPerSecond);
+    for (const { network, settings } of options.dhcpServers) this.#networks.setDhcpServer(network, settings);
+    for (const { name, bytesPerSecond } of options.bandwidthGroups) this.#networks.setGroup(name, bytesPerSecond);
   }
 
   /** @throws CodedError what a card cannot be attached to */

@@ -9,7 +9,14 @@ import { parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
 import { AUDIO_HELP, AUDIO_OPTIONS, type AudioOptions, parseAudio } from './audio-options.ts';
 import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
-import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
+import {
+  type DhcpServerOptions,
+  NETWORK_HELP,
+  type NicOptions,
+  networkOptions,
+  parseDhcpServer,
+  parseNetworkCards,
+} from './network-options.ts';
 import { parsePlatform } from './platform-options.ts';
 import { parseShareOptions, SHARE_HELP, SHARE_OPTIONS, type ShareOptions } from './share-options.ts';
 import { parseVrde, VRDE_HELP, type VrdeOptions, vrdeOptions } from './vrde-options.ts';
@@ -57,6 +64,7 @@ export interface RunOptions {
   /** By slot. */
   readonly networkCards: readonly NicOptions[];
   /** In bytes a second, 0 for none. */
+  readonly dhcpServers: readonly DhcpServerOptions[];
   readonly bandwidthGroups: readonly { readonly name: string; readonly bytesPerSecond: number }[];
   readonly audio: AudioOptions;
   readonly debugExitPort: number | undefined;
@@ -153,6 +161,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     debugcon: parseSink('--debugcon', values.debugcon),
     firmwareLog: parseSink('--firmware-log', values['firmware-log']),
     networkCards: parseNetworkCards(values),
+    dhcpServers: values.dhcpserver.map(parseDhcpServer),
     bandwidthGroups: values.bandwidthgroup.map(parseBandwidthGroup),
     audio: parseAudio(values),
     debugExitPort: parsePort(values['debug-exit']),
@@ -217,6 +226,7 @@ function parsed(args: readonly string[]) {
         'no-reboot': flag,
         rtc: text,
         'clock-ns': text,
+        dhcpserver: { type: 'string', multiple: true, default: [] },
         bandwidthgroup: { type: 'string', multiple: true, default: [] },
         tier: text,
         ...AUDIO_OPTIONS,

@@ -99,7 +99,7 @@ class Run {
     this.#options = options;
     const shared = new SharedArrayBuffer(SHARED_BYTES);
     this.#words = new Int32Array(shared);
-    this.#networks = new RunNetworks(this.#words, options.bandwidthGroups);
+    this.#networks = new RunNetworks(this.#words, options);
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });

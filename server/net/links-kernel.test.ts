@@ -10,6 +10,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { NetworkCardConfig, NicAttachment } from '#emu/host/network-card.ts';
 import { createWire } from '#emu/host/packet-port.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
+import { parseIpv4, parseIpv4Network } from '../../src/net-relay/wire/address.ts';
 import { KernelGuest, noKernelGuest } from './kernel-guest.suite.ts';
 import { Networks } from './networks.ts';
 
@@ -187,5 +188,31 @@ describe.skipIf(why)(`tunnels${why ? `: skipped, ${why}` : ''}`, () => {
     const fromGuest = guest.run(give);
     expect(await inFar(take('192.168.10.1'))).toContain(expected);
     await fromGuest;
+  });
+
+  it('a host-only interface has a DHCP server, and guests meet there', async () => {
+    const networks = new Networks();
+    const adapter = `th${process.pid}`.slice(0, 15);
+    const [serverIp, lower, upper] = ['192.168.11.100', '192.168.11.101', '192.168.11.102'].map(
+      (ip) => parseIpv4(ip) ?? 0,
+    );
+    const network = parseIpv4Network('192.168.11.0/24');
+    if (!network) throw new Error('no network');
+    networks.setDhcpServer(`hostonly ${adapter}`, { serverIp, network, pool: [lower, upper] });
+    const attachment: NicAttachment = { kind: 'hostonly', adapter };
+    // Both at once.
+    const guests = await Promise.all([attached(networks, 'ho1', attachment), attached(networks, 'ho2', attachment)]);
+    const addresses: string[] = [];
+    for (const guest of guests) {
+      const said = await guest.run(
+        'busybox udhcpc -i eth0 -n -q -f -s /bin/true -O router 2>&1; busybox arping -c 1 -I eth0 192.168.11.100',
+      );
+      expect(said.stdout).toMatch(/lease of 192\.168\.11\.10[12] obtained from 192\.168\.11\.100/);
+      expect(said.stdout).toContain('Received 1 response');
+      addresses.push(/lease of (\S+)/.exec(said.stdout)?.[1] ?? '');
+    }
+    expect(new Set(addresses).size).toBe(2);
+    for (const [n, guest] of guests.entries()) await guest.run(`ip addr add ${addresses[n]}/24 dev eth0`);
+    expect((await guests[0].run(`busybox ping -c 2 ${addresses[1]}`)).stdout).toContain('2 packets received');
   });
 });

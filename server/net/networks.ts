@@ -7,6 +7,7 @@ import { CodedError } from '#base/errors.ts';
 import type { NetworkCardConfig, NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
 import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import type { NatRights } from '../../src/net-relay/nat/address-policy.ts';
+import { type DhcpServerSettings, DhcpStation } from '../../src/net-relay/nat/dhcp-station.ts';
 import { natConfig } from '../../src/net-relay/nat/nat-config.ts';
 import { parseForwardRule } from '../../src/net-relay/nat/port-forwarding.ts';
 import { BandwidthGroup, LimitedPort } from '../../src/net-relay/switch/bandwidth-group.ts';
@@ -42,14 +43,24 @@ interface Joined {
   close(): void;
 }
 
+/** A switch with those that have nothing else, for as long as somebody uses it. */
 interface Shared {
-  readonly network: EthernetSwitch;
-  readonly nat: NatDriver | undefined;
   users: number;
+  readonly ready: Promise<Opened>;
 }
+
+interface Opened {
+  readonly network: EthernetSwitch;
+  readonly nat?: NatDriver;
+  close(): void;
+}
+
+/** Whom the host has at a network. @param end the host's end of a cable to its switch */
+type OpenHost = (end: PacketPort) => Promise<{ readonly nat?: NatDriver; close(): void }>;
 
 export class Networks {
   readonly #shared = new Map<string, Shared>();
+  readonly #dhcpServers = new Map<string, DhcpServerSettings>();
   readonly #groups = new Map<string, BandwidthGroup>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -82,12 +93,16 @@ export class Networks {
         return { nat, close: () => nat.close() };
       }
       case 'intnet':
-        return this.#joinShared(`intnet ${attachment.network}`, port, promiscuous, undefined);
+        return this.#joinShared(`intnet ${attachment.network}`, port, promiscuous, undefined, true);
       case 'natnetwork':
-        return this.#joinShared(`natnetwork ${attachment.network}`, port, promiscuous, (end) =>
-          openNat(0, { kind: 'nat', network: '', forwards: [] }, end, ALL_RIGHTS),
-        );
+        return this.#joinShared(`natnetwork ${attachment.network}`, port, promiscuous, async (end) => {
+          const nat = await openNat(0, { kind: 'nat', network: '', forwards: [] }, end, ALL_RIGHTS);
+          return { nat, close: () => nat.close() };
+        });
       case 'hostonly':
+        return this.#joinShared(`hostonly ${attachment.adapter}`, port, promiscuous, (end) =>
+          openTap(end, { interface: attachment.adapter, helper: TAP_HELPER }),
+        );
       case 'bridged': {
         const tap = await openTap(port, { interface: attachment.adapter, helper: TAP_HELPER });
         return { nat: undefined, close: () => tap.close() };
@@ -97,23 +112,39 @@ export class Networks {
     }
   }
 
+  /** @param hasPlace whether its cards may meet each other past the switch */
   async #joinShared(
     name: string,
     cable: PacketPort,
     promiscuous: PromiscuousPolicy,
-    open: ((end: PacketPort) => Promise<NatDriver>) | undefined,
+    open: OpenHost | undefined,
+    hasPlace = false,
   ): Promise<Joined> {
-    const shared = this.#shared.get(name) ?? (await openShared(open));
+    const shared = this.#shared.get(name) ?? { users: 0, ready: openShared(open, this.#dhcpServers.get(name)) };
     this.#shared.set(name, shared);
+    // Counted before it is there: nobody who leaves meanwhile takes it away.
     shared.users++;
-    const port = shared.network.plug(cable, { kind: 'machine', promiscuous });
+    const leave = (): boolean => {
+      if (--shared.users > 0) return false;
+      this.#shared.delete(name);
+      return true;
+    };
+    const opened = await shared.ready.catch((cause: unknown) => {
+      leave();
+      throw cause;
+    });
+    const { network, nat } = opened;
+    const port = network.plug(cable, { kind: 'machine', promiscuous });
     const close = (): void => {
       port.close();
-      if (--shared.users > 0) return;
-      shared.nat?.close();
-      this.#shared.delete(name);
+      if (leave()) opened.close();
     };
-    return { nat: shared.nat, ...(open ? {} : { place: { network: shared.network, port } }), close };
+    return { nat, ...(hasPlace ? { place: { network, port } } : {}), close };
+  }
+
+  /** Gives an internal network, or a host-only one, a DHCP server. @param name `intnet NAME` or `hostonly INTERFACE` */
+  setDhcpServer(name: string, settings: DhcpServerSettings): void {
+    this.#dhcpServers.set(name, settings);
   }
 
   // Bandwidth groups.
@@ -157,13 +188,25 @@ export class Networks {
   }
 }
 
-async function openShared(open: ((end: PacketPort) => Promise<NatDriver>) | undefined): Promise<Shared> {
+async function openShared(open: OpenHost | undefined, dhcp: DhcpServerSettings | undefined): Promise<Opened> {
   const network = new EthernetSwitch(now);
-  if (!open) return { network, nat: undefined, users: 0 };
+  if (dhcp) {
+    const [near, far] = createWire();
+    const station = new DhcpStation(dhcp, (frame) => far.send(frame));
+    const receive = (frame: Uint8Array): boolean => {
+      station.receive(now(), frame);
+      return true;
+    };
+    far.connect({ receive, resume: () => {}, linkChanged: () => {} });
+    far.setLink(true);
+    network.plug(near, { kind: 'host', promiscuous: 'deny' });
+  }
+  if (!open) return { network, close: () => {} };
   const [near, far] = createWire();
-  const nat = await open(far);
-  network.plug(near, { kind: 'host', promiscuous: 'deny' });
-  return { network, nat, users: 0 };
+  const host = await open(far);
+  // The host's own interface may listen to all, as a bridge or a capture on it does.
+  network.plug(near, { kind: 'host', promiscuous: host.nat ? 'deny' : 'allow-all' });
+  return { network, ...(host.nat ? { nat: host.nat } : {}), close: () => host.close() };
 }
 
 async function openNat(

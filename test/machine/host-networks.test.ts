@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noKernelGuest } from '../../server/net/kernel-guest.suite.ts';
 import type { Headless } from './support/headless.ts';
-import { bootNetworkGuest, cardsOf, QemuGuest, run, untilShell } from './support/network-guest.ts';
+import { bootNetworkGuest, cardsOf, dhcp, QemuGuest, run, untilShell } from './support/network-guest.ts';
 
 const why = noKernelGuest();
 const BOOT_MS = 300_000;
@@ -76,6 +76,10 @@ describe.skipIf(why)(`a guest on networks of its host${why ? `: skipped, ${why}`
     undo.push(() => qemu.close());
     const attachments = [
       ['--nic1', 'hostonly', '--hostonlyadapter1', 'vboxnet0'],
+      [
+        '--dhcpserver',
+        `interface=vboxnet0,server-ip=192.168.51.2,lower-ip=${ours(HOST_ONLY)},upper-ip=${ours(HOST_ONLY)}`,
+      ],
       ['--nic2', 'bridged', '--bridgeadapter2', 'br0'],
       ['--nic3', 'generic', '--nicgenericdrv3', 'UDPTunnel', '--nicproperty3', 'dest=127.0.0.1'],
       ['--nicproperty3', 'sport=4001', '--nicproperty3', 'dport=4002'],
@@ -96,6 +100,10 @@ describe.skipIf(why)(`a guest on networks of its host${why ? `: skipped, ${why}`
       const found = await cardsOf(shell);
       for (const card of cards) {
         const { name } = found.get(card) ?? { name: 'none' };
+        if (card === HOST_ONLY) {
+          expect(await dhcp(shell, name)).toContain(`lease ${address(card)}`);
+          continue;
+        }
         await run(shell, `ip addr add ${address(card)}/24 dev ${name}; ip link set ${name} up`, 30);
       }
     }

@@ -26,13 +26,14 @@ import {
 } from '../wire/address.ts';
 import { ARP_OPERATION, decodeArp, encodeArp } from '../wire/arp.ts';
 import { concat, put16, sameBytes, u16, u32 } from '../wire/bytes.ts';
-import { DHCP_OPTION, DHCP_PORT, DHCP_TYPE, decodeDhcp, encodeDhcp } from '../wire/dhcp.ts';
+import { DHCP_PORT, decodeDhcp } from '../wire/dhcp.ts';
 import { decodeEthernet, ETHERNET_HEADER_BYTES, ETHERTYPE, ethernetFrame, ethernetHeader } from '../wire/ethernet.ts';
 import { ipFrames, Reassembler } from '../wire/fragments.ts';
 import { encodeIcmp, ICMP, ICMP_UNREACHABLE, ICMPV6, ICMPV6_UNREACHABLE, icmpError } from '../wire/icmp.ts';
 import { decodeIpv4, decodeIpv6, type IpHeader, ipHeader, PROTOCOL } from '../wire/ip.ts';
 import { decodeTcp, tcpSegment } from '../wire/tcp.ts';
 import { decodeUdp, encodeUdp, type Udp } from '../wire/udp.ts';
+import { dhcpFrames } from './dhcp-frames.ts';
 import { DhcpServer, type Lease } from './dhcp-server.ts';
 import { EchoService } from './echo-service.ts';
 import { IPV6_OF_OURS, inPrefix, type NatConfig } from './nat-config.ts';
@@ -359,17 +360,8 @@ export class NatEngine {
     const message = decodeDhcp(udp.data);
     const reply = message && this.#dhcp.receive(nowMs, message);
     if (!reply) return message !== undefined;
-    const isNak = reply.options.get(DHCP_OPTION.messageType)?.[0] === DHCP_TYPE.nak;
-    // Source: RFC 2131, 4.1: where the client can hear it.
-    const known = reply.clientIp !== 0 && !isNak;
-    const toAll = !known && (reply.wantsBroadcast || isNak);
-    const ip = known ? reply.clientIp : toAll ? 0xffff_ffff : reply.yourIp;
-    const addresses = concat(ipv4Bytes(this.config.gateway), ipv4Bytes(ip));
-    const data = encodeDhcp(reply);
-    const ports = { sourcePort: DHCP_PORT.server, destinationPort: DHCP_PORT.client };
-    const payload = encodeUdp({ ...ports, data }, addresses);
-    const to = { destination: toAll ? BROADCAST_MAC : reply.clientMac, source: this.config.mac, mtu: this.config.mtu };
-    for (const frame of ipFrames(to, addresses, PROTOCOL.udp, payload, this.#id())) this.#send(frame);
+    const { mac, gateway: ip, mtu } = this.config;
+    for (const frame of dhcpFrames({ mac, ip, mtu }, reply, this.#id())) this.#send(frame);
     return true;
   }
 
