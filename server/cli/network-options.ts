@@ -40,6 +40,7 @@ const OPTIONS = {
   natNetwork: ['natnet', 'nat-net'],
   natForward: ['natpf', 'nat-pf'],
   natLocalhost: ['nat-localhostreachable', 'natlocalhostreachable'],
+  natHostResolver: ['natdnshostresolver', 'nat-dns-host-resolver'],
   natTftpFolder: ['nattftpprefix', 'nat-tftp-prefix'],
   natBootFile: ['nattftpfile', 'nat-tftp-file'],
   promiscuous: ['nicpromisc', 'nic-promisc'],
@@ -57,7 +58,7 @@ const MULTIPLE: readonly Option[] = ['natForward', 'genericProperty'];
 /** What each attachment has of its own. */
 const OF_ATTACHMENT: Readonly<Record<NicAttachment['kind'], readonly Option[]>> = {
   null: [],
-  nat: ['natNetwork', 'natForward', 'natLocalhost', 'natTftpFolder', 'natBootFile'],
+  nat: ['natNetwork', 'natForward', 'natLocalhost', 'natHostResolver', 'natTftpFolder', 'natBootFile'],
   intnet: ['internalNetwork'],
   bridged: ['bridgeAdapter'],
   hostonly: ['hostOnlyAdapter'],
@@ -73,6 +74,7 @@ export const NETWORK_HELP = `  Network cards, N from 1 to 8; options as of VBoxM
     --natnetN NETWORK, --natpfN RULE, --intnetN NAME, --bridgeadapterN IF, --hostonlyadapterN IF, --nat-networkN NAME,
     --nicgenericdrvN DRIVER, --nicpropertyN NAME=VALUE   UDPTunnel (dest, sport, dport) or VDE (network)
     --nat-localhostreachableN on|off   the guest reaches the host's loopback at the gateway's address (default: off)
+    --natdnshostresolverN on|off       names are resolved as the host does, its hosts file and all (default: off)
     --nattftpprefixN FOLDER, --nattftpfileN FILE   what TFTP serves at 10.0.2.4, and what network boot loads
     --nicpromiscN deny|allow-vms|allow-all, --nicbandwidthgroupN NAME
     --bandwidthgroup NAME=LIMIT        20m, 100k, ... bits a second; shared by the cards of the group
@@ -257,8 +259,9 @@ function parseAttachment(kind: NicAttachment['kind'], given: CardValues): NicAtt
 }
 
 function natOf(given: CardValues): NicAttachment {
-  const [localhostReachable, tftpFolder, bootFile] = [
+  const [localhostReachable, hostResolver, tftpFolder, bootFile] = [
     given.flag('natLocalhost'),
+    given.flag('natHostResolver'),
     given.one('natTftpFolder'),
     given.one('natBootFile'),
   ];
@@ -267,6 +270,7 @@ function natOf(given: CardValues): NicAttachment {
     network: given.one('natNetwork') ?? '',
     forwards: given.all('natForward'),
     ...(localhostReachable === undefined ? {} : { localhostReachable }),
+    ...(hostResolver === undefined ? {} : { hostResolver }),
     ...(tftpFolder === undefined ? {} : { tftpFolder }),
     ...(bootFile === undefined ? {} : { bootFile }),
   };

@@ -7,6 +7,7 @@ import { createSocket } from 'node:dgram';
 import { getServers } from 'node:dns';
 import { parseIp } from '../../src/net-relay/wire/address.ts';
 import { put16, u16 } from '../../src/net-relay/wire/bytes.ts';
+import { hostNames } from './host-names.ts';
 
 const TRY_MS = 2500;
 const TRIES = 4;
@@ -20,6 +21,8 @@ export interface NameServer {
 export interface ResolverOptions {
   /** Undefined: those of the host. */
   readonly servers?: readonly NameServer[];
+  /** Addresses are asked of the host's own resolver, which knows more names than its servers. */
+  readonly asHost?: boolean;
 }
 
 /** `192.0.2.1`, `192.0.2.1:53`, `2001:db8::1`, `[2001:db8::1]:53`. */
@@ -45,6 +48,8 @@ export class NameResolver {
   async resolve(query: Uint8Array): Promise<Uint8Array | undefined> {
     // A header, QR=0, one opcode that asks.
     if (query.length < 12 || (query[2] & 0x80) !== 0) return undefined;
+    const own = this.#options.asHost ? await hostNames(query) : undefined;
+    if (own) return own;
     for (let n = 0; n < TRIES; n++) {
       const { servers } = this;
       const server = servers[n % servers.length];

@@ -34,6 +34,7 @@ async function network(
   faults: Faults = {},
   tftpFolder?: string,
   nameServers: readonly NameServer[] = [],
+  asHost = false,
 ): Promise<Network> {
   const [near, far] = createWire();
   const seed = 12_345;
@@ -42,7 +43,7 @@ async function network(
   const nat = new NatDriver(toGuest, {
     config: natConfig(0),
     rights: { loopback: true, private: true, public: true },
-    resolver: { servers: nameServers },
+    resolver: { servers: nameServers, asHost },
     tftpFolder,
     forwardHostIp: '127.0.0.1',
   });
@@ -100,6 +101,19 @@ describe.skipIf(why)(`NAT with the Linux kernel as guest${why ? `: skipped, ${wh
   it('asks the name servers of the host, and answers what they do not know', async () => {
     expect((await guest.run('busybox nslookup files.example 10.0.2.3')).stdout).toContain('192.0.2.7');
     expect((await guest.run('busybox nslookup other.example 10.0.2.3 2>&1')).stdout).toContain('NXDOMAIN');
+  });
+
+  it('resolves names as the host does, where it is to', async () => {
+    const own = await network('names', {}, undefined, [], true);
+    try {
+      await own.guest.configure('10.0.2.15/24', '10.0.2.2');
+      const { stdout } = await own.guest.run('busybox nslookup localhost 10.0.2.3 2>&1');
+      // The name is in every host's file, and in nobody's name server.
+      expect(stdout).toMatch(/^Name:\s+localhost$/m);
+      expect(stdout).toContain('127.0.0.1');
+    } finally {
+      own.close();
+    }
   });
 
   it('answers pings of the gateway, fragmented ones as well', async () => {

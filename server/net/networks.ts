@@ -215,7 +215,7 @@ async function openNat(
   port: PacketPort,
   most: NatRights,
 ): Promise<NatDriver> {
-  const { network, forwards, localhostReachable = false, tftpFolder, bootFile = '' } = attachment;
+  const { network, forwards, localhostReachable = false, hostResolver = false, tftpFolder, bootFile = '' } = attachment;
   const rules = forwards.map(parseForwardRule);
   const nat = new NatDriver(port, {
     config: natConfig(card, network || undefined, { bootFile }),
@@ -224,7 +224,8 @@ async function openNat(
       private: NAT_RIGHTS.private && most.private,
       public: NAT_RIGHTS.public && most.public,
     },
-    resolver: {},
+    // The host's names are what it keeps to itself.
+    resolver: { asHost: hostResolver && most.private },
     tftpFolder,
     forwardHostIp: '127.0.0.1',
   });

@@ -20,6 +20,8 @@ export type NicAttachment =
       readonly forwards: readonly string[];
       /** --nat-localhostreachableN: the gateway's address is the host's loopback. */
       readonly localhostReachable?: boolean;
+      /** --natdnshostresolverN: names are resolved as the host does. */
+      readonly hostResolver?: boolean;
       /** --nattftpprefixN: the host's folder that TFTP serves; --nattftpfileN: what PXE loads from it. */
       readonly tftpFolder?: string;
       readonly bootFile?: string;
