@@ -7,7 +7,7 @@
 // Needs root for namespaces. CPU is of the process that is the network (libslirp: slirp4netns).
 
 import { fork, spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -30,6 +30,7 @@ async function play(role, settings) {
 let bundle;
 async function makeBundle() {
   // Inside the tree, so that packages are found.
+  mkdirSync(join(ROOT, '.cache'), { recursive: true });
   bundle = mkdtempSync(join(ROOT, '.cache', 'bench-net-'));
   await build({
     ...{ root: ROOT, configFile: false, logLevel: 'error' },
