@@ -65,11 +65,26 @@ describe('network cards of tabbox run', () => {
 
   it('take what NAT, the switch and groups need', () => {
     const [card] = cards(
-      ...['--nic1', 'nat', '--nat-localhostreachable1', 'on', '--nattftpprefix1=/srv/tftp', '--nattftpfile1', 'vm.pxe'],
+      ...[
+        '--nic1',
+        'nat',
+        '--nat-localhostreachable1',
+        'on',
+        '--nattftpprefix1=/srv/tftp',
+        '--nattftpfile1',
+        'vm.pxe',
+        '--nat-dns-host-resolver1=on',
+      ],
       ...['--nicpromisc1', 'allow-vms', '--nicbandwidthgroup1', 'up'],
     );
     expect(card).toMatchObject({
-      attachment: { kind: 'nat', localhostReachable: true, tftpFolder: '/srv/tftp', bootFile: 'vm.pxe' },
+      attachment: {
+        kind: 'nat',
+        localhostReachable: true,
+        hostResolver: true,
+        tftpFolder: '/srv/tftp',
+        bootFile: 'vm.pxe',
+      },
       promiscuous: 'allow-vms',
       bandwidthGroup: 'up',
     });

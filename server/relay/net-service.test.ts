@@ -244,6 +244,7 @@ describe('rights', () => {
     ["the NAT network 'n'", { kind: 'natnetwork', network: 'n' }, { natnetwork: '*' }],
     ['port forwarding', { ...NAT, forwards: ['a,tcp,,1,,1'] }, ALL],
     ["the relay's loopback", { ...NAT, localhostReachable: true }, ALL],
+    ["names of the relay's own network", { ...NAT, hostResolver: true }, { nat: {} }],
     ['TFTP folders', { ...NAT, tftpFolder: '/etc' }, ALL],
   ] as const)('do not include %s', async (what, attachment, rights) => {
     const one = await guest(card(1, attachment), rights);

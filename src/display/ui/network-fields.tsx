@@ -236,6 +236,15 @@ function NatFields({
         />
         The guest reaches servers on the relay’s own computer, at the gateway’s address
       </label>
+      <label class="check" title={`--natdnshostresolver${slot}`}>
+        <input
+          type="checkbox"
+          data-testid={`natdnshostresolver${slot}`}
+          checked={attachment.hostResolver ?? false}
+          onChange={(event) => onChange({ ...attachment, hostResolver: event.currentTarget.checked })}
+        />
+        Names are resolved as the relay’s computer does, its hosts file and all
+      </label>
     </>
   );
 }

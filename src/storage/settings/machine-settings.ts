@@ -60,6 +60,7 @@ const attachment = v.variant('kind', [
     network: name,
     forwards: v.array(name),
     localhostReachable: v.exactOptional(v.boolean()),
+    hostResolver: v.exactOptional(v.boolean()),
     tftpFolder: v.exactOptional(name),
     bootFile: v.exactOptional(name),
   }),
