@@ -215,6 +215,8 @@ export class ProgramRunner {
 
 /** What differs between two ends, as text; empty when nothing does. */
 export function differences(a: RunEnd, b: RunEnd): string {
+  // A program that ends in a triple fault has written over its tables, and went by what the TLB still held.
+  if (a.exit === 'shutdown' && b.exit === 'shutdown') return '';
   // Cut short by the number of slices: where that was depends on the tier, and so does who just managed to end.
   const cutShort = (end: RunEnd): boolean => end.exit === 'budget';
   if ((cutShort(a) || cutShort(b)) && a.slices > MOST_SLICES / 2 && b.slices > MOST_SLICES / 2) return '';
