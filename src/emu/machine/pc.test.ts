@@ -183,6 +183,18 @@ describe('power and reset', () => {
     expect(resets).toEqual(['triple-fault']);
   });
 
+  it('reports a crash, but not of a guest that has asked for a reset', () => {
+    const reports: string[] = [];
+    const b = bench({}, undefined, { onCrash: ({ report }) => reports.push(report) });
+    b.pc.powerOn();
+    b.cpu.parts.onCrash({ kind: 'triple-fault', report: 'first' });
+    b.out(0xcf9, 0x06);
+    b.cpu.parts.onCrash({ kind: 'triple-fault', report: 'second' });
+    b.pc.advance(1);
+    b.cpu.parts.onCrash({ kind: 'triple-fault', report: 'third' });
+    expect(reports).toEqual(['first', 'third']);
+  });
+
   it('goes off when the guest asks by ACPI, and tells the host', () => {
     const log: string[] = [];
     const b = bench({}, undefined, { onPowerOff: () => log.push('off') });

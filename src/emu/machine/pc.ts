@@ -162,7 +162,10 @@ export class Pc {
       regionCompiler: parts.host.regionCompiler,
       nowMs: parts.host.nowMs,
       onFloatError: () => this.board.floatError.raise(),
-      onCrash: (crash) => host.onCrash?.(crash),
+      // A reset comes at the end of a block. What runs until then is nobody's crash: SeaBIOS goes on to a triple fault.
+      onCrash: (crash) => {
+        if (!this.#resetWanted) host.onCrash?.(crash);
+      },
     });
     this.cpu = cpu;
     this.keys = new KeyFeeder(this.board.keyboard, this.#timers);
