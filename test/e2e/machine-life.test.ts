@@ -62,6 +62,12 @@ describe('a machine from its address', () => {
     await untilScreen(page, /^Pasted-\{1,2\}$/m, ANSWER_MS);
   });
 
+  it('gives the text of its screen to be pasted elsewhere', async () => {
+    const { page } = visit;
+    await page.getByTestId('copy-text').click();
+    await until(() => page.evaluate(() => navigator.clipboard.readText()), /^Pasted-\{1,2\}$/m, ANSWER_MS);
+  });
+
   it('sounds the speaker', async () => {
     const { page } = visit;
     await page.getByTestId('screen').focus();

@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useRef } from 'preact/hooks';
+import { CodedError } from '#base/errors.ts';
 import type { DriveSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { MachineSession } from '../session/machine-session.ts';
 import type { Remedy } from '../session/problems.ts';
@@ -34,11 +35,19 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
     focusScreen();
   };
   const paste = (): void => void shell.attempt(async () => typeText(await navigator.clipboard.readText()));
+  const copyText = (): void =>
+    void shell.attempt(async () => {
+      const text = session?.screenText().join('\n').trimEnd() ?? '';
+      if (text === '') throw new CodedError('no-text', 'the screen shows no text mode now: there is nothing to copy');
+      await navigator.clipboard.writeText(`${text}\n`);
+      focusScreen();
+    });
   const fullscreen = (): void => void shell.attempt(() => toggleFullscreen(stage.current, focusScreen));
   const onHostCombination = (code: string): void => {
     if (!session) return;
     if (code === 'KeyF') fullscreen();
     else if (code === 'KeyV') paste();
+    else if (code === 'KeyC') copyText();
     else if (code === 'Delete') void shell.attempt(() => session.pressKeys('Ctrl-Alt-Del'));
     else if (code === 'KeyP')
       void shell.attempt(() => (session.state.value === 'paused' ? session.resume() : session.pause()));
@@ -55,7 +64,7 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
         {session?.sharing.value && <Watched shell={shell} sharing={session.sharing.value} />}
         {session && (
           <Toolbar
-            {...{ shell, session, onPaste: paste, onFullscreen: fullscreen, onDone: focusScreen }}
+            {...{ shell, session, onPaste: paste, onCopyText: copyText, onFullscreen: fullscreen, onDone: focusScreen }}
             view={view.value}
             onView={(changes) => {
               view.value = { ...view.value, ...changes };

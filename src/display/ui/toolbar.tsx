@@ -19,12 +19,14 @@ export interface ToolbarProps {
   readonly onView: (changes: Partial<View>) => void;
   readonly onFullscreen: () => void;
   readonly onPaste: () => void;
+  /** Copies what a text screen says. */
+  readonly onCopyText: () => void;
   /** Gives the screen the focus back. */
   readonly onDone: () => void;
 }
 
 export function Toolbar(props: ToolbarProps): JSX.Element {
-  const { shell, session, view, onView, onFullscreen, onPaste, onDone } = props;
+  const { shell, session, view, onView, onFullscreen, onPaste, onCopyText, onDone } = props;
   const state = session.state.value;
   const isOn = state === 'running' || state === 'paused';
   const act = (action: () => Promise<void>): void => {
@@ -79,6 +81,9 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
         />
         <button type="button" data-testid="paste" onClick={onPaste}>
           Paste
+        </button>
+        <button type="button" data-testid="copy-text" onClick={onCopyText}>
+          Copy text
         </button>
       </fieldset>
       <fieldset aria-label="Media and network" disabled={!isOn}>
