@@ -7,6 +7,8 @@ export interface ProgramWriter {
   dword(value: number): void;
   /** ModRM, and more, of a memory operand with `reg`. */
   memory(reg: number): void;
+  /** Likewise of one at a fixed address. */
+  absolute(reg: number, address: number): void;
   register(reg: number, rm: number): void;
   /** Address of a few bytes that may be overwritten. */
   readonly scratch: number;
@@ -123,11 +125,11 @@ export class FloatPrograms {
           break;
         case 7: // fnstsw ax; now and then another control word, or everything anew
           if (r.chance(3)) {
-            this.#out.bytes(0xc7, 0x05);
-            this.#out.dword(this.#out.scratch + 16);
+            this.#out.bytes(0xc7);
+            this.#out.absolute(0, this.#out.scratch + 16);
             this.#out.dword(r.pick([0x37f, 0x37f, 0x27f, 0x7f, 0x77f, 0xf7f, 0x37f & ~(1 << r.below(6))]));
-            this.#out.bytes(0xd9, 0x2d);
-            this.#out.dword(this.#out.scratch + 16);
+            this.#out.bytes(0xd9);
+            this.#out.absolute(5, this.#out.scratch + 16);
           } else if (r.chance(4)) {
             this.#out.bytes(0xdb, 0xe3);
             return;
@@ -240,16 +242,16 @@ export class FloatPrograms {
           this.#out.register(xmm, r.below(4));
           this.#out.bytes(r.below(8));
         } else if (r.chance(3)) {
-          this.#out.bytes(0xc7, 0x05);
-          this.#out.dword(this.#out.scratch);
+          this.#out.bytes(0xc7);
+          this.#out.absolute(0, this.#out.scratch);
           this.#out.dword(
             r.pick([0x1f80, 0x1fa0, 0x1fa0, 0x9fc0, 0x5fa0, 0x1f80 & ~(1 << r.pick([7, 8, 9, 10, 11, 12]))]),
           );
-          this.#out.bytes(0x0f, 0xae, 0x15);
-          this.#out.dword(this.#out.scratch);
+          this.#out.bytes(0x0f, 0xae);
+          this.#out.absolute(2, this.#out.scratch);
         } else {
-          this.#out.bytes(0x0f, 0xae, 0x1d);
-          this.#out.dword(this.#out.scratch + 8);
+          this.#out.bytes(0x0f, 0xae);
+          this.#out.absolute(3, this.#out.scratch + 8);
         }
     }
   }

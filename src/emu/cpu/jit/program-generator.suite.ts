@@ -79,6 +79,20 @@ const EDI = 7;
 const FREE = [EAX, ECX, EDX, EBX] as const;
 const POINTERS = [EBP, ESI, EDI] as const;
 
+/** Cases of `#instruction` that begin with an opcode that takes a REX prefix. */
+const WITH_REX: ReadonlySet<number> = new Set([
+  0, 1, 2, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 23, 24, 25,
+]);
+
+const LONG_SYSTEM_CALLS: readonly (readonly number[])[] = [
+  [0x0f, 0xa0, 0x0f, 0xa1], // push fs; pop fs
+  [0x0f, 0xa8, 0x0f, 0xa9], // push gs; pop gs
+  [0xf3, 0x48, 0x0f, 0xae, 0xc0], // rdfsbase rax
+  [0xf3, 0x0f, 0xae, 0xd9], // wrgsbase ecx
+  [0x0f, 0x01, 0xf8], // swapgs: a fault
+  [0x0f, 0x07], // sysret: a fault
+];
+
 interface Fixup {
   readonly at: number;
   readonly label: number;
@@ -87,6 +101,7 @@ interface Fixup {
 
 export class ProgramGenerator {
   readonly #r: Random;
+  readonly #long: boolean;
   readonly #code: number[] = [];
   readonly #labels: number[] = [];
   readonly #fixups: Fixup[] = [];
@@ -97,8 +112,10 @@ export class ProgramGenerator {
   readonly #withSelfModification: boolean;
   readonly #floats: FloatPrograms;
 
-  constructor(seed: number) {
+  /** @param long 64-bit code; what 32-bit code has for it is left out */
+  constructor(seed: number, long = false) {
     this.#r = new Random(seed);
+    this.#long = long;
     this.#pieces = 3 + this.#r.below(12);
     this.#functions = this.#r.below(4);
     this.#withSelfModification = this.#r.chance(3);
@@ -106,6 +123,7 @@ export class ProgramGenerator {
       bytes: (...bytes) => this.#bytes(...bytes),
       dword: (value) => this.#dword(value),
       memory: (reg) => this.#memory(reg),
+      absolute: (reg, address) => this.#absolute(reg, address),
       register: (reg, rm) => this.#register(reg, rm),
       scratch: PLACE.data,
     });
@@ -148,14 +166,14 @@ export class ProgramGenerator {
 
   /** mov dword [PLACE.recover], label */
   #setRecover(label: number): void {
-    this.#bytes(0xc7, 0x05);
-    this.#dword(PLACE.recover);
+    this.#bytes(0xc7);
+    this.#absolute(0, PLACE.recover);
     this.#target(label, false);
   }
   /** sub dword [PLACE.fuel], 1; js end */
   #spend(): void {
-    this.#bytes(0x83, 0x2d);
-    this.#dword(PLACE.fuel);
+    this.#bytes(0x83);
+    this.#absolute(5, PLACE.fuel);
     this.#bytes(1, 0x0f, 0x88);
     this.#target(this.#pieces, true);
   }
@@ -241,6 +259,12 @@ export class ProgramGenerator {
       this.#bytes(0xb8 + register);
       this.#dword(this.#address());
     }
+    if (!this.#long) return;
+    for (const register of [4, ...POINTERS]) {
+      if (this.#r.chance(2)) continue;
+      this.#bytes(0x41, 0xb8 + register);
+      this.#dword(this.#address());
+    }
   }
 
   #address(): number {
@@ -250,13 +274,28 @@ export class ProgramGenerator {
     return PLACE.data + r.below(PLACE.absent - PLACE.data - 64);
   }
 
+  /**
+   * Sometimes a REX prefix: 64 bits, and R8 to R11 in place of free registers, R12 to R15 of pointers.
+   * @param wide may it ask for 64 bits?
+   */
+  #rex(wide = true): void {
+    if (!this.#long || this.#r.chance(2)) return;
+    this.#bytes(0x40 | (wide ? this.#r.below(2) << 3 : 0) | (this.#r.below(2) << 2) | this.#r.below(2));
+  }
+
+  /** [address] */
+  #absolute(reg: number, address: number): void {
+    if (this.#long) this.#bytes((reg << 3) | 4, 0x25);
+    else this.#bytes((reg << 3) | 5);
+    this.#dword(address);
+  }
+
   /** ModRM (and more) of a memory operand with `reg`. */
   #memory(reg: number): void {
     const r = this.#r;
     const mode = r.below(5);
     if (mode === 0) {
-      this.#bytes((reg << 3) | 5);
-      this.#dword(this.#address());
+      this.#absolute(reg, this.#address());
     } else if (mode === 1) {
       // [esp + disp8]
       this.#bytes(0x44 | (reg << 3), 0x24, r.below(24) - 8);
@@ -283,7 +322,9 @@ export class ProgramGenerator {
   #instruction(): void {
     const r = this.#r;
     const free = r.pick(FREE);
-    switch (r.below(50)) {
+    const which = r.below(50);
+    if (WITH_REX.has(which)) this.#rex(which !== 7);
+    switch (which) {
       case 0:
       case 1:
       case 2: // op r, r/m and op r/m, r
@@ -295,7 +336,9 @@ export class ProgramGenerator {
         this.#operand(this.#byteRegister(), true);
         return;
       case 4: // 16 bits
-        this.#bytes(0x66, (r.below(8) << 3) | r.pick([1, 3]));
+        this.#bytes(0x66);
+        this.#rex();
+        this.#bytes((r.below(8) << 3) | r.pick([1, 3]));
         this.#operand(free);
         return;
       case 5:
@@ -315,7 +358,8 @@ export class ProgramGenerator {
         this.#operand(free);
         return;
       case 10: // inc, dec r
-        this.#bytes(0x40 + r.below(2) * 8 + free);
+        if (this.#long) this.#bytes(0xff, 0xc0 | (r.below(2) << 3) | free);
+        else this.#bytes(0x40 + r.below(2) * 8 + free);
         return;
       case 11: // inc, dec r/m
         this.#bytes(0xff);
@@ -392,6 +436,7 @@ export class ProgramGenerator {
           this.#dword(r.below(40));
           this.#bytes(r.pick([0xf3, 0xf2]));
         }
+        if (this.#long && r.chance(3)) this.#bytes(0x48);
         this.#bytes(r.pick([0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xae, 0xaf]));
         return;
       case 28: // pushf; pop r, or xor [esp], imm; popf
@@ -462,6 +507,7 @@ export class ProgramGenerator {
     const sum = (r.below(4) << 6) | (ECX << 3) | r.pick(POINTERS);
     this.#bytes(0x83, 0xe1, 31);
     for (let i = 2 + r.below(3); i > 0; i--) {
+      if (this.#long && r.chance(2)) this.#bytes(0x40 | (r.below(2) << 3) | (r.below(2) << 2));
       this.#bytes(r.pick([0x89, 0x8b, 0x03, 0x31]), 0x44 | (register << 3), sum, r.below(100) - 20);
       if (r.chance(4)) this.#bytes(0x83, r.pick([0xc1, 0xc9]), r.below(8)); // add or or ecx, imm8
       if (r.chance(4)) this.#bytes(0x8d, 0x40 | ((sum & 7) << 3) | (sum & 7), r.below(16)); // lea pointer, [pointer + disp8]
@@ -470,15 +516,22 @@ export class ProgramGenerator {
 
   #systemCall(register: number): void {
     const r = this.#r;
+    if (this.#long && r.chance(3)) {
+      this.#bytes(...r.pick(LONG_SYSTEM_CALLS));
+      return;
+    }
     const saved = 0x06 + 8 * r.pick([0, 3]); // push es, ds
+    const legacy = [
+      [0x1e, 0x07, 0x06, 0x1f], // push ds; pop es; push es; pop ds
+      [saved, 0x6a, r.below(4), saved + 1, saved + 1], // push null; pop es or ds: not flat for a moment
+    ];
     this.#bytes(
       ...r.pick([
+        ...(this.#long ? [] : legacy),
         [0x0f, 0xa2], // cpuid
         [0x0f, 0x31], // rdtsc
-        [0x1e, 0x07, 0x06, 0x1f], // push ds; pop es; push es; pop ds
         [0x8c, 0xd8 | register, 0x8e, 0xc0 | register], // mov r, ds; mov es, r
         [0x8e, 0xe0 | register], // mov fs, r: a fault, unless it is null
-        [saved, 0x6a, r.below(4), saved + 1, saved + 1], // push null; pop es or ds: not flat for a moment
         [0x0f, 0x02, 0xc0 | (register << 3) | r.pick(FREE)], // lar r, r
         [0x0f, 0x00, 0xe0 | register], // verr r
         [0xe4, PORT], // in al, PORT
@@ -496,8 +549,8 @@ export class ProgramGenerator {
   #selfModification(): void {
     const r = this.#r;
     if (this.#patchable.length === 0) return;
-    this.#bytes(0xc6, 0x05);
-    this.#dword(PLACE.code + r.pick(this.#patchable));
+    this.#bytes(0xc6);
+    this.#absolute(0, PLACE.code + r.pick(this.#patchable));
     this.#bytes(r.next());
   }
 }

@@ -10,11 +10,18 @@ import type { TierMode } from './tier1.ts';
 
 const TSS_BYTES = 0x68;
 const RAM_BYTES = 0x10_0000;
+/** Page tables of 64-bit programs beside `directory`, their root, and `table`. */
+const LONG_TABLES = { pointers: 0x5000, directory: 0xd000 };
+/** IA32_EFER: SCE, LME, LMA. */
+const EFER_LONG = 0x501;
+const REGISTERS = 16;
 const PRESENT = 1;
 const WRITABLE = 2;
 const USER = 4;
 const ACCESSED = 0x20;
 const DIRTY = 0x40;
+/** The same, with PAE and FSGSBASE. */
+const CR4_LONG = 0x5_0620;
 const VECTORS = END_VECTOR + 1;
 const HANDLER_BYTES = 128;
 const INTERRUPT = 32;
@@ -24,6 +31,7 @@ const MOST_SLICES = 5000;
 const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17];
 
 export interface RunEnd {
+  /** Low and high halves. */
   readonly registers: readonly number[];
   readonly eip: number;
   readonly eflags: number;
@@ -40,12 +48,17 @@ export interface RunEnd {
 export class ProgramRunner {
   readonly cpu: Cpu;
   readonly #physical: PhysicalMemory;
+  readonly #long: boolean;
   /** What the port answers; one in four times it also raises the interrupt line, when there are interrupts. */
   #answers = new Random(0);
   #interrupts = false;
 
-  /** @param regionCompiler where hot code is compiled; default: on this thread */
-  constructor(tier: TierMode, regionCompiler?: RegionCompilerPort) {
+  /**
+   * @param regionCompiler where hot code is compiled; default: on this thread
+   * @param long 64-bit programs
+   */
+  constructor(tier: TierMode, regionCompiler?: RegionCompilerPort, long = false) {
+    this.#long = long;
     const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
     const { buffer } = linear;
     this.#physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });
@@ -97,10 +110,10 @@ export class ProgramRunner {
     memory.writeUInt32LE(0, PLACE.interrupts);
     memory.fill(0, PLACE.kernelStack - 0x1000, PLACE.kernelStack);
     // Code that is looked at but not run may set accessed bits.
-    for (let i = 0; i < 1024; i += 4) memory[PLACE.table + i] &= ~ACCESSED;
+    for (let i = 0; i < 4096; i += 4) memory[PLACE.table + i] &= ~ACCESSED;
     const float = Buffer.from(this.#physical.bytes.slice(state.at + STATE.fpr, state.at + STATE.spare));
     return {
-      registers: [0, 1, 2, 3, 4, 5, 6, 7].map((n) => state.gpr(n) >>> 0),
+      registers: Array.from({ length: 2 * REGISTERS }, (_, n) => state.get(STATE.gpr + n * 4) >>> 0),
       eip: state.get(STATE.eip) >>> 0,
       eflags: state.eflags,
       memory,
@@ -135,26 +148,33 @@ export class ProgramRunner {
     const { cpu } = this;
     const r = new Random(seed ^ 0x77);
     this.#physical.write(0, new Uint8Array(RAM_BYTES));
-    this.#put32(PLACE.directory, PLACE.table | PRESENT | WRITABLE | USER);
+    const entry = PRESENT | WRITABLE | USER;
+    if (this.#long) {
+      this.#put32(PLACE.directory, LONG_TABLES.pointers | entry);
+      this.#put32(LONG_TABLES.pointers, LONG_TABLES.directory | entry);
+      this.#put32(LONG_TABLES.directory, PLACE.table | entry);
+    } else this.#put32(PLACE.directory, PLACE.table | entry);
     for (let at = 0; at < RAM_BYTES; at += 4096) {
       const flags = at === PLACE.absent ? 0 : at === PLACE.readOnly ? PRESENT : PRESENT | WRITABLE;
       const user = at >= PLACE.stack - PLACE.stackBytes ? USER : at === (PLACE.fuel & ~0xfff) ? USER : 0;
-      this.#put32(PLACE.table + at / 1024, at | flags | user);
+      this.#put32(PLACE.table + (at / 4096) * (this.#long ? 8 : 4), at | flags | user);
     }
     // Accessed already: whether an interrupt has come back through them is no difference.
-    this.#put32(PLACE.gdt, 0, 0, 0xffff, 0x00cf_9b00, 0xffff, 0x00cf_9300, 0xffff, 0x00cf_fb00, 0xffff, 0x00cf_f300);
-    this.#put32(PLACE.tss + 4, PLACE.kernelStack, 0x10);
+    const code = this.#long ? 0x00af_9b00 : 0x00cf_9b00;
+    this.#put32(PLACE.gdt, 0, 0, 0xffff, code, 0xffff, 0x00cf_9300, 0xffff, code | 0x6000, 0xffff, 0x00cf_f300);
+    this.#put32(PLACE.tss + 4, PLACE.kernelStack, this.#long ? 0 : 0x10);
     for (let vector = 0; vector < VECTORS; vector++) {
       const handler = PLACE.handlers + vector * HANDLER_BYTES;
-      this.#put32(PLACE.idt + vector * 8, (8 << 16) | (handler & 0xffff), vector === END_VECTOR ? 0xee00 : 0x8e00);
-      this.#handler(handler, vector);
+      const gate = PLACE.idt + vector * (this.#long ? 16 : 8);
+      this.#put32(gate, (8 << 16) | (handler & 0xffff), vector === END_VECTOR ? 0xee00 : 0x8e00);
+      this.#put(handler, ...(this.#long ? longHandler(vector) : handlerOf(vector)));
     }
     this.#put32(PLACE.fuel, FUEL);
     this.#put32(PLACE.logAt, PLACE.log);
     for (let at = 0; at < PLACE.dataBytes; at += 4) {
       this.#put32(PLACE.data + at, r.chance(3) ? 0x3f80_0000 + r.below(0x10_0000) : r.next());
     }
-    this.#physical.write(PLACE.code, new ProgramGenerator(seed).make());
+    this.#physical.write(PLACE.code, new ProgramGenerator(seed, this.#long).make());
     const flat = (selector: number, attributes: number) => ({ selector, base: 0, limit: 0xffff_ffff, attributes });
     cpu.enter({
       eip: PLACE.code,
@@ -163,54 +183,79 @@ export class ProgramRunner {
       eflags: 0x3202,
       cr0: 0x11,
       gdt: { base: PLACE.gdt, limit: 0x27 },
-      idt: { base: PLACE.idt, limit: VECTORS * 8 - 1 },
-      cs: flat(0x1b, 0xc0fb),
+      idt: { base: PLACE.idt, limit: VECTORS * (this.#long ? 16 : 8) - 1 },
+      cs: flat(0x1b, this.#long ? 0xa0fb : 0xc0fb),
       data: flat(0x23, 0xc0f3),
     });
     cpu.system.setSegment(SEG.tr, 0x28, PLACE.tss, 0x67, 0x8b);
     cpu.state.set(STATE.cpl, 3);
     cpu.state.set(STATE.cr3, PLACE.directory);
     // OSFXSR, OSXMMEXCPT, OSXSAVE; x87, SSE and AVX state.
-    cpu.state.set(STATE.cr4, 0x4_0600);
+    cpu.state.set(STATE.cr4, this.#long ? CR4_LONG : 0x4_0600);
+    cpu.state.set(STATE.efer, this.#long ? EFER_LONG : 0);
     cpu.state.set(STATE.xcr0, 7);
     // PG, WP, NE, ET, MP, PE
     cpu.state.set(STATE.cr0, 0x8001_0033 | 0);
     cpu.system.reload();
+    for (let n = 0; n < REGISTERS && this.#long; n++) {
+      const pointer = n >= 12 ? PLACE.data + r.below(0x2f00) : undefined;
+      const value = n < 8 ? cpu.state.gpr(n) : (pointer ?? r.next());
+      cpu.state.set(STATE.gpr + n * 8, value);
+      cpu.state.set(STATE.gpr + n * 8 + 4, n < 8 || pointer ? 0 : r.next());
+    }
   }
+}
 
-  /**
-   * An interrupt counts itself. A fault notes its EIP, flags and stack pointer (the log wraps around in its page) and goes
-   * on at [PLACE.recover], with the stack as at the start.
-   * Handlers have a stack of their own, since interrupts come at other times in other tiers.
-   */
-  #handler(at: number, vector: number): void {
-    const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >> 24) & 0xff];
-    if (vector === END_VECTOR) {
-      this.#put(at, 0xf4);
-      return;
-    }
-    if (vector === INTERRUPT) {
-      this.#put(at, 0xff, 0x05, ...dword(PLACE.interrupts), 0xcf);
-      return;
-    }
-    const skip = WITH_ERROR.includes(vector) ? 4 : 0;
-    this.#put(
-      at,
-      ...[0x8b, 0x3d, ...dword(PLACE.logAt)], // mov edi, [logAt]
-      ...[0x8b, 0x74, 0x24, skip], // mov esi, [esp + skip]: EIP
-      ...[0x89, 0x37], // mov [edi], esi
-      ...[0x8b, 0x74, 0x24, skip + 8, 0x89, 0x77, 4], // flags
-      ...[0x8b, 0x74, 0x24, skip + 12, 0x89, 0x77, 8], // esp
-      ...[0x83, 0xc7, 12], // add edi, 12
-      ...[0x81, 0xe7, ...dword(PLACE.log | 0xfff)], // and edi
-      ...[0x89, 0x3d, ...dword(PLACE.logAt)],
-      ...(skip === 0 ? [] : [0x58]), // pop eax: the error code
-      ...[0xa1, ...dword(PLACE.recover), 0x89, 0x04, 0x24], // EIP of the frame
-      ...[0xc7, 0x44, 0x24, 12, ...dword(PLACE.stack)], // its ESP
-      ...[0xbe, ...dword(PLACE.data + 0x100)], // mov esi, data
-      0xcf,
-    );
-  }
+const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >> 24) & 0xff];
+/** HLT. */
+const END_HANDLER = [0xf4];
+
+/**
+ * An interrupt counts itself. A fault notes its EIP, flags and stack pointer (the log wraps around in its page) and goes
+ * on at [PLACE.recover], with the stack as at the start.
+ * Handlers have a stack of their own, since interrupts come at other times in other tiers.
+ */
+function handlerOf(vector: number): number[] {
+  if (vector === END_VECTOR) return END_HANDLER;
+  if (vector === INTERRUPT) return [0xff, 0x05, ...dword(PLACE.interrupts), 0xcf];
+  const skip = WITH_ERROR.includes(vector) ? 4 : 0;
+  return [
+    ...[0x8b, 0x3d, ...dword(PLACE.logAt)], // mov edi, [logAt]
+    ...[0x8b, 0x74, 0x24, skip], // mov esi, [esp + skip]: EIP
+    ...[0x89, 0x37], // mov [edi], esi
+    ...[0x8b, 0x74, 0x24, skip + 8, 0x89, 0x77, 4], // flags
+    ...[0x8b, 0x74, 0x24, skip + 12, 0x89, 0x77, 8], // esp
+    ...[0x83, 0xc7, 12], // add edi, 12
+    ...[0x81, 0xe7, ...dword(PLACE.log | 0xfff)], // and edi
+    ...[0x89, 0x3d, ...dword(PLACE.logAt)],
+    ...(skip === 0 ? [] : [0x58]), // pop eax: the error code
+    ...[0xa1, ...dword(PLACE.recover), 0x89, 0x04, 0x24], // EIP of the frame
+    ...[0xc7, 0x44, 0x24, 12, ...dword(PLACE.stack)], // its ESP
+    ...[0xbe, ...dword(PLACE.data + 0x100)], // mov esi, data
+    0xcf,
+  ];
+}
+
+/** The same in 64-bit code. */
+function longHandler(vector: number): number[] {
+  if (vector === END_VECTOR) return END_HANDLER;
+  const at = (address: number): number[] => [0x25, ...dword(address)];
+  if (vector === INTERRUPT) return [0xff, 0x04, ...at(PLACE.interrupts), 0x48, 0xcf];
+  const skip = WITH_ERROR.includes(vector) ? 8 : 0;
+  return [
+    ...[0x8b, 0x3c, ...at(PLACE.logAt)],
+    ...[0x8b, 0x74, 0x24, skip, 0x89, 0x37],
+    ...[0x8b, 0x74, 0x24, skip + 16, 0x89, 0x77, 4],
+    ...[0x8b, 0x74, 0x24, skip + 24, 0x89, 0x77, 8],
+    ...[0x83, 0xc7, 12],
+    ...[0x81, 0xe7, ...dword(PLACE.log | 0xfff)],
+    ...[0x89, 0x3c, ...at(PLACE.logAt)],
+    ...(skip === 0 ? [] : [0x58]),
+    ...[0x8b, 0x04, ...at(PLACE.recover), 0x48, 0x89, 0x04, 0x24],
+    ...[0x48, 0xc7, 0x44, 0x24, 24, ...dword(PLACE.stack)],
+    ...[0xbe, ...dword(PLACE.data + 0x100)],
+    ...[0x48, 0xcf],
+  ];
 }
 
 /** What differs between two ends, as text; empty when nothing does. */

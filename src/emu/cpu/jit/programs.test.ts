@@ -10,12 +10,11 @@ const count = Number(environment['TABBOX_PROGRAMS'] ?? 20);
 const first = Number(environment['TABBOX_PROGRAM_SEED'] ?? Math.floor(Math.random() * 2 ** 24));
 
 describe('random programs', () => {
-  for (const interrupts of [false, true]) {
-    const name = interrupts ? 'with interrupts and short slices' : 'undisturbed';
+  const kinds = [false, true].flatMap((long) => [false, true].map((interrupts) => ({ long, interrupts })));
+  for (const { long, interrupts } of kinds) {
+    const name = `of ${long ? 64 : 32} bits, ${interrupts ? 'with interrupts and short slices' : 'undisturbed'}`;
     it(`end the same in both tiers, ${name}: ${count} from seed ${first}`, { timeout: 3_600_000 }, () => {
-      const tier0 = new ProgramRunner('0');
-      const tier1 = new ProgramRunner('1');
-      const eager = new ProgramRunner('eager');
+      const [tier0, tier1, eager] = (['0', '1', 'eager'] as const).map((t) => new ProgramRunner(t, undefined, long));
       let halted = 0;
       for (let seed = first; seed < first + count; seed++) {
         const expected = tier0.run(seed, interrupts);
