@@ -202,6 +202,38 @@ describe('a virtual CPU', () => {
     expect(interrupts).toBeGreaterThan(5);
   });
 
+  test('a segment register follows its descriptor, however often the same selector is loaded', () => {
+    const { cpu, memory, start } = bench();
+    const gdt = 0x1000;
+    memory.write(gdt + 0x10, Uint8Array.of(0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0));
+    // 18h: data at 20000h, which the program makes 21000h and back
+    memory.write(gdt + 0x18, Uint8Array.of(0xff, 0xff, 0, 0, 2, 0x93, 0xcf, 0));
+    memory.write(0x20000, Uint8Array.of(1));
+    memory.write(0x21000, Uint8Array.of(100));
+    const code = [
+      ...[0xb9, 0x20, 0x4e, 0, 0], // mov ecx, 20000
+      ...[0xb8, 0x10, 0, 0, 0, 0x8e, 0xd8], // L: mov eax, 10h; mov ds, eax
+      ...[0xb8, 0x18, 0, 0, 0, 0x8e, 0xe0], // mov eax, 18h; mov fs, eax
+      ...[0x0f, 0xa0, 0x64, 0x03, 0x35, 0, 0, 0, 0], // push fs; add esi, fs:[0]
+      ...[0x31, 0xc0, 0x8e, 0xe0], // xor eax, eax; mov fs, eax
+      ...[0x0f, 0xa1, 0x64, 0x03, 0x3d, 0, 0, 0, 0], // pop fs; add edi, fs:[0]
+      ...[0x80, 0x35, 0x1b, 0x10, 0, 0, 0x10], // xor byte [gdt + 1bh], 10h
+      ...[0x49, 0x75, 0xd2, 0xf4], // dec ecx; jnz L; hlt
+    ];
+    start(code);
+    expect(cpu.run(10_000_000)).toBe('halt');
+    expect(cpu.state.gpr(GPR.esi)).toBe(10_000 * 101);
+    expect(cpu.state.gpr(GPR.edi)).toBe(10_000 * 101);
+    expect(cpu.state.selector(SEG.fs)).toBe(0x18);
+
+    // A descriptor that is not there any more is a fault, here with no handler.
+    start([
+      0xb9, 0x30, 0x75, 0, 0, 0xb8, 0x18, 0, 0, 0, 0x8e, 0xe0, 0x49, 0x75, 0xf6, 0x80, 0x35, 0x1d, 0x10, 0, 0, 0x80,
+    ]);
+    memory.write(CODE + 22, Uint8Array.of(0x8e, 0xe0, 0xf4));
+    expect(cpu.run(10_000_000)).toBe('shutdown');
+  });
+
   test('goes on in another CPU from its saved state', () => {
     const first = bench();
     // L: inc eax / cmp eax, 5000 / jb L / hlt

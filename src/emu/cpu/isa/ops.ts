@@ -186,6 +186,11 @@ export interface Ops {
    * have done anything yet. Missing: semantics do all cases.
    */
   unless?(condition: I32): void;
+  /**
+   * Of 32-bit kernels in flat segments, where a tier runs the usual cases of a system call itself: calls the system when `done`
+   * is 0, which means that nothing has been done yet. Missing: `system` does all cases.
+   */
+  systemUnless?: ((done: I32, name: SystemCall, ...args: Word[]) => void) | undefined;
 
   /** Guest memory at a linear address, zero-extended. May fault. */
   load(bits: Width32, at: Address): I32;

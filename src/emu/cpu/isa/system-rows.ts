@@ -12,6 +12,7 @@ import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr
 import { arithmeticBits, setArithmeticBits, signExtend, zeroExtend, zeroFlag } from './flag-ops.ts';
 import { type Address, EXCEPTION, type Ops } from './ops.ts';
 import { type Row, type RowOptions, row } from './row.ts';
+import { loadsUsually, loadUsual } from './segment-loads.ts';
 import { push, readStack, release, stackBits } from './stack-ops.ts';
 
 const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
@@ -47,8 +48,11 @@ const moveFromSegment =
     e.write(0, widened(e, 0, selectorOf(e, seg)));
 const moveToSegment =
   (seg: number) =>
-  (e: Ops): void =>
-    e.system('loadSegment', k32(seg), e.read(1));
+  (e: Ops): void => {
+    const selector = e.f.let(word.low(e.read(1)));
+    if (loadsUsually(e, seg)) e.systemUnless?.(loadUsual(e, seg, selector), 'loadSegment', k32(seg), selector);
+    else e.system('loadSegment', k32(seg), selector);
+  };
 
 const segmentMoves: readonly Row[] = SEGMENTS.flatMap((name, seg) => [
   row(`8C /${seg} r`, 'mov', `Ev,${name}`, moveFromSegment(seg)),
@@ -67,7 +71,22 @@ const pushSegment = (opcode: string, seg: number): Row =>
     { stack: -1, ...segmentOptions(seg) },
   );
 const popSegment = (opcode: string, seg: number): Row =>
-  row(opcode, 'pop', SEGMENTS[seg], (e) => e.system('popSegment', k32(seg), k32(e.size)), segmentOptions(seg));
+  row(
+    opcode,
+    'pop',
+    SEGMENTS[seg],
+    (e) => {
+      if (!loadsUsually(e, seg) || e.size === 16) {
+        e.system('popSegment', k32(seg), k32(e.size));
+        return;
+      }
+      // The system reads the stack itself.
+      const done = loadUsual(e, seg, e.f.let(word.low(readStack(e, stackBits(e)))));
+      e.systemUnless?.(done, 'popSegment', k32(seg), k32(e.size));
+      e.f.if(done, () => release(e, e.size / 8));
+    },
+    segmentOptions(seg),
+  );
 
 /** Offset first, then the selector; the register is written only after the segment was loaded. */
 const loadFarPointer = (opcode: string, mnemonic: string, seg: number): Row =>

@@ -12,9 +12,14 @@ const ignore = (): void => {};
 const TRANSFERS = { branch: ignore, jumpDirect: ignore, jump: ignore };
 
 /** A frame whose code nobody needs. */
-export function recordingFrame(long: boolean, callees: RegionCallees, stateAt: number, memory: MemoryPlan): Frame {
+export function recordingFrame(
+  { long, kernel32 }: { long: boolean; kernel32: boolean },
+  callees: RegionCallees,
+  stateAt: number,
+  memory: MemoryPlan,
+): Frame {
   const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32');
-  const parts = { f, long, stateAt, callees, tlbAt: 0, epochAt: 0, memory };
+  const parts = { f, long, kernel32, stateAt, callees, tlbAt: 0, epochAt: 0, memory };
   return new Frame({ ...parts, vectors: NO_VECTORS, withX87: true, units: new Set() });
 }
 
@@ -74,7 +79,9 @@ export class EffectsTable {
     const key = `${d.rowIndex} ${d.size} ${d.memory} ${d.addressSize} ${d.rep} ${(d.imm & (d.size === 64 ? 63 : 31)) === 0}`;
     let found = this.#known.get(key);
     if (found === undefined) {
-      found = record(recordingFrame(this.long, this.#callees, this.#stateAt, new MemoryPlan()), instruction, 0);
+      // Of kernels too: what a call of the system may do covers what they do without one.
+      const code = { long: this.long, kernel32: false };
+      found = record(recordingFrame(code, this.#callees, this.#stateAt, new MemoryPlan()), instruction, 0);
       this.#known.set(key, found);
     }
     return found;

@@ -129,12 +129,14 @@ class Emitter {
       return edge === EDGE.back || edge === EDGE.dispatch;
     });
     const memory = new MemoryPlan();
-    const { long } = planned.region;
-    this.#recordAccesses(recordingFrame(long, callees, stateAt, memory));
+    const { long, user } = planned.region;
+    const kernel32 = !long && !user;
+    this.#recordAccesses(recordingFrame({ long, kernel32 }, callees, stateAt, memory));
     memory.arrange();
     this.#frame = new Frame({
       f,
       long,
+      kernel32,
       stateAt,
       callees,
       tlbAt: planned.region.tlbAt,

@@ -122,6 +122,8 @@ export class Frame {
   readonly f: FunctionBuilder;
   /** 64-bit code: registers, EIP and flags are i64, else i32. */
   readonly long: boolean;
+  /** 32-bit code of privilege levels 0 to 2. */
+  readonly kernel32: boolean;
   /** The type of all that is as wide as an address. */
   readonly wide: IntType;
   readonly stateAt: number;
@@ -171,6 +173,7 @@ export class Frame {
   constructor(parts: {
     f: FunctionBuilder;
     long: boolean;
+    kernel32: boolean;
     stateAt: number;
     callees: RegionCallees;
     tlbAt: number;
@@ -188,6 +191,7 @@ export class Frame {
     this.epochAt = parts.epochAt;
     this.memory = parts.memory;
     this.long = parts.long;
+    this.kernel32 = parts.kernel32;
     const wide: IntType = parts.long ? 'i64' : 'i32';
     this.wide = wide;
     this.gpr = Array.from({ length: parts.long ? 16 : 8 }, () => f.local(wide));

@@ -217,7 +217,14 @@ const END_HANDLER = [0xf4];
  */
 function handlerOf(vector: number): number[] {
   if (vector === END_VECTOR) return END_HANDLER;
-  if (vector === INTERRUPT) return [0xff, 0x05, ...dword(PLACE.interrupts), 0xcf];
+  if (vector === INTERRUPT) {
+    return [
+      ...[0x50, 0x1e, 0x0f, 0xa0, 0x06], // push eax, ds, fs, es
+      ...[0xb8, 0x10, 0, 0, 0, 0x8e, 0xd8, 0x8e, 0xe0], // mov eax, 10h; mov ds, eax; mov fs, eax
+      ...[0xff, 0x05, ...dword(PLACE.interrupts)],
+      ...[0x07, 0x0f, 0xa1, 0x1f, 0x58, 0xcf], // pop es, fs, ds, eax; iret
+    ];
+  }
   const skip = WITH_ERROR.includes(vector) ? 4 : 0;
   return [
     ...[0x8b, 0x3d, ...dword(PLACE.logAt)], // mov edi, [logAt]

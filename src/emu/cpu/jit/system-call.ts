@@ -20,9 +20,11 @@ interface SystemCallSite {
   readonly name: SystemCall;
   readonly args: readonly Word[];
   readonly instruction: Instruction;
+  /** Not 0: there is nothing left to do. */
+  readonly done?: I32 | undefined;
 }
 
-export function callSystem({ frame, e, name, args, instruction }: SystemCallSite): void {
+export function callSystem({ frame, e, name, args, instruction, done }: SystemCallSite): void {
   const { recorder } = frame;
   if (recorder) {
     if (recorder.flagsWritten !== 2) recorder.flagsRead = true;
@@ -40,15 +42,8 @@ export function callSystem({ frame, e, name, args, instruction }: SystemCallSite
     if (v.type === 'i64') f.store64(zero, v as I64, frame.stateAt + STATE.wideArgument + n * 8);
     return word.low(v);
   });
-  frame.setWide(STATE.eip, frame.eip(at));
-  frame.setWide(STATE.nextEip, frame.eip(next));
   frame.makeFlagWords(e);
-  frame.storeRegisters();
   const before = [STATE.mode, frame.epochAt].map((field) => ({ field, value: f.let(frame.get(field)) }));
-  const [a, b, c, d] = [...low, zero, zero, zero, zero];
-  const status = f.let(call(callees.system, k32(SYSTEM_CALLS.indexOf(name)), a, b, c, d));
-  frame.loadRegisters();
-  frame.forgetAll();
 
   const leave = (): void => {
     f.set(frame.exitKind, k32(EXIT.transferred ^ EXIT.near));
@@ -56,17 +51,32 @@ export function callSystem({ frame, e, name, args, instruction }: SystemCallSite
     frame.leaveX87();
     f.br(frame.exit);
   };
-  const goElsewhere = (): void => {
+  const goElsewhere = (status: I32): void => {
     f.if(i32.gtU(status, k32(STATUS.jumped)), () => frame.leaveRarely(SITE.fault, at));
     f.set(frame.exitEip, frame.eip(next));
     f.if(status, () => f.set(frame.exitEip, frame.getWide(STATE.eip)));
     leave();
   };
+  const callIt = (): I32 => {
+    frame.setWide(STATE.eip, frame.eip(at));
+    frame.setWide(STATE.nextEip, frame.eip(next));
+    frame.storeRegisters();
+    const [a, b, c, d] = [...low, zero, zero, zero, zero];
+    const status = f.let(call(callees.system, k32(SYSTEM_CALLS.indexOf(name)), a, b, c, d));
+    frame.loadRegisters();
+    frame.forgetAll();
+    return status;
+  };
   if (instruction.flow === FLOW.transfer) {
-    goElsewhere();
+    goElsewhere(callIt());
     return;
   }
-  f.ifUnlikely(status, goElsewhere);
+  const callAndGoOn = (): void => {
+    const status = callIt();
+    f.ifUnlikely(status, () => goElsewhere(status));
+  };
+  if (done === undefined) callAndGoOn();
+  else f.if(i32.eqz(done), callAndGoOn);
   // What the call changed or let wait is looked at when the instruction is complete: it may still put an answer somewhere.
   frame.atEnd.push(() => {
     frame.makeFlagWords(e);

@@ -61,6 +61,7 @@ export class Tier1Ops implements Ops {
   readonly stackSize: AddressWidth;
   readonly rep: 'none' | 'rep' | 'repne';
   readonly x87: ShortX87 | undefined;
+  readonly systemUnless: Ops['systemUnless'];
   readonly #frame: Frame;
   readonly #i: Instruction;
   readonly #transfers: Transfers;
@@ -93,6 +94,7 @@ export class Tier1Ops implements Ops {
     this.#depth = frame.f.depth;
     this.size = instruction.d.size;
     this.long = frame.long;
+    if (frame.kernel32) this.systemUnless = (done, name, ...args) => this.#callSystem(name, args, done);
     this.addressSize = instruction.d.addressSize;
     this.stackSize = frame.long ? 64 : 32;
     this.rep = instruction.d.rep;
@@ -565,18 +567,15 @@ export class Tier1Ops implements Ops {
   }
 
   /** A pending x87 exception is rare and asked for before anything has changed: tier 0 runs that instruction. */
-  #callSystem(name: SystemCall, args: readonly Word[]): void {
+  #callSystem(name: SystemCall, args: readonly Word[], done?: I32): void {
     const frame = this.#frame;
     if (frame.recorder) frame.recorder.mayLeave = true;
     if (name === 'floatError' && this.f.depth !== this.#depth) {
       if (!frame.recorder) frame.leaveRarely(SITE.alone, this.#i.at);
       return;
     }
-    if (frame.recorder && (LEFT_TO_TIER0.has(name) || this.f.depth !== this.#depth)) {
-      frame.recorder.unsupported = true;
-      return;
-    }
-    callSystem({ frame, e: this, name, args, instruction: this.#i });
+    if (frame.recorder && (LEFT_TO_TIER0.has(name) || this.f.depth !== this.#depth)) this.#unsupported();
+    else callSystem({ frame, e: this, name, args, instruction: this.#i, done });
   }
 
   /** Notes that registers have to be in the state block. */

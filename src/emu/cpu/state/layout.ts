@@ -32,6 +32,15 @@ export const SEGMENT = {
   writable: 24,
 } as const;
 
+/** What a load of a segment register was made from, and what it made: the same again makes the same. */
+export const SEGMENT_LOAD = {
+  bytes: 48,
+  /** A copy of the register: see SEGMENT. */
+  register: 0,
+  /** 8 bytes: the descriptor in its table; 0 = there was no such load. */
+  descriptor: 32,
+} as const;
+
 let at = 0;
 const field = (bytes: number, align = Math.min(bytes, 16)): number => {
   at = Math.ceil(at / align) * align;
@@ -188,6 +197,8 @@ export const STATE = {
   exitFlagY: field(8),
   /** Bytes into LINEAR.branchTrace where the next entry goes. */
   branchTraceNext: field(4),
+  /** ES CS SS DS FS GS, each `SEGMENT_LOAD.bytes`: the last load of a descriptor through MOV, POP and the like. */
+  segmentLoads: field(6 * SEGMENT_LOAD.bytes, 16),
   end: field(16),
 } as const;
 

@@ -6,7 +6,7 @@
 import { EXCEPTION } from '../isa/ops.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { GPR, SEG, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, SEG, SEGMENT, SEGMENT_LOAD, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import { isCanonical, type SystemContext } from './context.ts';
 import {
@@ -70,6 +70,12 @@ function loadOtherSegment(c: SystemContext, seg: number, selector: number): bool
   if (!isPresent(access)) return c.faultSelector(EXCEPTION.np, selector);
   if (!c.setAccessed(selector, high)) return false;
   c.setSegmentFrom(seg, selector, low, high | 0x100);
+  const { i32 } = c.state;
+  const from = CpuState.segment(seg) >> 2;
+  const to = (STATE.segmentLoads + seg * SEGMENT_LOAD.bytes) >> 2;
+  i32.copyWithin(to, from, from + SEGMENT.bytes / 4);
+  i32[to + SEGMENT_LOAD.descriptor / 4] = low;
+  i32[to + SEGMENT_LOAD.descriptor / 4 + 1] = high | 0x100;
   return true;
 }
 
