@@ -11,9 +11,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { guest, Headless } from './support/headless.ts';
 
 const BOOT_SECONDS = 240;
-const TEST_SECONDS = 60;
+/** `syscall_numbering_64` makes hundreds of thousands of system calls and has most of them traced. */
+const TEST_SECONDS = 300;
 /** On the host nothing but an endless loop takes as long. */
-const HOST_TEST_SECONDS = 10;
+const HOST_TEST_SECONDS = 30;
 const ALL_SECONDS = 800;
 /** The tests are of the page of vsyscall, too, which Debian's kernels have only when asked. */
 const APPEND = 'console=ttyS0 vsyscall=xonly';
@@ -25,9 +26,6 @@ const OTHERWISE: Readonly<Record<string, number>> = {
   // Asks CPUID for the size of AMX tiles first; without AMX that fails on every processor.
   amx_64: 1,
 };
-
-/** Makes hundreds of thousands of system calls and has most of them traced: minutes. */
-const LONG = 'syscall_numbering_64';
 
 /** Findings on one side only, and why. */
 const EXPLAINED: readonly (readonly [finding: RegExp, reason: string])[] = [
@@ -55,7 +53,7 @@ const EXPLAINED: readonly (readonly [finding: RegExp, reason: string])[] = [
 const script = (seconds: number): string => String.raw`
 export LC_ALL=C
 echo
-for program in $(ls | grep -v -x ${LONG}); do
+for program in *; do
   { timeout ${seconds} ./$program 2>&1 </dev/null; echo $? >$HOME/status; } |
     sed -n 's/^.*\(\[\(OK\|FAIL\|SKIP\)\]\)[[:space:]]*/\1 /p' | sort -u | sed "s/^/FOUND $program /"
   echo "RESULT $program $(cat $HOME/status)"
