@@ -119,14 +119,14 @@ it('asks a client again that says it has nothing, or nothing at all, and not for
   one.receive(pdu(5, 2));
   wait(200);
   wait(60_000);
-  wait(200);
+  wait(400);
   expect(taken()).toEqual([REQUEST, REQUEST, REQUEST]);
   one.receive(data('at last'));
   expect(heard).toEqual(['at last']);
   one.receive(formats(TEXT_FORMAT));
   taken();
   for (let i = 0; i < 100; i++) {
-    wait(200);
+    wait(1000);
     one.receive(pdu(5, 2));
   }
   expect(taken().length).toBeLessThan(10);

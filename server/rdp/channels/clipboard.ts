@@ -34,8 +34,11 @@ export type Later = (ms: number, what: () => void) => () => void;
 const SETTLE_MS = 100;
 /** A question that has had no answer for so long gets none. */
 const ANSWER_MS = 3000;
-/** How often in a row the client may answer that there is nothing, or not at all, before it is believed. */
-const MOST_ATTEMPTS = 5;
+/**
+ * How often in a row the client may answer that there is nothing, or not at all, before it is believed. Each wait is twice the
+ * one before: a client on a busy computer takes seconds to see what it has.
+ */
+const MOST_ATTEMPTS = 7;
 
 export class ClipboardChannel {
   readonly #send: (message: Uint8Array) => void;
@@ -130,7 +133,7 @@ export class ClipboardChannel {
     this.#isAsked = false;
     this.#callOffAsking();
     if (text !== undefined && !this.#isStale) this.#place.put(text);
-    else if (this.#isStale || this.#attempts < MOST_ATTEMPTS) this.#askIn(SETTLE_MS);
+    else if (this.#isStale || this.#attempts < MOST_ATTEMPTS) this.#askIn(SETTLE_MS << this.#attempts);
   }
 
   /** Gives the client a text to paste. @returns false: there is none, or none may go to clients */
