@@ -54,6 +54,23 @@ async function connect(client: WireClient): Promise<void> {
 const isFastBitmap = ({ kind, packet }: { kind: string; packet: Uint8Array }): boolean =>
   kind === 'fast-path' && packet.length > 3;
 
+/** [MS-RDPBCGR] 2.2.3.1: Deactivate All comes next. */
+function expectDeactivation(client: WireClient): void {
+  const deactivate = client.readData();
+  deactivate.skip(2);
+  expect(deactivate.u16() & 15).toBe(6);
+}
+
+/** The client answers a Demand Active, and is shown the picture. */
+async function activatesAnew(client: WireClient, session: ClientSession): Promise<void> {
+  client.received.unshift({ kind: 'tpkt', packet: new Uint8Array(20) });
+  client.confirmActive();
+  client.finalize();
+  await turn();
+  expect(session.connection.isActive).toBe(true);
+  expect(client.received.some(isFastBitmap)).toBe(true);
+}
+
 describe('a session', () => {
   it.each([
     ['without negotiation, 128 bits', {}],
@@ -185,15 +202,8 @@ describe('a session', () => {
     client.received.length = 0;
     desktop.resize(320, 200);
     await turn();
-    const deactivate = client.readData();
-    deactivate.skip(2);
-    expect(deactivate.u16() & 15).toBe(6);
-    client.received.unshift({ kind: 'tpkt', packet: new Uint8Array(20) });
-    client.confirmActive();
-    client.finalize();
-    await turn();
-    expect(session.connection.isActive).toBe(true);
-    expect(client.received.some(isFastBitmap)).toBe(true);
+    expectDeactivation(client);
+    await activatesAnew(client, session);
   });
 
   it('activates anew when the client has asked for another size, and its channels go on meanwhile', async () => {
@@ -211,20 +221,13 @@ describe('a session', () => {
     send(0, 0x30, 1, 2, 0, 0, 0, 56, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, ...monitor);
     await turn();
     expect([desktop.screen.width, desktop.screen.height]).toEqual([320, 200]);
-    const deactivate = client.readData();
-    deactivate.skip(2);
-    expect(deactivate.u16() & 15).toBe(6);
+    expectDeactivation(client);
     // [MS-RDPECLIP] 2.2.3.1: an empty list of formats, which is answered.
     const before = client.received.length;
     send(1, 2, 0, 0, 0, 0, 0, 0, 0);
     expect(client.received).toHaveLength(before + 1);
     client.received.length = before;
-    client.received.unshift({ kind: 'tpkt', packet: new Uint8Array(20) });
-    client.confirmActive();
-    client.finalize();
-    await turn();
-    expect(session.connection.isActive).toBe(true);
-    expect(client.received.some(isFastBitmap)).toBe(true);
+    await activatesAnew(client, session);
   });
 
   it('brings the lock keys to where the client has them, once for each', async () => {
