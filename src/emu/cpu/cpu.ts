@@ -42,6 +42,8 @@ export interface CpuParts {
   readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
+  /** For how many instructions what `tsc` said holds, with a tick added for each; default: 0. */
+  readonly tscHolds?: number | undefined;
   /** Overwrites the bytes, at most 65 536, from a secure source: RDRAND and RDSEED. They are not announced without it. */
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** Default: all that there are. */
@@ -56,6 +58,8 @@ export interface CpuParts {
   readonly tier?: TierMode | undefined;
   /** Where hot code is compiled; without it on the CPU's own thread. */
   readonly regionCompiler?: RegionCompilerPort | undefined;
+  /** The compiled module of `interpreterBytes` (interpreter/image.ts), if it is there: it is made otherwise. */
+  readonly preparedInterpreter?: ((long: boolean) => unknown) | undefined;
   /** Monotonic, to measure how long compiling holds the CPU up. */
   readonly nowMs?: (() => number) | undefined;
 }
@@ -115,6 +119,7 @@ export class Cpu {
   readonly #code: CodeCache;
   readonly #finder: BlockFinder;
   readonly #linear: LinearMemory;
+  readonly #preparedInterpreter: CpuParts['preparedInterpreter'];
   readonly #legacy: Tier0;
   /** Made when 64-bit code runs for the first time. */
   #long: Tier0 | undefined;
@@ -146,6 +151,7 @@ export class Cpu {
       interrupts: parts.interrupts,
       localApic: parts.localApic,
       tsc: parts.tsc,
+      tscHolds: parts.tscHolds,
       random: parts.random,
       x87Transcendental: (which) => x87Transcendental(this.state, which),
       ...(parts.features ? { features: parts.features } : {}),
@@ -162,10 +168,16 @@ export class Cpu {
     const { features } = this.system;
     this.decoder = new Decoder(instructionTable, (feature) => features.has(feature));
     this.#linear = linear;
+    this.#preparedInterpreter = parts.preparedInterpreter;
     this.#legacy = this.#createTier0(false);
     const { writer } = this.#legacy;
     this.#code = new CodeCache({ physical, state: this.state, mmu: this.mmu, decoder: this.decoder, writer });
-    this.#finder = new BlockFinder({ state: this.state, code: this.#code, history: this.history, words: this.#words });
+    this.#finder = new BlockFinder({
+      state: this.state,
+      code: this.#code,
+      history: this.history,
+      jumps: this.mmu.jumps,
+    });
     this.#tier1 = this.#createTier1(parts);
     const { mmu } = this;
     physical.onMapChanged = () => mmu.flush(false);
@@ -174,8 +186,11 @@ export class Cpu {
 
   #createTier0(long: boolean): Tier0 {
     const { state, mmu, system } = this;
-    const regions = this.#regions;
-    return createTier0({ rows: instructionTable, long, linear: this.#linear, state, mmu, system, regions });
+    const prepared = this.#preparedInterpreter?.(long);
+    return createTier0({
+      ...{ rows: instructionTable, long, linear: this.#linear, state, mmu, system, prepared },
+      regions: this.#regions,
+    });
   }
 
   #createTier1(parts: CpuParts): Tier1 {
@@ -235,9 +250,9 @@ export class Cpu {
 
   /** @returns whether a program has run since it was last asked: code of privilege level 3, or outside protected mode */
   takeProgramRan(): boolean {
-    const { mmu, state } = this;
-    const ran = mmu.userRan || state.get(STATE.cpl) === 3 || (state.get(STATE.cr0) & CR0.pe) === 0;
-    mmu.userRan = false;
+    const { state } = this;
+    const ran = state.get(STATE.userRan) !== 0 || state.get(STATE.cpl) === 3 || (state.get(STATE.cr0) & CR0.pe) === 0;
+    state.set(STATE.userRan, 0);
     return ran;
   }
 
@@ -330,10 +345,13 @@ export class Cpu {
     // Who calls may have changed memory, or let time pass: MWAIT need not know what has woken it.
     if (state.get(STATE.halted) >= HALTED.mwait) state.set(STATE.halted, HALTED.no);
     state.set(STATE.budget, instructions);
+    state.set(STATE.tscHolds, 0);
     this.#sliceBudget = instructions;
     this.#tier1.exchange();
     const exit = this.#loop();
-    this.#retiredBase += this.#sliceBudget - state.get(STATE.budget);
+    const executed = this.#sliceBudget - state.get(STATE.budget);
+    this.#retiredBase += executed;
+    this.#tier1.ran(executed);
     state.set(STATE.budget, 0);
     this.#sliceBudget = 0;
     return exit;

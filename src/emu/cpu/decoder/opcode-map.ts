@@ -43,8 +43,20 @@ const VEX_L: Readonly<Record<string, readonly number[]>> = { '128': [0], L0: [0]
 const VEX_W: Readonly<Record<string, readonly number[]>> = { WIG: [0, 1], W0: [0], W1: [1] };
 const VEX_MAPS = ['', '0F', '0F38', '0F3A'];
 
+/** Rows are asked about many times while tables are made. */
+const parsed = new WeakMap<Row, OpcodeSpec>();
+
 /** @throws Error when the row is written wrongly */
 export function parseOpcode(row: Row): OpcodeSpec {
+  let found = parsed.get(row);
+  if (found === undefined) {
+    found = parse(row);
+    parsed.set(row, found);
+  }
+  return found;
+}
+
+function parse(row: Row): OpcodeSpec {
   const tokens = row.opcode.split(' ');
   const isByte = (token: string | undefined): boolean => token !== undefined && /^[0-9A-F]{2}$/.test(token);
   let at = 0;
@@ -175,13 +187,20 @@ export class OpcodeMap {
   }
 }
 
-const tableOf = (rows: readonly Row[], entries: readonly Entry[]): Int16Array =>
-  Int16Array.from({ length: 256 }, (_, modrm) =>
+/** Row by ModRM byte. */
+function tableOf(rows: readonly Row[], entries: readonly Entry[]): Int16Array {
+  const of = (modrm: number): number =>
     choose(
       rows,
       entries.filter(({ spec }) => matchesModrm(spec, modrm)),
-    ),
-  );
+    );
+  if (entries.some(({ spec }) => spec.exact !== undefined))
+    return Int16Array.from({ length: 256 }, (_, modrm) => of(modrm));
+  // Otherwise only the extension counts, and whether a register is named.
+  const memory = Array.from({ length: 8 }, (_, extension) => of(extension << 3));
+  const register = Array.from({ length: 8 }, (_, extension) => of(0xc0 | (extension << 3)));
+  return Int16Array.from({ length: 256 }, (_, modrm) => (modrm < 0xc0 ? memory : register)[(modrm >> 3) & 7]);
+}
 
 function choose(rows: readonly Row[], entries: readonly Entry[]): number {
   let best: Entry | undefined;

@@ -33,8 +33,16 @@ const parseOperand = (row: Row, text: string): OperandSpec => {
  * Destination first.
  * @throws Error when the row is written wrongly
  */
-export const parseOperands = (row: Row): readonly OperandSpec[] =>
-  row.operands === '' ? [] : row.operands.split(',').map((text) => parseOperand(row, text));
+export const parseOperands = (row: Row): readonly OperandSpec[] => {
+  let found = parsed.get(row);
+  if (found === undefined) {
+    found = row.operands === '' ? [] : row.operands.split(',').map((text) => parseOperand(row, text));
+    parsed.set(row, found);
+  }
+  return found;
+};
+/** Rows are asked about many times while tables are made. */
+const parsed = new WeakMap<Row, readonly OperandSpec[]>();
 
 /** Has operands of the operand size, as prefixes choose it? */
 const followsOperandSize = (o: OperandSpec): boolean =>

@@ -381,6 +381,9 @@ class TestOps implements Ops {
     return k32(1);
   }
   spend(): void {}
+  left(): I32 {
+    return k32(0);
+  }
 }
 
 /** Runs cases through the semantics of rows. */

@@ -3,22 +3,22 @@
  */
 import type { EventHistory } from '../debug/event-history.ts';
 import { EXCEPTION } from '../isa/ops.ts';
+import type { JumpCaches } from '../mmu/jump-caches.ts';
 import type { CpuState } from '../state/cpu-state.ts';
-import { JUMP_CACHE, JUMP_CACHE64, MODE, SEG, STATE } from '../state/layout.ts';
+import { MODE, SEG, STATE } from '../state/layout.ts';
 import type { CodeCache } from './code-cache.ts';
 
 export class BlockFinder {
   readonly #state: CpuState;
   readonly #code: CodeCache;
   readonly #history: EventHistory;
-  /** Linear memory. */
-  readonly #words: Int32Array;
+  readonly #jumps: JumpCaches;
 
-  constructor(parts: { state: CpuState; code: CodeCache; history: EventHistory; words: Int32Array }) {
+  constructor(parts: { state: CpuState; code: CodeCache; history: EventHistory; jumps: JumpCaches }) {
     this.#state = parts.state;
     this.#code = parts.code;
     this.#history = parts.history;
-    this.#words = parts.words;
+    this.#jumps = parts.jumps;
   }
 
   /** CS base + EIP. */
@@ -47,13 +47,9 @@ export class BlockFinder {
   /** The block at EIP if the jump cache has it, and nobody wants to be linked to it; else 0. */
   known(): number {
     const state = this.#state;
-    if (state.long || state.get(STATE.linkFrom) !== 0) return 0;
-    const eip = state.get(STATE.eip);
-    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
-    const entry = (state.get(STATE.jumpCacheBase) + number * JUMP_CACHE.entryBytes) >> 2;
-    if (this.#words[entry + JUMP_CACHE.tag / 4] !== eip) return 0;
-    const header = this.#words[entry + JUMP_CACHE.record / 4];
-    return this.#code.isStale(header) ? 0 : header;
+    if (state.get(STATE.linkFrom) !== 0) return 0;
+    const header = this.#jumps.find(state.get(STATE.eip), state.get(STATE.eip + 4));
+    return header === 0 || this.#code.isStale(header) ? 0 : header;
   }
 
   /** The block at EIP; remembers it for the next time. 0: a fault was set; -1: only alone. */
@@ -72,18 +68,7 @@ export class BlockFinder {
     const linkFrom = state.get(STATE.linkFrom);
     this.leaveBranch();
     if (header <= 0) return header;
-    const number = (eip ^ (eip >>> 12)) & (JUMP_CACHE.entries - 1);
-    const base = state.get(STATE.jumpCacheBase) >> 2;
-    if (state.long) {
-      const entry = base + (number * JUMP_CACHE64.entryBytes) / 4;
-      this.#words[entry] = eip;
-      this.#words[entry + 1] = state.get(STATE.eip + 4);
-      this.#words[entry + JUMP_CACHE64.record / 4] = header;
-    } else {
-      const entry = base + (number * JUMP_CACHE.entryBytes) / 4;
-      this.#words[entry + JUMP_CACHE.tag / 4] = eip;
-      this.#words[entry + JUMP_CACHE.record / 4] = header;
-    }
+    this.#jumps.put(eip, state.get(STATE.eip + 4), header);
     if (linkFrom !== 0) this.#code.link(linkFrom, from, header, eip);
     return header;
   }

@@ -7,7 +7,18 @@
  */
 import { defineFloatKernels } from '../float/kernels.ts';
 import { defineSimdKernels } from '../simd/kernels.ts';
-import { GPR, HEADER, JUMP_CACHE, JUMP_CACHE64, MAX_REGIONS, MODE, RECORD, SEGMENT, STATE } from '../state/layout.ts';
+import {
+  GPR,
+  HEADER,
+  JUMP_CACHE,
+  JUMP_CACHE64,
+  LINEAR,
+  MAX_REGIONS,
+  MODE,
+  RECORD,
+  SEGMENT,
+  STATE,
+} from '../state/layout.ts';
 import { STATUS, SYSTEM_CALLS } from '../system/calls.ts';
 import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { type Callee, call, type FunctionBuilder, type Label, type Var } from '../wasm/function.ts';
@@ -17,8 +28,8 @@ import { EXIT } from './exits.ts';
 import type { Exits, HostCallees } from './guest-access.ts';
 import { attentionMask, type MemoryUse, Tier0Ops } from './tier0-ops.ts';
 
-export interface InterpreterModule {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+/** What is known of a module when it has been made. */
+export interface InterpreterFacts {
   readonly tableSize: number;
   /** How each case uses guest memory, by case number. */
   readonly use: readonly (MemoryUse | undefined)[];
@@ -28,8 +39,20 @@ export interface InterpreterModule {
 
 const zero = k32(0);
 
-export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages: number): InterpreterModule {
-  const module = new ModuleBuilder({ initial: memoryPages, maximum: memoryPages });
+/** In units of 64 KB: what every machine has at least, and what addresses of 32 bits reach. */
+const MEMORY_PAGES = { initial: LINEAR.guest / 65536, maximum: 65536 };
+
+/**
+ * @param section name of a custom section that the module gets
+ * @param describe makes its text, in ASCII
+ */
+export function buildInterpreter(
+  table: CaseTable,
+  stateAt: number,
+  section: string,
+  describe: (facts: InterpreterFacts) => string,
+): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder(MEMORY_PAGES);
   const { long } = table;
   const address = long ? 'f64' : 'i32';
   const host: HostCallees = {
@@ -50,7 +73,8 @@ export function buildInterpreter(table: CaseTable, stateAt: number, memoryPages:
   module.importSecondTable(MAX_REGIONS);
   module.define(['i32', 'i32'], 'i32', (f) => defineRun(f, module, table, build), 'run');
   for (const [name, kernel] of Object.entries(kernels)) module.export(name, kernel);
-  return { bytes: module.bytes(), tableSize: module.tableSize, use, kernels };
+  module.custom(section, describe({ tableSize: module.tableSize, use, kernels }));
+  return module.bytes();
 }
 
 interface Build {
@@ -118,6 +142,9 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
   const status = f.local('i32');
   const target = f.local(long ? 'i64' : 'i32');
   const link = f.local('i32');
+  // Of the header in `record`: the region that begins there, or 0, and where the block is in it.
+  const region = f.local('i32');
+  const regionOffset = f.local('i32');
   const get = (field: number): I32 => i32.load(zero, stateAt + field);
   const set = (field: number, v: I32): void => f.store32(zero, v, stateAt + field);
   const getAddress = (field: number): Word => (long ? i64.load(zero, stateAt + field) : get(field));
@@ -127,11 +154,18 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
     const block = getAddress(STATE.blockEip);
     return word.add(block, word.toU(block.type, offset));
   };
+  /** Makes a block the next one. */
+  const useHeader = (header: I32): void => {
+    f.set(record, header);
+    f.set(region, i32.load(header, HEADER.region));
+    f.set(regionOffset, i32.load(header, HEADER.regionOffset));
+  };
   const hot = table.cases.filter((c) => c.number < table.firstCold);
   const coldType = module.typeIndex(['i32'], 'i32');
 
   // leave: common exit with `status`, the record is kept. near: goes to `target`; `link` is the record to chain or 0.
   // enter: `record` is a header. next: the following record. dispatch: `record` is an instruction.
+  f.if(isHeader.get, () => useHeader(record.get));
   f.loop((outer) => {
     f.block((near) => {
       f.block((leave) => {
@@ -139,7 +173,9 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
           f.brIf(dispatchFirst, i32.eqz(isHeader.get));
           const leave = (): void => setAddress(STATE.eip, getAddress(STATE.blockEip));
           pollBlock(f, get, leave);
-          enterRegion(f, module, record.get, i32.ne(isHeader.get, k32(2)), status, getAddress(STATE.blockEip));
+          const allowed = i32.ne(isHeader.get, k32(2));
+          const base = word.sub(getAddress(STATE.blockEip), word.toS(long ? 'i64' : 'i32', regionOffset.get));
+          enterRegion(f, module, region.get, allowed, status, base);
           f.if(i32.geS(status.get, zero), () => {
             f.if(i32.ne(status.get, k32(EXIT.near)), () => {
               f.if(i32.ne(status.get, k32(EXIT.transferred)), () => f.return(status.get));
@@ -187,7 +223,7 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
               set(STATE.budget, i32.add(get(STATE.budget), i32.load(header, RECORD.imm)));
               const newer = f.let(i32.load(header, RECORD.imm2));
               f.if(newer, () => {
-                f.set(record, newer);
+                useHeader(newer);
                 f.br(outer);
               });
               setAddress(STATE.eip, getAddress(STATE.blockEip));
@@ -251,15 +287,26 @@ function defineRun(f: FunctionBuilder, module: ModuleBuilder, table: CaseTable, 
     f.if(link.get, () => {
       const known = f.let(i32.load(link.get, RECORD.imm2));
       f.if(known, () => {
-        f.set(record, known);
+        useHeader(known);
         f.br(outer);
       });
     });
-    const { hit, found } = jumpCacheEntry(f, target.get, get(STATE.jumpCacheBase));
-    f.if(i32.and(hit, i32.ne(found, zero)), () => {
-      f.set(record, found);
-      f.br(outer);
-    });
+    const layout = long ? JUMP_CACHE64 : JUMP_CACHE;
+    const goOn = (entry: I32): void => {
+      const found = f.let(i32.load(entry, layout.record));
+      f.if(found, () => {
+        f.set(record, found);
+        f.set(region, i32.load(entry, layout.region));
+        f.set(regionOffset, i32.load(entry, layout.regionOffset));
+        f.if(i32.eqz(region.get), () => {
+          useHeader(found);
+          f.store32(entry, region.get, layout.region);
+          f.store32(entry, regionOffset.get, layout.regionOffset);
+        });
+        f.br(outer);
+      });
+    };
+    lookUpJump(f, target.get, get(STATE.jumpCacheBase), goOn);
     setAddress(STATE.eip, target.get);
     set(STATE.linkFrom, link.get);
     f.return(k32(EXIT.near));
@@ -282,16 +329,18 @@ function staysHere(get: (field: number) => I32, long: boolean): I32 {
   return i32.and(ours, i32.eqz(i32.or(get(STATE.halted), get(STATE.shutdown))));
 }
 
-/** Number of the jump-cache entry of an EIP is made of bits 0-11 xor 12-23. */
-function jumpCacheEntry(f: FunctionBuilder, target: Word, base: I32): { hit: I32; found: I32 } {
+/** Looks an EIP up at its place in the jump cache and beside it. `found` gets the entry, whose record may be 0. */
+function lookUpJump(f: FunctionBuilder, target: Word, base: I32, found: (entry: I32) => void): void {
   const low = f.let(word.low(target));
   const number = i32.and(i32.xor(low, i32.shrU(low, k32(12))), k32(JUMP_CACHE.entries - 1));
-  if (target.type === 'i64') {
-    const entry = f.let(i32.add(base, i32.shl(number, k32(Math.log2(JUMP_CACHE64.entryBytes)))));
-    return { hit: i64.eq(i64.load(entry), target as I64), found: f.let(i32.load(entry, JUMP_CACHE64.record)) };
-  }
-  const entry = f.let(i32.add(base, i32.shl(number, k32(Math.log2(JUMP_CACHE.entryBytes)))));
-  return { hit: i32.eq(i32.load(entry), low), found: f.let(i32.load(entry, JUMP_CACHE.record)) };
+  const { entryBytes } = target.type === 'i64' ? JUMP_CACHE64 : JUMP_CACHE;
+  const first = f.let(i32.add(base, i32.shl(number, k32(Math.log2(entryBytes)))));
+  const look = (entry: I32, otherwise?: () => void): void => {
+    const hit = target.type === 'i64' ? i64.eq(i64.load(entry), target as I64) : i32.eq(i32.load(entry), low);
+    f.if(hit, () => found(entry), otherwise);
+  };
+  // Bases are multiples of two entries.
+  look(first, () => look(f.let(i32.xor(first, k32(entryBytes)))));
 }
 
 /** Leaves when somebody wants the thread or the budget is used. */
@@ -303,20 +352,18 @@ function pollBlock(f: FunctionBuilder, get: (field: number) => I32, leave: () =>
   });
 }
 
-/** Runs the region that begins at the block, if there is one: `status` is its EXIT, or -1. */
+/** Runs a block's region, unless it is 0: `status` is its EXIT, or -1. */
 function enterRegion(
   f: FunctionBuilder,
   module: ModuleBuilder,
-  header: I32,
+  region: I32,
   allowed: I32,
   status: Var<'i32'>,
-  blockEip: Word,
+  base: Word,
 ): void {
-  const type = module.typeIndex(['i32', blockEip.type], 'i32');
-  const region = f.let(i32.load(header, HEADER.region));
+  const type = module.typeIndex(['i32', base.type], 'i32');
   f.set(status, k32(-1));
   f.if(i32.and(i32.ne(region, zero), allowed), () => {
-    const base = word.sub(blockEip, word.toS(blockEip.type, i32.load(header, HEADER.regionOffset)));
     const slot = i32.shrU(region, k32(16));
     f.set(status, f.callTable(1, type, 'i32', slot, i32.and(region, k32(0xffff)), base));
   });

@@ -49,9 +49,9 @@ export class GuestAccess {
   }
 
   /** `place`: where the byte is in linear memory, after a hit. */
-  #lookUp(at: Address, bytes: number, access: 'read' | 'write'): { hit: I32; place: () => I32 } {
+  #lookUp(at: Address, bytes: number, access: 'read' | 'write', bank?: I32): { hit: I32; place: () => I32 } {
     const f = this.#f;
-    const base = i32.load(at0, this.#state + STATE.tlbBase);
+    const base = bank ?? i32.load(at0, this.#state + STATE.tlbBase);
     const last = bytes === 1 ? at : word.add(at, bytes - 1);
     if (this.#long) {
       const number = i32.wrap(i64.shrU(at as I64, k64(12 - Math.log2(TLB64.entryBytes))));
@@ -71,9 +71,9 @@ export class GuestAccess {
     };
   }
 
-  peek(address: Address, access: 'read' | 'write'): I32 {
+  peek(address: Address, access: 'read' | 'write', bank?: I32): I32 {
     const at = this.#f.let(address);
-    const { hit, place } = this.#lookUp(at, 1, access);
+    const { hit, place } = this.#lookUp(at, 1, access, bank);
     const host = this.#f.local('i32');
     this.#f.set(host, k32(0));
     this.#f.if(hit, () => this.#f.set(host, place()));

@@ -291,13 +291,13 @@ export class Tier0Ops implements Ops {
   }
 
   /** Linear-memory address of the byte at `at` when its page may be read without help, else 0. */
-  readable(at: Address): I32 {
+  readable(at: Address, bank?: I32): I32 {
     this.use.reads = true;
-    return this.#memory.peek(at, 'read');
+    return this.#memory.peek(at, 'read', bank);
   }
-  writable(at: Address): I32 {
+  writable(at: Address, bank?: I32): I32 {
     this.use.writes = true;
-    return this.#memory.peek(at, 'write');
+    return this.#memory.peek(at, 'write', bank);
   }
 
   // State.
@@ -375,6 +375,10 @@ export class Tier0Ops implements Ops {
     this.#exits.near(this.eip(), false);
   }
 
+  transfer(target: Address): void {
+    this.#exits.near(target, false);
+  }
+
   system(name: SystemCall, ...args: Word[]): void {
     this.#exits.status(this.#callSystem(name, args));
   }
@@ -409,7 +413,10 @@ export class Tier0Ops implements Ops {
   }
 
   spend(count: I32): void {
-    this.set(STATE.budget, i32.sub(this.get(STATE.budget), count));
+    this.set(STATE.budget, i32.sub(this.left(), count));
+  }
+  left(): I32 {
+    return this.get(STATE.budget);
   }
 
   // Inside.

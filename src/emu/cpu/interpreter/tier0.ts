@@ -4,9 +4,14 @@ import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import type { System } from '../system/system.ts';
 import type { Callee } from '../wasm/function.ts';
-import { type FunctionTable, instantiate, type LinearMemory, type WasmFunction } from '../wasm/host.ts';
-import { buildInterpreter, type InterpreterModule } from './build.ts';
-import { CaseTable } from './cases.ts';
+import {
+  createFunctionTable,
+  type FunctionTable,
+  instantiateModule,
+  type LinearMemory,
+  type WasmFunction,
+} from '../wasm/host.ts';
+import { interpreterImage } from './image.ts';
 import { RecordWriter } from './record-writer.ts';
 
 export interface Tier0 {
@@ -28,48 +33,24 @@ export interface Tier0Parts {
   readonly system: System;
   /** The functions of tier 1's regions. */
   readonly regions: FunctionTable;
-}
-
-interface Generated {
-  readonly rows: readonly Row[];
-  readonly stateAt: number;
-  readonly pages: number;
-  readonly cases: CaseTable;
-  readonly built: InterpreterModule;
-}
-/** The last one of each kind: a machine that is made again, as large as before, takes it (0.7 s of work saved). */
-const kept = new Map<boolean, Generated>();
-
-function generated(rows: readonly Row[], long: boolean, stateAt: number, pages: number): Generated {
-  const last = kept.get(long);
-  if (last && last.rows === rows && last.stateAt === stateAt && last.pages === pages) return last;
-  const cases = new CaseTable(rows, long);
-  const made = { rows, stateAt, pages, cases, built: buildInterpreter(cases, stateAt, pages) };
-  kept.set(long, made);
-  return made;
+  /** See image.ts. */
+  readonly prepared: unknown;
 }
 
 export function createTier0(parts: Tier0Parts): Tier0 {
   const { rows, long, linear, state, mmu, system } = parts;
-  const { cases, built } = generated(rows, long, state.at, linear.pages);
-  const exports = instantiate(
-    built.bytes,
-    linear,
-    {
-      ...(long ? slow64(mmu) : slow32(mmu)),
-      commitWrite: () => {
-        mmu.commitWrite();
-        return undefined;
-      },
-      system: (number, a, b, c, d) => system.call(number, a, b, c, d),
-    },
-    built.tableSize,
-    parts.regions,
-  );
+  const { module, cases, tableSize, use, kernels } = interpreterImage(rows, long, state.at, parts.prepared);
+  const exports = instantiateModule(module, linear, {
+    ...(long ? slow64(mmu) : slow32(mmu)),
+    commitWrite: () => mmu.commitWrite(),
+    system: (number: number, a: number, b: number, c: number, d: number) => system.call(number, a, b, c, d),
+    table: createFunctionTable(tableSize).handle,
+    regions: parts.regions.handle,
+  });
   return {
-    writer: new RecordWriter({ buffer: linear.buffer, stateAt: state.at, rows, cases, use: built.use }),
+    writer: new RecordWriter({ buffer: linear.buffer, stateAt: state.at, rows, cases, use }),
     run: exports['run'] as (record: number, isHeader: number) => number,
-    kernels: built.kernels,
+    kernels,
     exports,
   };
 }

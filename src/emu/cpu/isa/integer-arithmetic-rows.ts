@@ -66,7 +66,7 @@ const OPERATIONS: readonly Operation[] = [
   operation('sbb', subtract(true)),
   operation('and', AND, true),
   operation('sub', CMP),
-  operation('xor', logic(word.xor)),
+  operation('xor', logic(word.xor), true),
   operation('cmp', CMP, true),
 ];
 const TEST = operation('test', AND, true);

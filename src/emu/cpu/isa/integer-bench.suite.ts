@@ -31,7 +31,9 @@ export class IntegerBench {
   /** Where programs are: one that runs again is neither written nor decoded again. */
   readonly #programs = new Map<string, number>();
 
-  constructor(options: Pick<CpuParts, 'random' | 'features' | 'localApic'> = {}) {
+  constructor(
+    options: Partial<Pick<CpuParts, 'random' | 'features' | 'localApic' | 'tier' | 'tsc' | 'tscHolds'>> = {},
+  ) {
     const linear = createLinearMemory(LINEAR.guest + RAM_BYTES);
     const { buffer } = linear;
     this.physical = new PhysicalMemory({ buffer, pageMapAt: LINEAR.pageMap, dirtyMapAt: LINEAR.dirtyMap });

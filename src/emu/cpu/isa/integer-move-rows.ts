@@ -108,6 +108,6 @@ export const integerMoveRows: readonly Row[] = [
   row('0F C8 +r', 'bswap', 'Zv', byteSwap, { hot: true }),
   ...CONDITION_NAMES.flatMap((name, code) => [
     row(`0F ${hex(0x90 + code)}`, `set${name}`, 'Eb', setByte(code), STORE),
-    row(`0F ${hex(0x40 + code)}`, `cmov${name}`, 'Gv,Ev', moveIf(code), { access: 'read' }),
+    row(`0F ${hex(0x40 + code)}`, `cmov${name}`, 'Gv,Ev', moveIf(code), LOAD),
   ]),
 ];

@@ -92,10 +92,10 @@ const multiplyLow =
     const a = e.readSigned(x) as I32;
     const b = e.readSigned(y) as I32;
     if (e.size === 32) {
-      const product = e.f.let(i64.mul(i64.extendS(a), i64.extendS(b)));
-      const low = e.f.let(i32.wrap(product));
+      // Where nothing looks at the flags the wide product is not made.
+      const low = e.f.let(i32.mul(a, b));
       e.write(0, low);
-      setProductFlags(e, low, i64.ne(product, i64.extendS(low)));
+      setProductFlags(e, low, i64.ne(i64.mul(i64.extendS(a), i64.extendS(b)), i64.extendS(low)));
       return;
     }
     const product = e.f.let(i32.mul(a, b));

@@ -187,10 +187,18 @@ export interface Ops {
    */
   unless?(condition: I32): void;
   /**
-   * Of 32-bit kernels in flat segments, where a tier runs the usual cases of a system call itself: calls the system when `done`
-   * is 0, which means that nothing has been done yet. Missing: `system` does all cases.
+   * In flat segments, where a tier runs the usual cases of a system call itself: calls the system when `done` is 0, which
+   * means that nothing has been done yet. Missing: `system` does all cases.
    */
   systemUnless?: ((done: I32, name: SystemCall, ...args: Word[]) => void) | undefined;
+  /** The code is of a 32-bit kernel in flat segments. Missing: nothing is known. */
+  readonly kernel32?: boolean;
+
+  /**
+   * Goes to an EIP with the privilege level, TLB and jump cache that the state block says, at full speed in the same kind of
+   * code. Ends the semantics; inside a condition. Missing: only the system can.
+   */
+  transfer?(target: Address): void;
 
   /** Guest memory at a linear address, zero-extended. May fault. */
   load(bits: Width32, at: Address): I32;
@@ -208,10 +216,13 @@ export interface Ops {
    * `access` is 'masked': others are checked before they run. Nothing in 64-bit code.
    */
   checkSegment(offset: Address, bytes: number, access: 'read' | 'write'): void;
-  /** Linear-memory address of the byte at linear address `at` if its page is in the TLB for reading, else 0. */
-  readable(at: Address): I32;
+  /**
+   * Linear-memory address of the byte at linear address `at` if its page is in the TLB for reading, else 0.
+   * @param bank address of the TLB bank; left out: the one in use
+   */
+  readable(at: Address, bank?: I32): I32;
   /** Likewise for writing. Valid up to the end of the page and until the next access that may fault. */
-  writable(at: Address): I32;
+  writable(at: Address, bank?: I32): I32;
 
   /** A 4-byte field of the state block (an offset of STATE). Not of general registers and lazy flags. */
   get(field: number): I32;
@@ -258,4 +269,6 @@ export interface Ops {
   repeatLimit(): I32;
   /** Takes `count` more instructions from the slice's budget. */
   spend(count: I32): void;
+  /** What is left of the budget, to within a block. */
+  left(): I32;
 }

@@ -178,6 +178,7 @@ function makeOps(f: FunctionBuilder, row: Row, options: RunOptions, stateAt: num
     kernel: unused,
     repeatLimit: unused,
     spend: unused,
+    left: () => k32(0),
   };
   return ops;
 }

@@ -12,8 +12,7 @@ const at0 = k32(0);
 const PROTECTION_ENABLED = 1;
 
 /** @returns whether `loadUsual` is of use */
-export const loadsUsually = (e: Ops, seg: number): boolean =>
-  e.systemUnless !== undefined && seg !== SEG.ss && seg !== SEG.cs;
+export const loadsUsually = (e: Ops, seg: number): boolean => e.kernel32 === true && seg !== SEG.ss && seg !== SEG.cs;
 
 /** Loads a segment register if it can. @returns 1 when it has, else 0 */
 export function loadUsual(e: Ops, seg: number, value: I32): I32 {

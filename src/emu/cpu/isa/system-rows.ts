@@ -11,9 +11,20 @@ import { CR0, CR4 } from '../system/control-bits.ts';
 import { type I32, type I64, i32, i64, k32, type Word, word } from '../wasm/expr.ts';
 import { arithmeticBits, setArithmeticBits, signExtend, zeroExtend, zeroFlag } from './flag-ops.ts';
 import { type Address, EXCEPTION, type Ops } from './ops.ts';
+import {
+  interruptReturn,
+  notCanonical,
+  setAccessCheck,
+  softwareInterrupt,
+  syscall,
+  sysenter,
+  sysexit,
+  sysret,
+} from './ring-changes.ts';
 import { type Row, type RowOptions, row } from './row.ts';
 import { loadsUsually, loadUsual } from './segment-loads.ts';
 import { push, readStack, release, stackBits } from './stack-ops.ts';
+import { readTimeStamp } from './time-stamp.ts';
 
 const SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
 
@@ -368,11 +379,6 @@ const writeBase =
     e.raiseIf(notCanonical(base), EXCEPTION.gp, k32(0));
     e.set64(baseOf(seg), base);
   };
-/** Bits 47 to 63 are not all the same. */
-const notCanonical = (v: I64): I32 => {
-  const sixteen = i64.extendU(k32(16));
-  return i64.ne(i64.shrS(i64.shl(v, sixteen), sixteen), v);
-};
 const BASE = { only64: true } as const;
 const baseMoves: readonly Row[] = ([SEG.fs, SEG.gs] as const).flatMap((seg, n) => [
   row(`F3 0F AE /${n} r`, `rd${SEGMENTS[seg].toLowerCase()}base`, 'Ry', readBase(seg), BASE),
@@ -389,8 +395,8 @@ const invalidateByPcid = (e: Ops): void => {
 };
 
 const longRows: readonly Row[] = [
-  row('0F 05', 'syscall', '', (e) => e.system('syscall'), { ends: true, only64: true }),
-  row('0F 07', 'sysret', '', (e) => e.system('sysret', k32(e.size)), { ends: true, only64: true }),
+  row('0F 05', 'syscall', '', syscall, { ends: true, only64: true }),
+  row('0F 07', 'sysret', '', sysret, { ends: true, only64: true }),
   row('0F 01 F8', 'swapgs', '', swapGs, { only64: true }),
   ...baseMoves,
 ];
@@ -430,9 +436,9 @@ export const systemRows: readonly Row[] = [
   row('CA', 'retf', 'Iw', (e) => e.system('farReturn', k32(e.size), e.read(0)), ENDS),
   row('CB', 'retf', '', (e) => e.system('farReturn', k32(e.size), k32(0)), ENDS),
   row('CC', 'int3', '', (e) => e.system('int3'), ENDS),
-  row('CD', 'int', 'Ib', (e) => e.system('softwareInterrupt', e.read(0)), ENDS),
+  row('CD', 'int', 'Ib', softwareInterrupt, ENDS),
   row('CE', 'into', '', (e) => e.system('into'), ENDS_NOT64),
-  row('CF', 'iret|iretd|iretq', '', (e) => e.system('interruptReturn', k32(e.size)), ENDS),
+  row('CF', 'iret|iretd|iretq', '', interruptReturn, ENDS),
   row('E4', 'in', 'AL,Ib', portIn(false)),
   row('E5', 'in', 'eAX,Ib', portIn(true), PORT),
   row('E6', 'out', 'Ib,AL', portOut(false)),
@@ -467,9 +473,9 @@ export const systemRows: readonly Row[] = [
   row('0F 01 /7 m', 'invlpg', 'M', (e) => e.system('invlpg', e.linear(0)), { ends: true, access: 'none' }),
   row('NP 0F 01 C8', 'monitor', '', armMonitor, { address: true }),
   row('NP 0F 01 C9', 'mwait', '', (e) => e.system('mwait'), ENDS),
-  row('NP 0F 01 CA', 'clac', '', (e) => e.system('clac'), ENDS),
-  row('NP 0F 01 CB', 'stac', '', (e) => e.system('stac'), ENDS),
-  row('0F 01 F9', 'rdtscp', '', (e) => e.system('rdtscp')),
+  row('NP 0F 01 CA', 'clac', '', setAccessCheck(false), ENDS),
+  row('NP 0F 01 CB', 'stac', '', setAccessCheck(true), ENDS),
+  row('0F 01 F9', 'rdtscp', '', readTimeStamp('rdtscp')),
   row('66 0F 38 82 m', 'invpcid', 'Gy,Mdq', invalidateByPcid, { ends: true, access: 'read', force64: true }),
   ...longRows,
   row('0F 02', 'lar', 'Gv,Ew', lookAt('lar')),
@@ -482,11 +488,11 @@ export const systemRows: readonly Row[] = [
   ...controlMoves,
   ...debugMoves,
   row('0F 30', 'wrmsr', '', (e) => e.system('wrmsr'), ENDS),
-  row('0F 31', 'rdtsc', '', (e) => e.system('rdtsc')),
+  row('0F 31', 'rdtsc', '', readTimeStamp('rdtsc')),
   row('0F 32', 'rdmsr', '', (e) => e.system('rdmsr')),
   row('0F 33', 'rdpmc', '', (e) => e.system('rdpmc')),
-  row('0F 34', 'sysenter', '', (e) => e.system('sysenter'), ENDS),
-  row('0F 35', 'sysexit', '', (e) => e.system('sysexit', k32(e.size)), ENDS),
+  row('0F 34', 'sysenter', '', sysenter, ENDS),
+  row('0F 35', 'sysexit', '', sysexit, ENDS),
   pushSegment('0F A0', SEG.fs),
   popSegment('0F A1', SEG.fs),
   row('0F A2', 'cpuid', '', (e) => e.system('cpuid')),

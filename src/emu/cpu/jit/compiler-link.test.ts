@@ -59,7 +59,7 @@ function machine(mortal: number) {
   };
 }
 
-describe('a compiling thread', () => {
+describe('a compiling thread', { timeout: 60_000 }, () => {
   it('that dies is replaced, and the program runs as it should', () => {
     const { link, threads, messages } = machine(2);
     const runner = new ProgramRunner('eager', link);

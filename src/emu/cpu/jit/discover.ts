@@ -34,18 +34,18 @@ export interface Limits {
 const PAGE_BYTES = 4096;
 /** Distance of an indirect target from the region's base. */
 const FARTHEST_TARGET = 2 ** 30;
-/** Instructions up to which a function is worth having in the regions of all its callers. */
-const SMALL_FUNCTION = 48;
+/**
+ * Instructions up to which a function is worth having in the regions of all its callers: of its own, whatever region it is in.
+ * With 24 half the changes of regions are left that there are with 8, but compiling takes half as long again.
+ */
+const SMALL_FUNCTION = 8;
 
-const operandsOf = new Map<Row, readonly OperandSpec[]>();
-const operands = (row: Row): readonly OperandSpec[] => {
-  let found = operandsOf.get(row);
-  if (found === undefined) {
-    found = parseOperands(row);
-    operandsOf.set(row, found);
-  }
-  return found;
-};
+/** A page of code: its distance from the region's base, guest-physical number, and where it is in `CodeSource.bytes`. */
+interface CodePage {
+  readonly delta: number;
+  readonly page: number;
+  readonly host: number;
+}
 
 export class Discovery {
   readonly #decoder: Decoder;
@@ -67,13 +67,12 @@ export class Discovery {
    */
   find(linear: number, tlbAt: number, user: boolean): Region | undefined {
     const { long } = this.#effects;
-    const pages = new Map<number, { delta: number; page: number; host: number }>();
-    const pageOf = (at: number): { delta: number; page: number; host: number } | undefined => {
+    const pages = new Map<number, CodePage>();
+    const pageOf = (at: number): CodePage | undefined => {
       const address = long ? linear + at : (linear + at) >>> 0;
       const key = address - (address & 0xfff);
       const known = pages.get(key);
       if (known) return known;
-      if (pages.size >= this.#limits.pages) return undefined;
       const found = this.#source.page(key);
       if (!found) return undefined;
       const page = { ...found, delta: (key - linear) | 0 };
@@ -81,6 +80,8 @@ export class Discovery {
       return page;
     };
     const code = new Map<number, Instruction>();
+    /** Those that have code of the region. Others are only looked at, and cost nothing. */
+    const used = new Set<CodePage>();
     const leaders = new Set<number>([0]);
     const entries = new Set<number>([0]);
     const work: number[] = [0];
@@ -90,17 +91,41 @@ export class Discovery {
       const page = pageOf(at);
       return page ? this.#source.entered(page.page, (linear + at) & 0xfff) : -1;
     };
+    const decodeAt = (at: number): Instruction | undefined => {
+      const page = pageOf(at);
+      return (
+        page &&
+        decodeInstruction({
+          ...{ decoder: this.#decoder, effects: this.#effects, scratch: this.#scratch, at },
+          bytes: this.#source.bytes,
+          from: page.host + ((linear + at) & 0xfff),
+          end: page.host + PAGE_BYTES,
+        })
+      );
+    };
+    /** The page of code at an offset, unless it is one too many. */
+    const roomAt = (at: number): CodePage | undefined => {
+      const page = pageOf(at);
+      return page && (used.has(page) || used.size < this.#limits.pages) ? page : undefined;
+    };
+    const small = new Map<number, boolean>();
     /** A function that has a region is called there, unless it is small. */
     const isWorthCopying = (at: number): boolean => {
       const page = leaders.has(at) ? undefined : pageOf(at);
-      return !page || this.#source.compiled(page.page, (linear + at) & 0xfff) <= SMALL_FUNCTION;
+      if (!page || this.#source.compiled(page.page, (linear + at) & 0xfff) <= SMALL_FUNCTION) return true;
+      let known = small.get(at);
+      if (known === undefined) {
+        known = isSmall(at, decodeAt, (to) => enteredAt(to) >= this.#source.least);
+        small.set(at, known);
+      }
+      return known;
     };
     const follow = (at: number): boolean => {
       if (leaders.has(at) || code.has(at)) {
         leaders.add(at);
         return true;
       }
-      if (enteredAt(at) < this.#source.least) return false;
+      if (enteredAt(at) < this.#source.least || !roomAt(at)) return false;
       leaders.add(at);
       work.push(at);
       return true;
@@ -114,17 +139,11 @@ export class Discovery {
           break;
         }
         if (code.size >= this.#limits.instructions) break;
-        const page = pageOf(at);
-        const instruction =
-          page &&
-          decodeInstruction({
-            ...{ decoder: this.#decoder, effects: this.#effects, scratch: this.#scratch, at },
-            bytes: this.#source.bytes,
-            from: page.host + ((linear + at) & 0xfff),
-            end: page.host + PAGE_BYTES,
-          });
-        if (!instruction || instruction.flow === FLOW.leave) break;
+        const page = roomAt(at);
+        const instruction = page && decodeAt(at);
+        if (!page || !instruction || instruction.flow === FLOW.leave) break;
         code.set(at, instruction);
+        used.add(page);
         const next: number = at + instruction.d.length;
         const { flow: kind, target } = instruction;
         if (kind === FLOW.jump || kind === FLOW.branch) follow(target);
@@ -152,7 +171,7 @@ export class Discovery {
       }
     }
     if (!code.has(0)) return undefined;
-    return this.#assemble({ tlbAt, user, code, leaders, entryOffsets: entries, pages: [...pages.values()], indirect });
+    return this.#assemble({ tlbAt, user, code, leaders, entryOffsets: entries, pages: [...used], indirect });
   }
 
   #assemble(parts: {
@@ -215,6 +234,30 @@ export class Discovery {
   }
 }
 
+/** Has the function at an offset few instructions, without those of what it calls, and as far as it has been run? */
+function isSmall(
+  at: number,
+  decodeAt: (at: number) => Instruction | undefined,
+  hasRun: (at: number) => boolean,
+): boolean {
+  const seen = new Set<number>();
+  const work = [at];
+  for (let from = work.pop(); from !== undefined; from = work.pop()) {
+    for (let next: number = from; !seen.has(next); ) {
+      const instruction = decodeAt(next);
+      if (!instruction) break;
+      seen.add(next);
+      if (seen.size > SMALL_FUNCTION) return false;
+      next += instruction.d.length;
+      const { flow, target } = instruction;
+      if ((flow === FLOW.jump || flow === FLOW.branch) && hasRun(target)) work.push(target);
+      if (flow === FLOW.leave || ENDS.has(flow)) break;
+      if (flow !== FLOW.next && !hasRun(next)) break;
+    }
+  }
+  return true;
+}
+
 /**
  * The instruction at `from` of `bytes`, which are good up to `end`; `at` is its offset from the region's base.
  * @returns undefined when there is none, or not all of it
@@ -233,7 +276,7 @@ export function decodeInstruction(parts: {
   if (parts.decoder.decode(parts.bytes, parts.from, parts.end, parts.effects.long ? 64 : 32, d) !== DECODE.ok)
     return undefined;
   const row = d.row as Row;
-  const specs = operands(row);
+  const specs = parseOperands(row);
   const target = (at + d.length + d.imm) | 0;
   const instruction = { at, d: { ...d }, row, operands: specs, flow: flowOf(row, d, specs), target };
   if (instruction.flow === FLOW.leave) return instruction;

@@ -4,17 +4,19 @@
  * General registers, the budget and flags live in locals; at the common exit they are stored. Instructions executed are
  * taken from the budget where paths meet, and at exits.
  */
+import { unreachable } from '#base/errors.ts';
 import { EXIT } from '../interpreter/exits.ts';
 import type { Ops } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
 import { i32, i64, k32, word } from '../wasm/expr.ts';
-import type { FunctionBuilder, Label } from '../wasm/function.ts';
+import type { FunctionBuilder, Label, Var } from '../wasm/function.ts';
 import { type Effects, isShortX87, record, recordingFrame } from './effects.ts';
 import type { ExitSites } from './exit-sites.ts';
 import { Frame, type Knowledge, type RegionCallees } from './frame.ts';
 import { MemoryPlan } from './groups.ts';
 import { type Block, FLOW, type Instruction, type Region } from './instruction.ts';
 import { type FlagLiveness, flagLiveness } from './liveness.ts';
+import { rotatedHeads } from './rotation.ts';
 import { EDGE, type Structure, structureOf } from './structure.ts';
 import { Tier1Ops, type Transfers } from './tier1-ops.ts';
 import { vectorUse } from './vector-registers.ts';
@@ -106,6 +108,13 @@ export function emitRegion(
   return new Emitter(f, planned, callees, stateAt, number).emit(descriptor);
 }
 
+/** Of a rotated loop, where it begins. */
+interface Head {
+  readonly known: Knowledge;
+  /** Locals of the groups that are open. */
+  readonly hosts: readonly Var<'i32'>[];
+}
+
 class Emitter {
   readonly #f: FunctionBuilder;
   readonly #region: Region;
@@ -113,6 +122,10 @@ class Emitter {
   readonly #structure: Structure;
   readonly #effects: readonly (readonly Effects[])[];
   readonly #live: FlagLiveness;
+  /** By block: instructions that come before the loop that it heads, and again at its ends. */
+  readonly #before: readonly number[];
+  /** What those leave behind. */
+  readonly #heads: (Head | undefined)[] = [];
   readonly #frame: Frame;
   readonly #labels: (Label | undefined)[] = [];
   readonly #loops: (Label | undefined)[] = [];
@@ -128,6 +141,8 @@ class Emitter {
       const edge = this.#structure.edge(from, to);
       return edge === EDGE.back || edge === EDGE.dispatch;
     });
+    const isBack = (from: number, to: number): boolean => this.#structure.edge(from, to) === EDGE.back;
+    this.#before = rotatedHeads(this.#region, this.#effects, this.#structure, this.#live, isBack);
     const memory = new MemoryPlan();
     const { long, user } = planned.region;
     const kernel32 = !long && !user;
@@ -233,28 +248,70 @@ class Emitter {
   #tree(n: number, from: Knowledge | undefined): void {
     const f = this.#f;
     const s = this.#structure;
-    const body = (): void =>
-      f.scope(() => {
-        const hosts = this.#frame.openHosts;
-        this.#place(s.placed[n], () => this.#block(n, s.isJoin(n) ? undefined : from));
-        this.#frame.releaseHosts(hosts);
+    const frame = this.#frame;
+    const before = this.#before[n];
+    let known = s.isJoin(n) ? undefined : from;
+    const body = (): void => {
+      const outer = frame.exitRarely;
+      f.block((rarely) => {
+        frame.exitRarely = rarely;
+        f.scope(() => {
+          const hosts = frame.openHosts;
+          this.#place(s.placed[n], () => this.#block(n, before, known));
+          frame.releaseHosts(hosts);
+        });
       });
+      frame.exitRarely = outer;
+      f.br(outer);
+    };
     if (!s.isLoop[n]) {
       body();
       return;
+    }
+    const hosts = frame.openHosts;
+    if (before > 0) {
+      frame.startBlock(n, undefined, this.#live.atStart[n]);
+      this.#instructions(n, 0, before);
+      known = frame.snapshot();
+      this.#heads[n] = { known, hosts: frame.hostsFrom(hosts) };
     }
     f.loop((label) => {
       this.#loops[n] = label;
       body();
     });
+    frame.releaseHosts(hosts);
   }
 
-  #block(n: number, inherited: Knowledge | undefined): void {
+  /** At an end of a rotated loop: the head's first instructions again, with the flags as they are here. */
+  #repeat(n: number): void {
+    const frame = this.#frame;
+    const head = this.#heads[n] ?? unreachable('a loop goes back to a head that has not been emitted');
+    const { flagKind, flagBits } = frame.now;
+    frame.settleX87();
+    frame.startBlock(n, undefined, true);
+    frame.now.flagKind = flagKind;
+    frame.now.flagBits = flagBits;
+    frame.withHosts(head.hosts, () => this.#instructions(n, 0, this.#before[n]));
+    const { now } = frame;
+    if (now.flagKind !== head.known.flagKind || now.pending !== head.known.pending)
+      unreachable('the copies of a head leave different flags');
+  }
+
+  /** @param first instruction that has not been emitted yet; if it is not 0, `inherited` is what is known there */
+  #block(n: number, first: number, inherited: Knowledge | undefined): void {
+    const b = this.#region.blocks[n];
+    if (first === 0) this.#frame.startBlock(n, inherited, this.#live.atStart[n]);
+    this.#instructions(n, first, b.instructions.length);
+    if (b.flow === FLOW.next) this.#follow(n, b.next, b.end, this.#opsFor(b, n));
+  }
+
+  /** Instructions of a block from one position to another. */
+  #instructions(n: number, from: number, to: number): void {
     const f = this.#f;
     const frame = this.#frame;
     const b = this.#region.blocks[n];
-    frame.startBlock(n, inherited, this.#live.atStart[n]);
-    b.instructions.forEach((instruction, i) => {
+    b.instructions.slice(from, to).forEach((instruction, position) => {
+      const i = from + position;
       const last = i === b.instructions.length - 1 && b.flow !== FLOW.next;
       const effects = this.#effects[n][i];
       const flagsLive = this.#live.after[n][i] || effects.leavesAfterFlags;
@@ -291,7 +348,6 @@ class Emitter {
       const { shadow, unmasks } = instruction.row.options;
       if (shadow || unmasks) frame.poll(instruction.at + instruction.d.length);
     });
-    if (b.flow === FLOW.next) this.#follow(n, b.next, b.end, this.#opsFor(b, n));
   }
 
   /** An `Ops` for the edge behind a block that just goes on. */
@@ -360,6 +416,11 @@ class Emitter {
     if (edge === EDGE.back) {
       this.#settleBudget();
       frame.poll(at);
+      if (this.#before[to] > 0) {
+        this.#repeat(to);
+        f.br(this.#loops[to] as Label);
+        return;
+      }
     }
     this.#settle(e, this.#live.atStart[to]);
     f.br((edge === EDGE.back ? this.#loops[to] : this.#labels[to]) as Label);

@@ -23,7 +23,7 @@ export interface Site {
   readonly at: number;
   /** Instructions executed that have not been taken from the budget. */
   readonly pending: number;
-  /** What the flags in `flagX`, `flagY`, `flagR` are. */
+  /** What the flags in `flagX`, `flagY`, `flagR` are; those that a kind does not use are 0. */
   readonly kind: FlagSource['kind'] | 'dead';
   readonly bits: Width;
 }
@@ -61,7 +61,10 @@ export function finishSite(words: Int32Array, state: CpuState): SiteKind {
   return (packed & 3) as SiteKind;
 }
 
-/** STATE.flagResult holds the result, exitFlagX and exitFlagY the operands, or Y the carries. */
+/**
+ * STATE.exitFlagX and exitFlagY hold the operands of `add` and `sub`, whose result is not there yet; of other kinds
+ * STATE.flagResult holds the result, and of `words` exitFlagY the carries.
+ */
 function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number): void {
   if (kind === 'bits') {
     const { result, aux } = lazyFlags(state.get(STATE.flagResult));
@@ -74,6 +77,7 @@ function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number
     state.set(STATE.flagAux, state.get(STATE.exitFlagY));
     return;
   }
+  if (kind !== 'logic') setResult(state, kind, bits === 64);
   const low = carries(state, kind, 0);
   if (bits === 64) {
     const high = carries(state, kind, 4);
@@ -85,6 +89,19 @@ function finishFlags(state: CpuState, kind: (typeof KINDS)[number], bits: number
   state.set(STATE.flagResult, result);
   if (state.long) state.set(STATE.flagResult + 4, result >> 31);
   state.set(STATE.flagAux, ((low << shift) & (AUX.cf | AUX.partialOverflow)) | (low & AUX.af));
+}
+
+/** STATE.flagResult from the operands; without `wide` the low half alone. */
+function setResult(state: CpuState, kind: 'add' | 'sub', wide: boolean): void {
+  const x = state.get(STATE.exitFlagX);
+  const y = state.get(STATE.exitFlagY);
+  const result = (kind === 'add' ? x + y : x - y) | 0;
+  state.set(STATE.flagResult, result);
+  if (!wide) return;
+  const high = state.get(STATE.exitFlagX + 4);
+  const other = state.get(STATE.exitFlagY + 4);
+  if (kind === 'add') state.set(STATE.flagResult + 4, (high + other + (result >>> 0 < x >>> 0 ? 1 : 0)) | 0);
+  else state.set(STATE.flagResult + 4, (high - other - (x >>> 0 < y >>> 0 ? 1 : 0)) | 0);
 }
 
 /** Carries of the low or, at 4, the high half. */

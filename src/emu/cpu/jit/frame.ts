@@ -1,7 +1,8 @@
 /**
  * The locals and labels of the function that is being generated, and what is known where code is being emitted.
  *
- * Flags are kept as `kind` and operands in three locals: of `words`, `r` is the result and `y` the carries (state/flags.ts).
+ * Flags are kept as `kind` and operands in three locals: of `words`, `r` is the result and `y` the carries (state/flags.ts);
+ * of `add` and `sub`, `x` and `y` are the operands and nothing keeps the result; of the others `r` is it.
  */
 import { unreachable } from '#base/errors.ts';
 import { attentionMask } from '../interpreter/tier0-ops.ts';
@@ -17,6 +18,7 @@ import {
   k32,
   type Ordinary,
   type Origin,
+  type ValType,
   type Word,
   word,
 } from '../wasm/expr.ts';
@@ -28,17 +30,20 @@ import { VECTOR_REGISTERS, VectorRegisters, type VectorUse } from './vector-regi
 import { NO_HELPERS, type X87Helpers } from './x87-helpers.ts';
 import { X87_UNKNOWN, type X87Knowledge, X87Registers } from './x87-registers.ts';
 
-/** Functions that region code calls; addresses are i32, of 64-bit code f64 for the slow ones and i64 for the others. */
+/** Functions that region code calls. Addresses are i32, of 64-bit code i64, but f64 for `probeSlow`. */
 export interface RegionCallees {
-  readonly readSlow: Callee<'i32'>;
-  readonly writeSlow: Callee<'i32'>;
-  readonly modifySlow: Callee<'i32'>;
+  /** (linear, bytes and STACK_ACCESS): host address for reading; 0 = a fault. */
+  readonly read: Callee<'i32'>;
+  /** Likewise for reading and writing; when it is STATE.scratch `commitWrite` has to follow. */
+  readonly modify: Callee<'i32'>;
   readonly commitWrite: Callee<'void'>;
+  /** (linear, bytes and STACK_ACCESS, value): stores up to 4 bytes; not 0 = a fault. */
+  readonly store32: Callee<'i32'>;
+  /** Likewise 8 bytes. */
+  readonly store64: Callee<'i32'>;
+  /** (linear, bytes and STACK_ACCESS): stores what is at STATE.scratch; not 0 = a fault. */
+  readonly storeScratch: Callee<'i32'>;
   readonly probeSlow: Callee<'i32'>;
-  /** (linear, bytes): host address of a page in the TLB for reading; 0 = it is not there. */
-  readonly readHost: Callee<'i32'>;
-  /** Likewise of a page in the TLB for writing; 0 = it is not there. */
-  readonly writeHost: Callee<'i32'>;
   /** (number, four arguments): see system/calls.ts. */
   readonly system: Callee<'i32'>;
   readonly x87: X87Helpers;
@@ -49,10 +54,11 @@ const SYSTEM: Callee<'i32'> = { index: 0, params: ['i32', 'i32', 'i32', 'i32', '
 
 /** For runs of the generator whose code nobody needs: only types count. */
 export function noCallees(kernels: RegionCallees['kernels'], long: boolean): RegionCallees {
-  const slow: Callee<'i32'> = { index: 0, params: [long ? 'f64' : 'i32', 'i32'], result: 'i32' };
-  const near: Callee<'i32'> = { index: 0, params: [long ? 'i64' : 'i32', 'i32'], result: 'i32' };
+  const of = (...params: ValType[]): Callee<'i32'> => ({ index: 0, params, result: 'i32' });
+  const at = long ? 'i64' : 'i32';
   return {
-    ...{ readSlow: slow, writeSlow: slow, modifySlow: slow, probeSlow: slow, readHost: near, writeHost: near },
+    ...{ read: of(at, 'i32'), modify: of(at, 'i32'), storeScratch: of(at, 'i32') },
+    ...{ store32: of(at, 'i32', 'i32'), store64: of(at, 'i32', 'i64'), probeSlow: of(long ? 'f64' : 'i32', 'i32') },
     commitWrite: { index: 0, params: [], result: 'void' },
     system: SYSTEM,
     x87: NO_HELPERS,
@@ -156,6 +162,7 @@ export class Frame {
   #symbol: number = GENERAL_REGISTERS;
   readonly #hosts: Var<'i32'>[] = [];
   readonly #freeHosts: Var<'i32'>[] = [];
+  #givenHosts: Var<'i32'>[] | undefined;
   readonly memory: MemoryPlan;
   readonly vectors: VectorRegisters;
   readonly floats: FloatMode;
@@ -254,9 +261,20 @@ export class Frame {
 
   /** A local for a group: it stays until `releaseHosts`. */
   host(): Var<'i32'> {
+    const given = this.#givenHosts?.shift();
+    if (given) return given;
     const host = this.#freeHosts.pop() ?? this.f.permanentLocal('i32');
     this.#hosts.push(host);
     return host;
+  }
+  hostsFrom(first: number): readonly Var<'i32'>[] {
+    return this.#hosts.slice(first);
+  }
+  /** `body` gets locals that are open already, in their order. */
+  withHosts(hosts: readonly Var<'i32'>[], body: () => void): void {
+    this.#givenHosts = [...hosts];
+    body();
+    this.#givenHosts = undefined;
   }
   get openHosts(): number {
     return this.#hosts.length;
@@ -336,8 +354,11 @@ export class Frame {
       case 'bits':
         return { kind, bits, result: operand(this.flagR) };
       case 'add':
-      case 'sub':
-        return { kind, bits, a: operand(this.flagX), b: operand(this.flagY), result: operand(this.flagR) };
+      case 'sub': {
+        const a = operand(this.flagX);
+        const b = operand(this.flagY);
+        return { kind, bits, a, b, result: kind === 'add' ? word.add(a, b) : word.sub(a, b) };
+      }
       default:
         return unreachable(`flags are ${kind}`);
     }
@@ -389,8 +410,18 @@ export class Frame {
       this.exitSite,
       k32(this.sites.add({ why, at, pending: now.pending, kind: now.flagKind, bits: now.flagBits })),
     );
+    // What this kind does not use would cost a register as far as the last way that looks at it.
+    const { flagKind: kind } = now;
+    const operands = kind === 'add' || kind === 'sub';
+    if (!operands) this.#forgetFlag(this.flagX);
+    if (!operands && kind !== 'words') this.#forgetFlag(this.flagY);
+    if (operands || kind === 'dead') this.#forgetFlag(this.flagR);
     this.leaveX87();
     f.br(this.exitRarely);
+  }
+
+  #forgetFlag(flag: Var<IntType>): void {
+    this.f.set(flag, word.constant(this.wide, 0));
   }
 
   #recordsLeaving(): boolean {
@@ -410,10 +441,10 @@ export class Frame {
   /** Leaves before the instruction at an offset when somebody wants the thread or the budget is used; it has been settled. */
   poll(at: number): void {
     const { f } = this;
-    const late = i32.shrS(this.budget.get, k32(31));
-    f.ifUnlikely(i32.or(this.get(STATE.attention), late), () => {
-      const wanted = i32.and(this.get(STATE.attention), attentionMask(this.get(STATE.eflags)));
-      f.if(i32.or(wanted, late), () => this.leaveRarely(SITE.poll, at));
+    const leave = (): void => this.leaveRarely(SITE.poll, at);
+    f.ifUnlikely(i32.ltS(this.budget.get, zero), leave);
+    f.ifUnlikely(this.get(STATE.attention), () => {
+      f.if(i32.and(this.get(STATE.attention), attentionMask(this.get(STATE.eflags))), leave);
     });
   }
 }

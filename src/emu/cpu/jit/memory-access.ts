@@ -8,7 +8,7 @@ import type { Width } from '../isa/ops.ts';
 import { STATE, TLB, TLB64 } from '../state/layout.ts';
 import { STACK_ACCESS } from '../system/calls.ts';
 import { type F32, type F64, f64, type I32, type I64, i32, i64, k32, type Val, type Word, word } from '../wasm/expr.ts';
-import { type Callee, call, type FunctionBuilder } from '../wasm/function.ts';
+import { type Callee, call, type FunctionBuilder, type Var } from '../wasm/function.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import type { Group } from './groups.ts';
@@ -47,23 +47,19 @@ export class MemoryAccess {
   #outside(at: Word): Val {
     return at.type === 'i64' ? f64.convertI64S(at as I64) : at;
   }
-  #slow(callee: Callee<'i32'>, at: Word, bytes: number, stack: boolean): I32 {
-    const marked = this.#frame.long && (stack || this.#stack) ? bytes | STACK_ACCESS : bytes;
-    return call(callee, this.#outside(at), k32(marked));
+  /** A byte count with STACK_ACCESS where that is so. */
+  #marked(bytes: number, stack: boolean): I32 {
+    return k32(this.#frame.long && (stack || this.#stack) ? bytes | STACK_ACCESS : bytes);
   }
 
   read(at: Word, bytes: number, use: Use, stack = false): void {
     const { f, callees, recorder } = this.#frame;
     if (recorder) recorder.reads = true;
+    const marked = this.#marked(bytes, stack);
     const group = this.#group(at, bytes, false);
     if (group) {
       group.access(
-        () => {
-          const host = f.local('i32');
-          f.set(host, call(callees.readHost, at, k32(bytes)));
-          f.if(i32.eqz(host.get), () => f.set(host, this.#faultIfZero(this.#slow(callees.readSlow, at, bytes, stack))));
-          use(host.get, 0);
-        },
+        () => use(this.#place(f.local('i32'), callees.read, at, marked), 0),
         (start, offset) => use(start, offset),
       );
       return;
@@ -72,33 +68,34 @@ export class MemoryAccess {
     const { miss, place } = this.#lookUp(at, bytes, 'readTag');
     f.ifUnlikely(
       miss,
-      () => f.set(host, this.#faultIfZero(this.#slow(callees.readSlow, at, bytes, stack))),
+      () => this.#place(host, callees.read, at, marked),
       () => f.set(host, place()),
     );
     use(host.get, 0);
   }
 
-  write(at: Word, bytes: number, put: Use, stack = false): void {
+  /** @param value what `put` stores; a vector is only what `put` knows of */
+  write(at: Word, bytes: number, put: Use, value: Word | undefined, stack = false): void {
     const { f, callees, recorder, stateAt } = this.#frame;
     if (recorder) recorder.writes = true;
-    const slow = (): void => {
-      put(k32(stateAt + STATE.scratch), 0);
-      const status = f.let(this.#slow(callees.writeSlow, at, bytes, stack));
+    const marked = this.#marked(bytes, stack);
+    const missed = (): void => {
+      let status: I32;
+      if (value?.type === 'i64') status = call(callees.store64, at, marked, value);
+      else if (value) status = call(callees.store32, at, marked, value);
+      else {
+        put(k32(stateAt + STATE.scratch), 0);
+        status = call(callees.storeScratch, at, marked);
+      }
       f.if(status, () => this.#fault());
     };
     const group = this.#group(at, bytes, true);
     if (group) {
-      group.access(
-        () => {
-          const host = f.let(call(callees.writeHost, at, k32(bytes)));
-          f.if(host, () => put(host, 0), slow);
-        },
-        (start, offset) => put(start, offset),
-      );
+      group.access(missed, (start, offset) => put(start, offset));
       return;
     }
     const { miss, place } = this.#lookUp(at, bytes, 'writeTag');
-    f.ifUnlikely(miss, slow, () => put(f.let(place()), 0));
+    f.ifUnlikely(miss, missed, () => put(f.let(place()), 0));
   }
 
   /** Reads and writes one place; `change` gets its host address. */
@@ -109,32 +106,25 @@ export class MemoryAccess {
       recorder.writes = true;
     }
     const host = f.local('i32');
-    const slow = (): void => {
-      f.set(host, this.#faultIfZero(this.#slow(callees.modifySlow, at, bytes, false)));
+    const missed = (): void => {
+      this.#place(host, callees.modify, at, this.#marked(bytes, false));
     };
     const group = this.#group(at, bytes, true);
-    if (group) {
-      group.access(
-        () => {
-          f.set(host, call(callees.writeHost, at, k32(bytes)));
-          f.if(i32.eqz(host.get), slow);
-        },
-        (start, offset) => f.set(host, i32.add(start, k32(offset))),
-      );
-    } else {
+    if (group) group.access(missed, (start, offset) => f.set(host, i32.add(start, k32(offset))));
+    else {
       const { miss, place } = this.#lookUp(at, bytes, 'writeTag');
-      f.ifUnlikely(miss, slow, () => f.set(host, place()));
+      f.ifUnlikely(miss, missed, () => f.set(host, place()));
     }
     change(host.get);
     f.ifUnlikely(i32.eq(host.get, k32(stateAt + STATE.scratch)), () => f.call(callees.commitWrite));
   }
 
-  /** Host address of the byte at `at`, or 0 when its page is not in the TLB. */
-  peek(at: Word, write: boolean): I32 {
+  /** Host address of the byte at `at`, or 0 when its page is not in the TLB. @param bank another than the region's */
+  peek(at: Word, write: boolean, bank?: I32): I32 {
     const { f, recorder } = this.#frame;
     if (recorder) recorder[write ? 'writes' : 'reads'] = true;
     const host = f.local('i32');
-    const { miss, place } = this.#lookUp(at, 1, write ? 'writeTag' : 'readTag');
+    const { miss, place } = this.#lookUp(at, 1, write ? 'writeTag' : 'readTag', bank);
     f.set(host, k32(0));
     f.if(i32.eqz(miss), () => f.set(host, place()));
     return host.get;
@@ -152,17 +142,20 @@ export class MemoryAccess {
     this.#frame.leaveRarely(SITE.fault, this.#at);
   }
 
-  #faultIfZero(host: I32): I32 {
+  /** The host address that a function finds, in `host`; leaves when it finds none. */
+  #place(host: Var<'i32'>, callee: Callee<'i32'>, at: Word, marked: I32): I32 {
     const { f } = this.#frame;
-    const h = f.let(host);
-    f.if(i32.eqz(h), () => this.#fault());
-    return h;
+    f.set(host, call(callee, at, marked));
+    f.if(i32.eqz(host.get), () => this.#fault());
+    return host.get;
   }
 
-  #lookUp(at: Word, bytes: number, tag: Tag): { miss: I32; place: () => I32 } {
-    const { f, tlbAt, long } = this.#frame;
+  #lookUp(at: Word, bytes: number, tag: Tag, bank?: I32): { miss: I32; place: () => I32 } {
+    const { f, long } = this.#frame;
     const tlb = long ? WIDE : NARROW;
-    const entry = f.let(i32.and(word.low(word.shrU(at, tlb.shift)), k32(tlb.mask)));
+    const offset = i32.and(word.low(word.shrU(at, tlb.shift)), k32(tlb.mask));
+    const entry = f.let(bank ? i32.add(offset, bank) : offset);
+    const tlbAt = bank ? 0 : this.#frame.tlbAt;
     const page = word.and(word.add(at, bytes - 1), PAGE_MASK);
     const known = long ? i64.load(entry, tlbAt + tlb[tag]) : i32.load(entry, tlbAt + tlb[tag]);
     return { miss: word.ne(known, page), place: () => i32.add(word.low(at), i32.load(entry, tlbAt + tlb.addend)) };

@@ -20,6 +20,8 @@ export const PLACE = {
   fuel: 0x6000,
   recover: 0x6004,
   interrupts: 0x6008,
+  /** How often the kernel was called. */
+  calls: 0x600c,
   /** Not for programs: where the next entry of the log goes. */
   logAt: 0x8000,
   log: 0x7000,
@@ -41,6 +43,9 @@ export const PORT = 0x60;
 
 /** A program ends with INT of this vector, whose handler halts. */
 export const END_VECTOR = 33;
+
+/** INT of this vector calls the kernel, as SYSENTER or SYSCALL do. */
+export const CALL_VECTOR = 34;
 
 /** Numbers from 0 to 2^32 - 1 by a seed. Source: xorshift32, G. Marsaglia 2003. */
 export class Random {
@@ -473,6 +478,7 @@ export class ProgramGenerator {
         return;
       case 32: // what TypeScript does
         if (r.chance(2)) this.#systemCall(free);
+        else this.#callKernel();
         return;
       case 33:
         this.#selfModification();
@@ -543,6 +549,17 @@ export class ProgramGenerator {
         [0xcd, 0x80], // int 80h: likewise
       ]),
     );
+  }
+
+  /** INT, SYSCALL, or mov edx, (behind it); mov ecx, esp; SYSENTER. */
+  #callKernel(): void {
+    if (this.#r.chance(2)) this.#bytes(0xcd, CALL_VECTOR);
+    else if (this.#long) this.#bytes(0x0f, 0x05);
+    else {
+      this.#bytes(0xba);
+      this.#dword(PLACE.code + this.#code.length + 8);
+      this.#bytes(0x89, 0xe1, 0x0f, 0x34);
+    }
   }
 
   /** mov byte [an immediate], imm8 */

@@ -4,7 +4,15 @@ import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Cpu } from '../cpu.ts';
 import { LINEAR, SEG, STATE } from '../state/layout.ts';
 import { createLinearMemory } from '../wasm/host.ts';
-import { END_VECTOR, PLACE, PORT, ProgramGenerator, Random, startRegisters } from './program-generator.suite.ts';
+import {
+  CALL_VECTOR,
+  END_VECTOR,
+  PLACE,
+  PORT,
+  ProgramGenerator,
+  Random,
+  startRegisters,
+} from './program-generator.suite.ts';
 import type { RegionCompilerPort } from './region-order.ts';
 import type { TierMode } from './tier1.ts';
 
@@ -20,10 +28,14 @@ const WRITABLE = 2;
 const USER = 4;
 const ACCESSED = 0x20;
 const DIRTY = 0x40;
-/** The same, with PAE and FSGSBASE. */
-const CR4_LONG = 0x5_0620;
-const VECTORS = END_VECTOR + 1;
 const HANDLER_BYTES = 128;
+/** OSFXSR, OSXMMEXCPT, OSXSAVE, SMAP; the same, with PAE and FSGSBASE. */
+const CR4 = 0x24_0600;
+const CR4_LONG = 0x25_0620;
+const VECTORS = CALL_VECTOR + 1;
+/** Where SYSENTER and SYSCALL go, and what flags SYSCALL clears: the arithmetic ones, TF, IF, DF, AC. */
+const KERNEL_ENTRY = PLACE.handlers + VECTORS * HANDLER_BYTES;
+const FMASK = 0x4_0fd5;
 const INTERRUPT = 32;
 const FUEL = 300;
 const MOST_SLICES = 5000;
@@ -162,13 +174,16 @@ export class ProgramRunner {
     // Accessed already: whether an interrupt has come back through them is no difference.
     const code = this.#long ? 0x00af_9b00 : 0x00cf_9b00;
     this.#put32(PLACE.gdt, 0, 0, 0xffff, code, 0xffff, 0x00cf_9300, 0xffff, code | 0x6000, 0xffff, 0x00cf_f300);
+    // What SYSRET loads: SS, then CS.
+    this.#put32(PLACE.gdt + 0x28, 0xffff, 0x00cf_f300, 0xffff, code | 0x6000);
     this.#put32(PLACE.tss + 4, PLACE.kernelStack, this.#long ? 0 : 0x10);
     for (let vector = 0; vector < VECTORS; vector++) {
       const handler = PLACE.handlers + vector * HANDLER_BYTES;
       const gate = PLACE.idt + vector * (this.#long ? 16 : 8);
-      this.#put32(gate, (8 << 16) | (handler & 0xffff), vector === END_VECTOR ? 0xee00 : 0x8e00);
+      this.#put32(gate, (8 << 16) | (handler & 0xffff), vector < END_VECTOR ? 0x8e00 : 0xee00);
       this.#put(handler, ...(this.#long ? longHandler(vector) : handlerOf(vector)));
     }
+    this.#put(KERNEL_ENTRY, ...(this.#long ? LONG_ENTRY : ENTRY));
     this.#put32(PLACE.fuel, FUEL);
     this.#put32(PLACE.logAt, PLACE.log);
     for (let at = 0; at < PLACE.dataBytes; at += 4) {
@@ -182,17 +197,23 @@ export class ProgramRunner {
       // IOPL 3: ports are the program's.
       eflags: 0x3202,
       cr0: 0x11,
-      gdt: { base: PLACE.gdt, limit: 0x27 },
+      gdt: { base: PLACE.gdt, limit: 0x37 },
       idt: { base: PLACE.idt, limit: VECTORS * (this.#long ? 16 : 8) - 1 },
       cs: flat(0x1b, this.#long ? 0xa0fb : 0xc0fb),
       data: flat(0x23, 0xc0f3),
     });
-    cpu.system.setSegment(SEG.tr, 0x28, PLACE.tss, 0x67, 0x8b);
+    cpu.system.setSegment(SEG.tr, 0x38, PLACE.tss, 0x67, 0x8b);
     cpu.state.set(STATE.cpl, 3);
     cpu.state.set(STATE.cr3, PLACE.directory);
-    // OSFXSR, OSXMMEXCPT, OSXSAVE; x87, SSE and AVX state.
-    cpu.state.set(STATE.cr4, this.#long ? CR4_LONG : 0x4_0600);
+    cpu.state.set(STATE.cr4, this.#long ? CR4_LONG : CR4);
     cpu.state.set(STATE.efer, this.#long ? EFER_LONG : 0);
+    cpu.state.set(STATE.sysenterCs, this.#long ? 0 : 8);
+    cpu.state.setAddress(STATE.sysenterEsp, PLACE.kernelStack);
+    cpu.state.setAddress(STATE.sysenterEip, KERNEL_ENTRY);
+    cpu.state.set(STATE.star + 4, 0x0023_0008);
+    cpu.state.setAddress(STATE.lstar, KERNEL_ENTRY);
+    cpu.state.setAddress(STATE.fmask, FMASK);
+    // x87, SSE and AVX state.
     cpu.state.set(STATE.xcr0, 7);
     // PG, WP, NE, ET, MP, PE
     cpu.state.set(STATE.cr0, 0x8001_0033 | 0);
@@ -209,6 +230,29 @@ export class ProgramRunner {
 const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >> 24) & 0xff];
 /** HLT. */
 const END_HANDLER = [0xf4];
+const STAC = [0x0f, 0x01, 0xcb];
+const CLAC = [0x0f, 0x01, 0xca];
+const SWAPGS = [0x0f, 0x01, 0xf8];
+/** What SYSENTER finds, with ESP for the way back in ECX and EIP in EDX: by a bit of EBX it goes back with SYSEXIT or IRET. */
+const ENTRY = [
+  ...[0x50, 0x9c, 0xf7, 0xd3], // push eax; pushfd; not ebx
+  ...STAC,
+  ...[0xff, 0x05, ...dword(PLACE.calls)],
+  ...CLAC,
+  ...[0x9d, 0x58, 0xfb], // popfd; pop eax; sti
+  ...[0xf6, 0xc3, 1, 0x75, 2, 0x0f, 0x35], // test bl, 1; jnz over sysexit
+  ...[0x6a, 0x23, 0x51, 0x9c, 0x6a, 0x1b, 0x52, 0xcf], // push 23h, ecx, flags, 1bh, edx; iret
+];
+/** What SYSCALL finds, on the program's stack: back with SYSRET, or on a stack of its own with IRET. */
+const LONG_ENTRY = [
+  ...[...SWAPGS, 0x48, 0xf7, 0xd3], // not rbx
+  ...STAC,
+  ...[0xff, 0x04, 0x25, ...dword(PLACE.calls)],
+  ...[...CLAC, ...SWAPGS],
+  ...[0xf6, 0xc3, 1, 0x75, 3, 0x48, 0x0f, 0x07], // test bl, 1; jnz over sysret
+  ...[0x49, 0x89, 0xe2, 0xbc, ...dword(PLACE.kernelStack)], // mov r10, rsp; mov esp, kernelStack
+  ...[0x6a, 0x2b, 0x41, 0x52, 0x41, 0x53, 0x6a, 0x33, 0x51, 0x48, 0xcf], // push 2bh, r10, r11, 33h, rcx; iretq
+];
 
 /**
  * An interrupt counts itself. A fault notes its EIP, flags and stack pointer (the log wraps around in its page) and goes
@@ -217,8 +261,11 @@ const END_HANDLER = [0xf4];
  */
 function handlerOf(vector: number): number[] {
   if (vector === END_VECTOR) return END_HANDLER;
+  // sti; not ebx; add edx, ebx; xor dword [esp + 8], CF and OF; iret
+  if (vector === CALL_VECTOR) return [0xfb, 0xf7, 0xd3, 0x01, 0xda, 0x81, 0x74, 0x24, 8, ...dword(0x801), 0xcf];
   if (vector === INTERRUPT) {
     return [
+      ...STAC,
       ...[0x50, 0x1e, 0x0f, 0xa0, 0x06], // push eax, ds, fs, es
       ...[0xb8, 0x10, 0, 0, 0, 0x8e, 0xd8, 0x8e, 0xe0], // mov eax, 10h; mov ds, eax; mov fs, eax
       ...[0xff, 0x05, ...dword(PLACE.interrupts)],
@@ -227,6 +274,7 @@ function handlerOf(vector: number): number[] {
   }
   const skip = WITH_ERROR.includes(vector) ? 4 : 0;
   return [
+    ...STAC,
     ...[0x8b, 0x3d, ...dword(PLACE.logAt)], // mov edi, [logAt]
     ...[0x8b, 0x74, 0x24, skip], // mov esi, [esp + skip]: EIP
     ...[0x89, 0x37], // mov [edi], esi
@@ -246,10 +294,14 @@ function handlerOf(vector: number): number[] {
 /** The same in 64-bit code. */
 function longHandler(vector: number): number[] {
   if (vector === END_VECTOR) return END_HANDLER;
+  if (vector === CALL_VECTOR) {
+    return [0xfb, 0x48, 0xf7, 0xd3, 0x01, 0xda, 0x81, 0x74, 0x24, 16, ...dword(0x801), 0x48, 0xcf];
+  }
   const at = (address: number): number[] => [0x25, ...dword(address)];
-  if (vector === INTERRUPT) return [0xff, 0x04, ...at(PLACE.interrupts), 0x48, 0xcf];
+  if (vector === INTERRUPT) return [...STAC, 0xff, 0x04, ...at(PLACE.interrupts), ...CLAC, 0x48, 0xcf];
   const skip = WITH_ERROR.includes(vector) ? 8 : 0;
   return [
+    ...STAC,
     ...[0x8b, 0x3c, ...at(PLACE.logAt)],
     ...[0x8b, 0x74, 0x24, skip, 0x89, 0x37],
     ...[0x8b, 0x74, 0x24, skip + 16, 0x89, 0x77, 4],

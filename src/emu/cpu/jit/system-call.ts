@@ -14,6 +14,9 @@ import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
 import { FLOW, type Instruction } from './instruction.ts';
 
+/** Their handlers look at the record that runs, or the guest sleeps after them. */
+export const LEFT_TO_TIER0: ReadonlySet<SystemCall> = new Set(['inString', 'outString', 'halt', 'floatError']);
+
 interface SystemCallSite {
   readonly frame: Frame;
   readonly e: Ops;

@@ -36,7 +36,7 @@ import type { Frame } from './frame.ts';
 import type { Instruction } from './instruction.ts';
 import { loadHost, MemoryAccess, storeHost } from './memory-access.ts';
 import { generalOperand, isFloat, operandWidth } from './operand-shape.ts';
-import { callSystem } from './system-call.ts';
+import { callSystem, LEFT_TO_TIER0 } from './system-call.ts';
 import { VectorOperands } from './vector-operands.ts';
 import { X87Short } from './x87-short.ts';
 
@@ -50,8 +50,6 @@ export interface Transfers {
 
 const at0 = k32(0);
 const UNLIMITED_REPEATS = 4096;
-/** Their handlers look at the record that runs, or the guest sleeps after them. */
-const LEFT_TO_TIER0: ReadonlySet<SystemCall> = new Set(['inString', 'outString', 'halt', 'floatError']);
 
 export class Tier1Ops implements Ops {
   readonly f: FunctionBuilder;
@@ -61,7 +59,8 @@ export class Tier1Ops implements Ops {
   readonly stackSize: AddressWidth;
   readonly rep: 'none' | 'rep' | 'repne';
   readonly x87: ShortX87 | undefined;
-  readonly systemUnless: Ops['systemUnless'];
+  readonly systemUnless: Ops['systemUnless'] = (done, name, ...args) => this.#callSystem(name, args, done);
+  readonly kernel32: boolean;
   readonly #frame: Frame;
   readonly #i: Instruction;
   readonly #transfers: Transfers;
@@ -94,15 +93,14 @@ export class Tier1Ops implements Ops {
     this.#depth = frame.f.depth;
     this.size = instruction.d.size;
     this.long = frame.long;
-    if (frame.kernel32) this.systemUnless = (done, name, ...args) => this.#callSystem(name, args, done);
+    this.kernel32 = frame.kernel32;
     this.addressSize = instruction.d.addressSize;
     this.stackSize = frame.long ? 64 : 32;
     this.rep = instruction.d.rep;
     this.#vectors = new VectorOperands(frame, instruction);
     const available = (): void => this.#vectors.available('x87');
     this.x87 = parts.shortX87 ? new X87Short(frame, instruction, available, () => this.offsetOf(0)) : undefined;
-    const { memory, segment } = instruction.d;
-    const stack = memory && segment === SEG.ss;
+    const stack = instruction.d.memory && instruction.d.segment === SEG.ss;
     this.#memory = new MemoryAccess(frame, { block: parts.block, depth: this.#depth, at: instruction.at, stack });
   }
 
@@ -334,8 +332,7 @@ export class Tier1Ops implements Ops {
     if (source.kind === 'add' || source.kind === 'sub') {
       this.#frame.setFlag(flagX, source.a);
       this.#frame.setFlag(flagY, source.b);
-    }
-    this.#frame.setFlag(flagR, source.result);
+    } else this.#frame.setFlag(flagR, source.result);
     now.flagKind = source.kind;
     now.flagBits = source.bits;
   }
@@ -384,14 +381,14 @@ export class Tier1Ops implements Ops {
   store(bits: Width, at: Word, value: Word, stack = false): void {
     const v = this.f.let(value);
     const put = (host: I32, offset: number): void => storeHost(this.f, bits, host, offset, v);
-    this.#memory.write(this.f.let(at), bits / 8, put, stack);
+    this.#memory.write(this.f.let(at), bits / 8, put, v, stack);
   }
   store64(at: Word, value: I64): void {
     this.store(64, at, value);
   }
   store128(at: Word, value: V128): void {
     const v = this.f.let(value);
-    this.#memory.write(this.f.let(at), 16, (host, offset) => this.f.store128(host, v, offset));
+    this.#memory.write(this.f.let(at), 16, (host, offset) => this.f.store128(host, v, offset), undefined);
   }
   probe(at: Word, bytes: I32): void {
     this.#memory.probe(at, bytes);
@@ -408,11 +405,11 @@ export class Tier1Ops implements Ops {
     const inside = i32.and(i32.leU(at, limit), i32.geU(i32.sub(limit, at), k32(bytes - 1)));
     this.unless(i32.eqz(i32.and(allowed, inside)));
   }
-  readable(at: Word): I32 {
-    return this.#memory.peek(this.f.let(at), false);
+  readable(at: Word, bank?: I32): I32 {
+    return this.#memory.peek(this.f.let(at), false, bank);
   }
-  writable(at: Word): I32 {
-    return this.#memory.peek(this.f.let(at), true);
+  writable(at: Word, bank?: I32): I32 {
+    return this.#memory.peek(this.f.let(at), true, bank);
   }
 
   // State.
@@ -479,6 +476,9 @@ export class Tier1Ops implements Ops {
   again(): void {
     this.#frame.leave(this, this.eip(), 1);
   }
+  transfer(target: Word): void {
+    this.#frame.leave(this, target, 1);
+  }
 
   system(name: SystemCall, ...args: Word[]): void {
     this.#callSystem(name, args);
@@ -511,9 +511,9 @@ export class Tier1Ops implements Ops {
     return k32(UNLIMITED_REPEATS);
   }
   spend(count: I32): void {
-    const { budget } = this.#frame;
-    this.f.set(budget, i32.sub(budget.get, count));
+    this.f.set(this.#frame.budget, i32.sub(this.left(), count));
   }
+  readonly left = (): I32 => this.#frame.budget.get;
 
   // Inside.
 

@@ -12,7 +12,7 @@ import type { Decoder } from '../decoder/decoder.ts';
 import { type CodeCache, KEY_LONG } from '../interpreter/code-cache.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { CpuState } from '../state/cpu-state.ts';
-import { HEADER, LINEAR, MODE, STATE } from '../state/layout.ts';
+import { FLAT32, HEADER, LINEAR, MODE, STATE } from '../state/layout.ts';
 import type { Callee } from '../wasm/function.ts';
 import type { FunctionTable, WasmFunction } from '../wasm/host.ts';
 import { tracedTargets } from './branch-trace.ts';
@@ -20,6 +20,7 @@ import { Discovery } from './discover.ts';
 import { EffectsTable } from './effects.ts';
 import { DESCRIPTOR, epochOf } from './emit.ts';
 import { finishSite, type SiteKind } from './exit-sites.ts';
+import { Hotness, THRESHOLD } from './hotness.ts';
 import type { Region, RegionPage } from './instruction.ts';
 import {
   type BuiltModule,
@@ -49,8 +50,6 @@ export interface Tier1Parts {
   readonly nowMs?: (() => number) | undefined;
 }
 
-/** Entries of a block until it is hot. */
-const THRESHOLD = 3000;
 const EAGER_THRESHOLD = 6;
 /** Entries until a place is looked at again that may be in a region soon. */
 const AGAIN = 1000;
@@ -58,7 +57,7 @@ const AGAIN = 1000;
 const COVERED_THRESHOLD = 30_000;
 /** Entries below which a place near hot code is left to tier 0. */
 const LEAST = 30;
-const LIMITS = { instructions: 800, pages: 8 } as const;
+const LIMITS = { instructions: 800, pages: 16 } as const;
 /** Instructions that are ordered at once, unless one region has more. */
 const BATCH_INSTRUCTIONS = 600;
 /** Batches that may be on their way: one is compiled, one waits. */
@@ -72,7 +71,6 @@ const MOST_ATTEMPTS = 12;
 /** How often it may fail to. */
 const MOST_FAILURES = 3;
 
-const FLAT32 = MODE.code32 | MODE.stack32 | MODE.flat;
 const PAGE_BYTES = 4096;
 const TWO_32 = 2 ** 32;
 
@@ -140,6 +138,7 @@ export class Tier1 {
   readonly #queue: { order: RegionOrder; live: Live }[] = [];
   /** By ticket: regions that are being compiled. */
   readonly #ordered = new Map<number, Live>();
+  readonly #hotness: Hotness;
   #ticket = 0;
   #batches = 0;
   #instructions = 0;
@@ -163,6 +162,7 @@ export class Tier1 {
     this.#parts = parts;
     this.#words =
       parts.state.i32.buffer instanceof SharedArrayBuffer ? new Int32Array(parts.state.i32.buffer) : parts.state.i32;
+    this.#hotness = new Hotness(this.#words);
     this.#narrow = this.#newDiscovery(false);
     this.#wide = this.#newDiscovery(true);
     for (let n = 1; n < parts.table.size; n++) this.#freeNumbers.push(n);
@@ -249,6 +249,8 @@ export class Tier1 {
       this.#words[(state.get(STATE.block) + HEADER.heat) >> 2] = COVERED_THRESHOLD;
       return;
     }
+    const place = physical * 2 + Number(long);
+    if (this.#parts.mode === 'mixed' && this.#hotness.waits(state.get(STATE.block), place)) return;
     const attempts = (this.#attempts.get(physical) ?? 0) + 1;
     this.#attempts.set(physical, attempts);
     if (attempts > MOST_ATTEMPTS) return;
@@ -261,6 +263,11 @@ export class Tier1 {
       this.#queueRegion(grown.region, grown.linear, grown.of);
     } else this.#queueRegion(region, linear);
     if (this.#forced) this.exchange();
+  }
+
+  /** @param instructions that the guest has executed since */
+  ran(instructions: number): void {
+    this.#hotness.ran(instructions);
   }
 
   #discovery(long: boolean): Discovery {
@@ -419,6 +426,7 @@ export class Tier1 {
 
   /** A block was decoded: does a region begin there? */
   blockDecoded(page: number, offset: number, mode: number, header: number): void {
+    this.#hotness.begin(header);
     const long = mode !== FLAT32;
     if (long && mode !== KEY_LONG) return;
     const entry = this.#entries.get(keyOf(page, offset, long));
@@ -438,6 +446,7 @@ export class Tier1 {
     for (const live of [...this.#live.values()]) this.#kill(live);
     this.#attempts.clear();
     this.#deferred.clear();
+    this.#hotness.clear();
   }
 
   // Inside.
@@ -492,6 +501,8 @@ export class Tier1 {
   }
 
   #attach(header: number, live: Live, entry: number): void {
+    const before = this.#words[(header + HEADER.region) >> 2] >>> 16;
+    if (before !== 0 && before !== live.slot) this.#parts.mmu.jumps.forgetRegion(before);
     this.#words[(header + HEADER.region) >> 2] = (live.slot << 16) | entry;
     this.#words[(header + HEADER.regionOffset) >> 2] = live.entries[entry].at;
   }
@@ -515,8 +526,12 @@ export class Tier1 {
       if (header === 0) return;
       this.#words[(header + HEADER.region) >> 2] = 0;
       this.#words[(header + HEADER.heat) >> 2] = heat;
+      this.#hotness.begin(header);
     });
-    if (live.slot > 0) this.#parts.table.set(live.slot, null);
+    if (live.slot > 0) {
+      this.#parts.mmu.jumps.forgetRegion(live.slot);
+      this.#parts.table.set(live.slot, null);
+    }
     this.#freeNumbers.push(live.number);
   }
 

@@ -8,6 +8,7 @@ import { CC, CONTROL, EXTENDED_MAX } from '../float/kernel-set.ts';
 import { F32, F64, type Format } from '../float/round.ts';
 import type { Operand } from '../float/wide.ts';
 import { emitUsual, isUsual, isUsualExtended, narrowUsual, type Operation } from '../float/x87-fast.ts';
+import { divideInline, type Inline, type Keyed, squareRootInline, UNUSUAL } from '../float/x87-inline.ts';
 import { addNearest, divideNearest, multiplyNearest, squareRootNearest } from '../float/x87-nearest.ts';
 import { type I32, type I64, i32, i64, k32, k64, select } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
@@ -17,11 +18,18 @@ export const NOT_USUAL = 0x8000_0000 | 0;
 /** Where the second value has flags for the status word, above sign and exponent. */
 export const FLAGS_SHIFT = 16;
 
+/** Second values of functions on keys (float/x87-inline.ts): the key, whether it was rounded up, and that nothing was done. */
+export const KEYED = { key: 0x8000_ffff | 0 | UNUSUAL, upAt: 16, bad: 1 << 21 } as const;
+
 /** (significand, sign-exponent) of a and b, control word -> (significand, sign-exponent | flags << 16). */
 export type ArithmeticHelper = Callee<'pair'>;
 export interface X87Helpers {
   readonly arithmetic: Readonly<Record<Operation, ArithmeticHelper>>;
-  /** (significand, sign-exponent, control word) -> the same */
+  /** (significand, key) of a and b, limit -> (significand, KEYED) */
+  readonly divide: Callee<'pair'>;
+  /** (significand, key, limit) -> the same */
+  readonly keyedRoot: Callee<'pair'>;
+  /** (significand, sign-exponent, control word) -> what `arithmetic` gives */
   readonly squareRoot: Callee<'pair'>;
   /** (significand, sign-exponent, control word) -> (bits of a single or double, flags) */
   readonly store: Readonly<Record<32 | 64, Callee<'pair'>>>;
@@ -36,6 +44,8 @@ export const NO_HELPERS: X87Helpers = (() => {
   const store: Callee<'pair'> = { index: 0, params: ['i64', 'i32', 'i32'], result: 'pair' };
   return {
     arithmetic: { Add: arithmetic, Multiply: arithmetic, Divide: arithmetic },
+    divide: arithmetic,
+    keyedRoot: store,
     squareRoot: store,
     store: { 32: store, 64: store },
     compare: { index: 0, params: PAIRS, result: 'i32' },
@@ -51,12 +61,34 @@ export function defineX87Helpers(module: ModuleBuilder): X87Helpers {
     module.define(['i64', 'i32', 'i32'], 'pair', (f) => defineStore(f, format));
   return {
     arithmetic: { Add: arithmetic('Add'), Multiply: arithmetic('Multiply'), Divide: arithmetic('Divide') },
+    divide: module.define([...PAIRS, 'i32'], 'pair', (f) => {
+      const [a, b, limit] = [keyed(f, 0), keyed(f, 2), f.param(4, 'i32').get];
+      refuse(f, i32.or(a.key, b.key), limit);
+      giveKeyed(f, divideInline(f, a, b, limit));
+    }),
+    keyedRoot: module.define(['i64', 'i32', 'i32'], 'pair', (f) => {
+      const [v, limit] = [keyed(f, 0), f.param(2, 'i32').get];
+      refuse(f, v.key, limit);
+      giveKeyed(f, squareRootInline(f, v, limit));
+    }),
     squareRoot: module.define(['i64', 'i32', 'i32'], 'pair', defineSquareRoot),
     store: { 32: store(F32), 64: store(F64) },
     compare: module.define(PAIRS, 'i32', defineCompare),
   };
 }
 
+const keyed = (f: FunctionBuilder, n: number): Keyed => ({
+  sig: f.param(n, 'i64').get,
+  key: f.param(n + 1, 'i32').get,
+});
+/** What would divide by zero, or run in circles. */
+const refuse = (f: FunctionBuilder, keys: I32, limit: I32): void =>
+  f.ifUnlikely(i32.or(i32.and(keys, k32(UNUSUAL)), i32.eqz(limit)), () => f.returnPair(k64(0), k32(KEYED.bad)));
+function giveKeyed(f: FunctionBuilder, { sig, key, up, bad }: Inline): void {
+  for (const condition of bad) f.ifUnlikely(condition, () => f.returnPair(k64(0), k32(KEYED.bad)));
+  f.returnPair(sig, i32.or(key, i32.shl(up, k32(KEYED.upAt))));
+  f.unreachable();
+}
 const parameter = (f: FunctionBuilder, n: number): Extended => {
   const signExp = f.param(n + 1, 'i32').get;
   return { sig: f.param(n, 'i64').get, signExp, exp: f.let(i32.and(signExp, k32(EXTENDED_MAX))) };

@@ -3,7 +3,9 @@
  * of TOP from there is known everywhere in the code, so ST(i) is always one local. Instructions that have no short way find
  * the registers in the state block.
  */
-import { CC, EXTENDED_MAX } from '../float/kernel-set.ts';
+import { CC, FLAG } from '../float/kernel-set.ts';
+import { isUsualExtended } from '../float/x87-fast.ts';
+import { EXPONENT_LIMIT, keyOf, signExpOf } from '../float/x87-inline.ts';
 import { FPR_BYTES, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { type I32, type I64, type IntType, i32, i64, k32, type Word } from '../wasm/expr.ts';
 import type { FunctionBuilder, Var } from '../wasm/function.ts';
@@ -18,22 +20,28 @@ export interface X87Knowledge {
   /** Bits by register: has something, has nothing. */
   readonly valid: number;
   readonly empty: number;
+  /** No exception is pending. */
+  readonly quiet: boolean;
 }
-export const X87_UNKNOWN: X87Knowledge = { depth: 0, valid: 0, empty: 0 };
+export const X87_UNKNOWN: X87Knowledge = { depth: 0, valid: 0, empty: 0, quiet: false };
 
 export class X87Registers {
   readonly #f: FunctionBuilder;
   readonly #stateAt: number;
   readonly #long: boolean;
-  /** Significands, and signs with exponents. */
+  /** Significands, and keys (float/x87-inline.ts). */
   readonly sig: readonly Var<'i64'>[];
-  readonly signExp: readonly Var<'i32'>[];
+  readonly key: readonly Var<'i32'>[];
   /** Physical number of register 0. */
   readonly #base: Var<'i32'>;
   /** Bit n: register n is not empty. */
   readonly tags: Var<'i32'>;
-  /** Without TOP. */
+  /** Without TOP and C1. */
   readonly status: Var<'i32'>;
+  /** 0 or 1. */
+  readonly c1: Var<'i32'>;
+  /** Of exponents minus 1 in results of the short way; 0 unless rounding is to nearest at 64 bits and PE set and masked. */
+  readonly limit: Var<'i32'>;
   readonly #ip: Var<IntType>;
   readonly #dp: Var<IntType>;
   readonly #opcode: Var<'i32'>;
@@ -50,10 +58,12 @@ export class X87Registers {
     this.#long = long;
     const wide: IntType = long ? 'i64' : 'i32';
     this.sig = Array.from({ length: COUNT }, () => f.permanentLocal('i64'));
-    this.signExp = Array.from({ length: COUNT }, () => f.permanentLocal('i32'));
+    this.key = Array.from({ length: COUNT }, () => f.permanentLocal('i32'));
     this.#base = f.permanentLocal('i32');
     this.tags = f.permanentLocal('i32');
     this.status = f.permanentLocal('i32');
+    this.c1 = f.permanentLocal('i32');
+    this.limit = f.permanentLocal('i32');
     this.#ip = f.permanentLocal<IntType>(wide);
     this.#dp = f.permanentLocal<IntType>(wide);
     this.#opcode = f.permanentLocal('i32');
@@ -82,12 +92,12 @@ export class X87Registers {
     for (let n = 0; n < COUNT; n++) {
       const place = f.let(this.#place(n));
       f.set(this.sig[n], i64.load(place, at));
-      f.set(this.signExp[n], i32.load16U(place, at + 8));
+      f.set(this.key[n], keyOf(f, this.sig[n].get, f.let(i32.load16U(place, at + 8))));
     }
     const tags = f.let(this.#get(STATE.fpuTags));
     const both = i32.or(tags, i32.shl(tags, k32(COUNT)));
     f.set(this.tags, i32.and(i32.shrU(both, this.#base.get), k32(0xff)));
-    f.set(this.status, this.#get(STATE.fpuStatus));
+    this.loadStatus();
     f.set(this.#opcode, this.#get(STATE.fpuOpcode));
     if (this.#long) {
       f.set(this.#ip, i64.load(zero, this.#stateAt + STATE.fpuIp));
@@ -112,11 +122,11 @@ export class X87Registers {
     for (let n = 0; n < COUNT; n++) {
       const place = f.let(this.#place(n));
       f.store64(place, this.sig[n].get, at);
-      f.store16(place, this.signExp[n].get, at + 8);
+      f.store16(place, signExpOf(this.key[n].get), at + 8);
     }
     const moved = f.let(i32.shl(this.tags.get, this.#base.get));
     this.#set(STATE.fpuTags, i32.and(i32.or(moved, i32.shrU(moved, k32(COUNT))), k32(0xff)));
-    this.#set(STATE.fpuStatus, this.status.get);
+    this.storeStatus();
     this.#set(STATE.fpuOpcode, this.#opcode.get);
     if (this.#long) {
       f.store64(zero, this.#ip.get as I64, this.#stateAt + STATE.fpuIp);
@@ -135,11 +145,11 @@ export class X87Registers {
     const f = this.#f;
     f.scope(() => {
       const sigs = this.sig.map((v) => f.let(v.get));
-      const signExps = this.signExp.map((v) => f.let(v.get));
+      const keys = this.key.map((v) => f.let(v.get));
       for (let n = 0; n < COUNT; n++) {
         const from = (n + depth) & (COUNT - 1);
         f.set(this.sig[n], sigs[from]);
-        f.set(this.signExp[n], signExps[from]);
+        f.set(this.key[n], keys[from]);
       }
       f.set(this.#base, i32.and(i32.add(this.#base.get, k32(depth)), k32(COUNT - 1)));
       const both = i32.or(this.tags.get, i32.shl(this.tags.get, k32(COUNT)));
@@ -162,14 +172,26 @@ export class X87Registers {
   /** The status word with TOP. */
   statusWord(depth: number): I32 {
     const top = i32.and(i32.add(this.#base.get, k32(depth)), k32(COUNT - 1));
-    return i32.or(this.status.get, i32.shl(top, k32(11)));
+    return i32.or(this.#statusAndC1(), i32.shl(top, k32(11)));
   }
-
-  /** Clears C1 and sets flags. */
-  raise(flags: I32): void {
-    this.#f.set(this.status, i32.or(i32.and(this.status.get, k32(~CC.c1)), flags));
+  #statusAndC1(): I32 {
+    return i32.or(this.status.get, i32.shl(this.c1.get, k32(9)));
+  }
+  /** Between the locals and the state block. */
+  storeStatus(): void {
+    this.#set(STATE.fpuStatus, this.#statusAndC1());
+  }
+  loadStatus(): void {
+    const f = this.#f;
+    const status = f.let(this.#get(STATE.fpuStatus));
+    f.set(this.c1, i32.and(i32.shrU(status, k32(9)), k32(1)));
+    f.set(this.status, i32.and(status, k32(~CC.c1)));
+    this.setLimit();
+  }
+  /** After the control word or PE has changed. */
+  setLimit(): void {
+    const precise = i32.and(i32.shrU(this.status.get, k32(Math.log2(FLAG.pe))), k32(1));
+    const usual = i32.and(isUsualExtended(this.#get(STATE.fpuControl)), precise);
+    this.#f.set(this.limit, i32.and(i32.sub(zero, usual), k32(EXPONENT_LIMIT)));
   }
 }
-
-/** Exponent of a sign-exponent. */
-export const exponentOf = (signExp: I32): I32 => i32.and(signExp, k32(EXTENDED_MAX));

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { IoDevice } from '../../bus/io-bus.ts';
-import { ATTENTION, LINEAR, MODE, STATE, TLB } from '../state/layout.ts';
+import { ATTENTION, JUMP_CACHE, LINEAR, MODE, STATE, TLB } from '../state/layout.ts';
 import { STATUS } from '../system/calls.ts';
 import { CpuBench } from '../system/cpu-bench.suite.ts';
 
@@ -201,6 +201,31 @@ describe('32-bit paging', () => {
     expect(tlb(0x5000).read).toBe(TLB.invalidTag);
   });
 
+  it('goes by what an entry is now when pages take turns at its place', () => {
+    cpu.state.set(STATE.cr4, 0x80);
+    const global = 0x5000 | P | W | U | G;
+    const local = 0x5000 | P | W | U;
+    for (const entries of [
+      [global, local],
+      [local, global],
+      [local, global, local],
+      [global, local, global],
+    ]) {
+      page32({});
+      for (const entry of entries) {
+        cpu.put32(TABLE + 5 * 4, entry);
+        cpu.mmu.invalidatePage(0x5000);
+        cpu.mmu.readSlow(0x5000, 1);
+      }
+      for (let times = 0; times < 2; times++) {
+        cpu.mmu.flush(true);
+        expect(tlb(0x5000).read).toBe(entries.at(-1) === global ? 0x5000 : TLB.invalidTag);
+      }
+      cpu.mmu.flush(false);
+      expect(tlb(0x5000).read).toBe(TLB.invalidTag);
+    }
+  });
+
   it('uses rights of level 3 for system code that asks so', () => {
     page32({ 5: 0x5000 | P | W });
     expect(cpu.mmu.readLinear(0x5000, 4, true)).toBe(0);
@@ -358,56 +383,111 @@ describe('stores that somebody watches', () => {
 });
 
 describe('jump caches', () => {
+  const find = (eip: number): number => cpu.mmu.jumps.find(eip, 0);
+  const put = (...pairs: [eip: number, header: number][]): void => {
+    for (const [eip, header] of pairs) cpu.mmu.jumps.put(eip, 0, header);
+  };
+  /** An entry by its number: tag, record, region and its offset. */
+  const entry = (number: number): Int32Array => {
+    const at = cpu.state.get(STATE.jumpCacheBase) + (number % JUMP_CACHE.entries) * JUMP_CACHE.entryBytes;
+    return new Int32Array(cpu.physical.bytes.buffer, at, JUMP_CACHE.entryBytes / 4);
+  };
+
   it('are emptied by flushes and by a change of mode, one bank at a time', () => {
-    const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 4);
-    words[1] = 77;
+    put([0x5000, 77]);
     cpu.mmu.modeChanged(MODE.code32, 0);
-    expect(words[1]).toBe(0);
-    words[1] = 77;
+    expect(find(0x5000)).toBe(0);
+    put([0x5000, 77]);
     setCpl(3);
     cpu.mmu.modeChanged(MODE.stack32, 0);
+    expect(find(0x5000)).toBe(0);
     setCpl(0);
     cpu.mmu.modeChanged(MODE.code32, 0);
-    expect(words[1]).toBe(77);
+    expect(find(0x5000)).toBe(77);
     cpu.mmu.invalidatePage(0x1234_5000);
-    expect(words[1]).toBe(77);
+    expect(find(0x5000)).toBe(77);
     cpu.mmu.translateCode(0x5000);
     cpu.mmu.flush(true);
-    expect(words[1]).toBe(0);
+    expect(find(0x5000)).toBe(0);
+  });
+
+  it('keep two places that share an entry, where generated code looks', () => {
+    const same = 0x5000 | (1 << 26);
+    put([0x5000, 77], [same, 78], [0x5000, 77]);
+    expect([find(0x5000), find(same)]).toEqual([77, 78]);
+    expect([...entry(0x5005)].slice(0, 2)).toEqual([0x5000, 77]);
+    expect([...entry(0x5004)].slice(0, 2)).toEqual([same, 78]);
+    put([0x5000 | (1 << 27), 79]);
+    expect([find(0x5000), find(same), find(0x5000 | (1 << 27))]).toEqual([77, 0, 79]);
+    cpu.mmu.translateCode(0x5000);
+    cpu.mmu.flush(false);
+    expect([find(0x5000), find(same), find(0x5000 | (1 << 27))]).toEqual([0, 0, 0]);
+  });
+
+  it('forget a region, and know none of a block that is new to them', () => {
+    const number = 0x5005;
+    const region = JUMP_CACHE.region / 4;
+    const slot = (n: number): number => (n << 16) | 1;
+    put([0x5000, 77], [0x5100, 78]);
+    entry(number)[region] = slot(9);
+    entry(number + 0x100)[region] = slot(10);
+    cpu.mmu.jumps.forgetRegion(9);
+    expect([entry(number)[region], entry(number + 0x100)[region]]).toEqual([0, slot(10)]);
+    expect([find(0x5000), find(0x5100)]).toEqual([77, 78]);
+    put([0x5100, 79]);
+    expect([find(0x5100), entry(number + 0x100)[region]]).toEqual([79, 0]);
+    // A block that makes room for another takes what is known of it along.
+    entry(number)[region] = slot(9);
+    put([0x5000 | (1 << 26), 80]);
+    expect([...entry(number ^ 1)].slice(0, 3)).toEqual([0x5000, 77, slot(9)]);
+    cpu.mmu.jumps.forgetRegion(9);
+    expect(entry(number ^ 1)[region]).toBe(0);
   });
 
   it('lose what begins on an invalidated page, or may reach into it, and nothing else', () => {
-    const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 6);
     const epoch = new Int32Array(cpu.physical.bytes.buffer, cpu.state.at + STATE.codeEpoch, 1);
     cpu.mmu.modeChanged(MODE.code32, 0);
-    words.set([0x5123, 77, 0x4ffe, 78, 0x6000, 79]);
+    put([0x5123, 77], [0x4ffe, 78], [0x6000, 79]);
     cpu.mmu.translateCode(0x5000);
     const before = epoch[0];
     cpu.mmu.invalidatePage(0x7000);
-    expect([words[1], words[3], words[5], epoch[0]]).toEqual([77, 78, 79, before]);
+    expect([find(0x5123), find(0x4ffe), find(0x6000), epoch[0]]).toEqual([77, 78, 79, before]);
     cpu.mmu.invalidatePage(0x5000);
-    expect([words[1], words[3], words[5]]).toEqual([0, 0, 79]);
+    expect([find(0x5123), find(0x4ffe), find(0x6000)]).toEqual([0, 0, 79]);
     // Regions ask again where their pages are.
     expect(epoch[0]).not.toBe(before);
   });
 
+  it('lose everything when a large page that code was fetched from is invalidated anywhere, and nothing for data beside it', () => {
+    cpu.state.set(STATE.cr4, 0x10);
+    cpu.put32(DIRECTORY + 4 * 0x300, 0 | P | W | PS);
+    cpu.put32(DIRECTORY + 4 * 0x301, 0 | P | W | PS);
+    page32({});
+    cpu.mmu.modeChanged(MODE.code32, 0);
+    cpu.mmu.readSlow(0xc040_1000 | 0, 4);
+    cpu.mmu.translateCode(0xc020_1000 | 0);
+    put([0xc020_1000 | 0, 77]);
+    cpu.mmu.invalidatePage(0xc040_1000 | 0);
+    expect(find(0xc020_1000 | 0)).toBe(77);
+    cpu.mmu.invalidatePage(0xc03f_f000 | 0);
+    expect(find(0xc020_1000 | 0)).toBe(0);
+  });
+
   it('outlast a flush that keeps global pages when they hold code of no others', () => {
-    const words = new Int32Array(cpu.physical.bytes.buffer, LINEAR.jumpCache, 4);
     cpu.state.set(STATE.cr4, 0x80);
     page32({ 5: 0x5000 | P | W | G, 6: 0x6000 | P | W });
     cpu.mmu.modeChanged(MODE.code32, 0);
     cpu.mmu.translateCode(0x5000);
-    words[1] = 77;
+    put([0x5000, 77]);
     cpu.mmu.flush(true);
-    expect(words[1]).toBe(77);
+    expect(find(0x5000)).toBe(77);
     // INVLPG drops global translations too.
-    words[0] = 0x5000;
     cpu.mmu.invalidatePage(0x5000);
-    expect(words[1]).toBe(0);
+    expect(find(0x5000)).toBe(0);
     cpu.mmu.translateCode(0x5000);
     cpu.mmu.translateCode(0x6000);
-    words[1] = 77;
+    put([0x5000, 77]);
     cpu.mmu.flush(true);
-    expect(words[1]).toBe(0);
+    expect(find(0x5000)).toBe(0);
   });
 });

@@ -13,7 +13,7 @@ import { PAGE, type PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { EXCEPTION } from '../isa/ops.ts';
 import type { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { MODE, STATE } from '../state/layout.ts';
+import { jumpCacheAt, MODE, STATE } from '../state/layout.ts';
 import { type CodeWatch, type SlowMemory, STACK_ACCESS, STATUS, type Status } from '../system/calls.ts';
 import { CR4, EFER } from '../system/control-bits.ts';
 import { DataBreakpoints, type DataWatch } from './data-breakpoints.ts';
@@ -51,20 +51,18 @@ export class Mmu implements SlowMemory {
   /** For 64-bit code, and for system code while EFER.LMA is set. */
   readonly #wide: TlbBanks;
   readonly #banks: readonly TlbBank[];
-  readonly #jumps: JumpCaches;
+  readonly jumps: JumpCaches;
   readonly #breakpoints: DataBreakpoints;
   readonly #scratch: number;
-  /** ACCESS bits of the code that runs, of system code as supervisor, and as user. */
-  #codeAccess = 0;
-  #supervisorAccess = 0;
-  #userAccess: number = ACCESS.user;
+  /** CR4.SMAP. */
+  #smap = false;
+  /** ACCESS.long while EFER.LMA is set. */
+  #wideSystem = 0;
   /** Where `commitWrite` puts the two parts of what is in scratch. */
   #commitFrame = 0;
   #commitNextFrame = 0;
   #codeWatch: CodeWatch = { beforeStore: () => 'go' };
 
-  /** Code of privilege level 3 was about to run; whoever has seen it clears it. */
-  userRan = false;
   /** Set when a store of system code hit the block that runs; the System then leaves that block. */
   codeTouched = false;
   /** What `readQuad` found, as signed 32-bit halves. */
@@ -85,7 +83,7 @@ export class Mmu implements SlowMemory {
     this.#narrow = banks(false);
     this.#wide = banks(true);
     this.#banks = [this.#narrow, this.#wide].flatMap(({ supervisor, user, strict }) => [supervisor, user, strict]);
-    this.#jumps = new JumpCaches(buffer, state.at);
+    this.jumps = new JumpCaches(buffer, state.at);
     this.#breakpoints = new DataBreakpoints(state);
     this.#scratch = state.at + STATE.scratch;
     this.reset();
@@ -104,7 +102,7 @@ export class Mmu implements SlowMemory {
   /** Forgets everything cached and takes breakpoints and privilege from the state block: after a reset or a restore. */
   reset(): void {
     for (const bank of this.#banks) bank.reset();
-    this.#jumps.reset();
+    this.jumps.reset();
     this.codeTouched = false;
     this.breakpointsChanged();
     this.rightsChanged();
@@ -162,7 +160,7 @@ export class Mmu implements SlowMemory {
     }
     const frame = this.#walk.walk(linear, access);
     if (frame < 0) return this.#pageFault(linear, access);
-    this.#jumps.expectCode(linear, this.#walk.global);
+    this.jumps.expectCode(linear, this.#walk.global, this.#walk.large);
     return frame * 4096 + (linear & PAGE_MASK);
   }
 
@@ -262,14 +260,12 @@ export class Mmu implements SlowMemory {
   /** @param keepGlobal keep global pages (MOV CR3 with CR4.PGE) */
   flush(keepGlobal: boolean): void {
     for (const bank of this.#banks) bank.flush(keepGlobal);
-    this.#jumps.flush(keepGlobal);
+    this.jumps.flush(keepGlobal);
   }
 
   invalidatePage(linear: number): void {
-    let large = false;
-    for (const bank of this.#banks) large = bank.invalidatePage(linear) || large;
-    if (large) this.#jumps.flush(false);
-    else this.#jumps.invalidatePage(linear);
+    for (const bank of this.#banks) bank.invalidatePage(linear);
+    this.jumps.invalidatePage(linear);
   }
 
   /** The A20 gate. */
@@ -286,20 +282,33 @@ export class Mmu implements SlowMemory {
     this.rightsChanged();
   }
 
-  /** Chooses the banks again: CPL, EFLAGS.AC, MODE.long, EFER.LMA or a right that CR4 keeps have changed. */
+  /**
+   * Chooses the banks again: CPL, EFLAGS.AC, MODE.long, EFER.LMA or a right that CR4 keeps have changed. Generated code does
+   * the same where only CPL and EFLAGS.AC change (isa/ring-changes.ts).
+   */
   rightsChanged(): void {
     const state = this.#state;
     const user = state.get(STATE.cpl) === 3;
-    if (user) this.userRan = true;
+    if (user) state.set(STATE.userRan, 1);
     const long = (state.get(STATE.mode) & MODE.long) !== 0;
-    const wide = state.get(STATE.efer) & EFER.lma ? ACCESS.long : 0;
-    const smap = (state.get(STATE.cr4) & CR4.smap) !== 0;
-    const strict = smap && (user || !(state.get(STATE.eflags) & EFLAGS.ac)) ? ACCESS.strict : 0;
-    this.#supervisorAccess = ACCESS.system | strict | wide;
-    this.#userAccess = ACCESS.system | ACCESS.user | wide;
-    this.#codeAccess = user ? ACCESS.user : strict;
+    this.#wideSystem = state.get(STATE.efer) & EFER.lma ? ACCESS.long : 0;
+    this.#smap = (state.get(STATE.cr4) & CR4.smap) !== 0;
     state.set(STATE.tlbBase, this.#bank(this.#codeAccess | (long ? ACCESS.long : 0)).at);
-    state.set(STATE.jumpCacheBase, this.#jumps.select(user, long));
+    state.set(STATE.jumpCacheBase, jumpCacheAt(state.at, user ? 1 : 0, long));
+  }
+
+  /** ACCESS bits of the code that runs. */
+  get #codeAccess(): number {
+    if (this.#state.get(STATE.cpl) === 3) return ACCESS.user;
+    return this.#smap && !(this.#state.get(STATE.eflags) & EFLAGS.ac) ? ACCESS.strict : 0;
+  }
+  /** ACCESS bits of system code as supervisor: at CPL 3 EFLAGS.AC does not count. */
+  get #supervisorAccess(): number {
+    const explicit = this.#state.get(STATE.eflags) & EFLAGS.ac && this.#state.get(STATE.cpl) !== 3;
+    return ACCESS.system | this.#wideSystem | (this.#smap && !explicit ? ACCESS.strict : 0);
+  }
+  get #userAccess(): number {
+    return ACCESS.system | ACCESS.user | this.#wideSystem;
   }
 
   /**
@@ -309,7 +318,7 @@ export class Mmu implements SlowMemory {
    */
   modeChanged(mode: number, csBase: number): void {
     this.rightsChanged();
-    this.#jumps.modeChanged(mode, csBase);
+    this.jumps.modeChanged(mode, csBase);
   }
 
   /** See DataBreakpoints. @param linear of an instruction */
@@ -519,6 +528,8 @@ export class Mmu implements SlowMemory {
       for (let i = 0; i < byteCount; i++) memory.bytes[to + i] = memory.bytes[from + i];
       return;
     }
+    // What is read may be a clock, to be compared with the time-stamp counter.
+    this.#state.set(STATE.tscHolds, 0);
     let done = 0;
     for (; byteCount - done >= 4; done += 4) this.#put(to + done, 4, memory.readSized(physical + done, 4));
     if (byteCount - done >= 2) {

@@ -5,14 +5,12 @@
  *
  * INVARIANT: an entry with a tag that can match is in its bank's list, so flushes need not visit the whole bank.
  */
-import { LINEAR, STATE_BLOCK_BYTES, TLB, TLB64 } from '../state/layout.ts';
+import { TLB, TLB_BANK, TLB64, tlbBankAt } from '../state/layout.ts';
 
-const NOTE = { global: 1, tracked: 2, listed: 4 } as const;
+const NOTE = { global: 1, tracked: 2, listed: 4, local: 8 } as const;
 const TWO_32 = 0x1_0000_0000;
 
-/** `supervisor` may use user pages, `strict` is kept from them by SMAP. */
-export const BANK = { supervisor: 0, user: 1, strict: 2 } as const;
-export type BankKind = keyof typeof BANK;
+export type BankKind = keyof typeof TLB_BANK;
 
 export class TlbBank {
   /** Linear-memory address. */
@@ -26,6 +24,9 @@ export class TlbBank {
   readonly #notes: number;
   readonly #list = new Uint16Array(TLB.entries);
   #listed = 0;
+  /** Those of the list that are not global, perhaps among others: all that a change of CR3 drops. */
+  readonly #local = new Uint16Array(TLB.entries);
+  #locals = 0;
   /** Write tags of tracked pages may be among the entries. */
   #tracked = false;
   /** log2 of the regions that large pages are remembered by: 4 MB, or 1 GB in a wide bank. */
@@ -35,10 +36,9 @@ export class TlbBank {
   #anyLarge = false;
 
   constructor(buffer: ArrayBufferLike, stateAt: number, kind: BankKind, wide: boolean) {
-    const bank = ((stateAt - LINEAR.states) / STATE_BLOCK_BYTES) * 3 + BANK[kind];
     const layout = wide ? TLB64 : TLB;
     this.#wide = wide;
-    this.at = wide ? LINEAR.tlb64 + bank * LINEAR.tlb64BankBytes : LINEAR.tlb + bank * LINEAR.tlbBankBytes;
+    this.at = tlbBankAt(stateAt, TLB_BANK[kind], wide);
     this.#stride = layout.entryBytes / 4;
     this.#write = layout.writeTag / 4;
     this.#addend = layout.addend / 4;
@@ -71,7 +71,9 @@ export class TlbBank {
     const page = linear & ~0xfff;
     const words = this.#words;
     const notes = i + this.#notes;
-    if (!(words[notes] & NOTE.listed)) this.#list[this.#listed++] = entry;
+    const before = words[notes];
+    if (!(before & NOTE.listed)) this.#list[this.#listed++] = entry;
+    if (!(global || before & NOTE.local)) this.#local[this.#locals++] = entry;
     words[i] = page;
     words[i + this.#write] = write ? page : TLB.invalidTag;
     if (this.#wide) {
@@ -80,7 +82,8 @@ export class TlbBank {
       words[i + this.#write + 1] = high;
     }
     words[i + this.#addend] = (host - page) | 0;
-    words[notes] = NOTE.listed | (global ? NOTE.global : 0) | (tracked ? NOTE.tracked : 0);
+    const kind = global ? NOTE.global | (before & NOTE.local) : NOTE.local;
+    words[notes] = NOTE.listed | kind | (tracked ? NOTE.tracked : 0);
     if (tracked) this.#tracked = true;
     if (large) {
       this.#large[this.#region(linear)] = 1;
@@ -89,29 +92,36 @@ export class TlbBank {
   }
 
   flush(keepGlobal: boolean): void {
-    const words = this.#words;
-    const stride = this.#stride;
-    const notes = this.#notes;
-    let kept = 0;
-    for (let n = 0; n < this.#listed; n++) {
-      const entry = this.#list[n];
-      const i = entry * stride;
-      if (keepGlobal && words[i + notes] & NOTE.global) this.#list[kept++] = entry;
-      else {
-        this.#drop(i);
-        words[i + notes] = 0;
-      }
-    }
-    this.#listed = kept;
-    if (kept === 0) {
-      this.#tracked = false;
-      if (this.#anyLarge) this.#large.fill(0);
-      this.#anyLarge = false;
-    }
+    if (keepGlobal) this.#flushLocal();
+    else this.#flushAll();
   }
 
-  /** Drops what translates `linear`: of a large page all of its parts (then true). */
-  invalidatePage(linear: number): boolean {
+  /** Entries stay in the list of all. */
+  #flushLocal(): void {
+    const words = this.#words;
+    for (let n = 0; n < this.#locals; n++) {
+      const i = this.#local[n] * this.#stride;
+      words[i + this.#notes] &= ~NOTE.local;
+      if (!(words[i + this.#notes] & NOTE.global)) this.#drop(i);
+    }
+    this.#locals = 0;
+  }
+
+  #flushAll(): void {
+    for (let n = 0; n < this.#listed; n++) {
+      const i = this.#list[n] * this.#stride;
+      this.#drop(i);
+      this.#words[i + this.#notes] = 0;
+    }
+    this.#listed = 0;
+    this.#locals = 0;
+    this.#tracked = false;
+    if (this.#anyLarge) this.#large.fill(0);
+    this.#anyLarge = false;
+  }
+
+  /** Drops what translates `linear`: of a large page all of its parts. */
+  invalidatePage(linear: number): void {
     const words = this.#words;
     const high = Math.floor(linear / TWO_32);
     if (this.#anyLarge && this.#large[this.#region(linear)]) {
@@ -120,11 +130,10 @@ export class TlbBank {
         const i = this.#list[n] * this.#stride;
         if (words[i] >>> shift === linear >>> shift && (!this.#wide || words[i + 1] === high)) this.#drop(i);
       }
-      return true;
+      return;
     }
     const i = ((linear >>> 12) & (TLB.entries - 1)) * this.#stride;
     if (words[i] === (linear & ~0xfff) && (!this.#wide || words[i + 1] === high)) this.#drop(i);
-    return false;
   }
 
   /** Drops the write tags of tracked pages, so that the next store marks them dirty again. */
@@ -155,6 +164,7 @@ export class TlbBank {
       this.#words[i + this.#notes] = 0;
     }
     this.#listed = 0;
+    this.#locals = 0;
     this.#tracked = false;
     this.#large.fill(0);
     this.#anyLarge = false;

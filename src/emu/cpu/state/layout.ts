@@ -199,6 +199,17 @@ export const STATE = {
   branchTraceNext: field(4),
   /** ES CS SS DS FS GS, each `SEGMENT_LOAD.bytes`: the last load of a descriptor through MOV, POP and the like. */
   segmentLoads: field(6 * SEGMENT_LOAD.bytes, 16),
+  /** By jump cache (supervisor, user, the same for 64-bit code): the modes its entries are good in. See JUMP_MODE. */
+  jumpModes: field(4 * 4),
+  /** 1: code of privilege level 3 was about to run; whoever has seen it clears it. */
+  userRan: field(4),
+  /** Of the last reading of the clock: the time-stamp counter, and the budget then. 8 and 4 bytes. */
+  tscRead: field(8),
+  tscBudget: field(4),
+  /** For how many instructions after it one tick each is added instead; 0: not at all. */
+  tscHolds: field(4),
+  /** What the program was told last: never less is said. 8 bytes. */
+  tscTold: field(8),
   end: field(16),
 } as const;
 
@@ -221,6 +232,18 @@ export const MODE = {
   step: 1 << 3,
   /** 64-bit mode: EFER.LMA and CS.L. Compatibility mode does not have it. */
   long: 1 << 4,
+} as const;
+
+/** All that 64-bit mode has, and 32-bit code in flat segments: full speed. */
+export const LONG_MODE: number = MODE.long | MODE.code32 | MODE.stack32 | MODE.flat;
+export const FLAT32: number = MODE.code32 | MODE.stack32 | MODE.flat;
+
+/** Added to STATE.mode in `STATE.jumpModes`. */
+export const JUMP_MODE = {
+  protectedMode: 1 << 8,
+  virtual8086: 1 << 9,
+  /** The base of CS is not 0. */
+  based: 1 << 10,
 } as const;
 
 /** Bits of `STATE.attention`. */
@@ -258,11 +281,20 @@ export const TLB64 = { entries: 4096, entryBytes: 32, readTag: 0, writeTag: 8, a
 
 /**
  * A jump-cache entry: EIP tag (plus CS base is implied by the flush on a mode change), pointer to the block's header record.
- * A flush zeroes it: an entry whose record is 0 is a miss whatever its tag.
+ * A flush zeroes it: an entry whose record is 0 is a miss whatever its tag. Entry number = bits 0-13 xor 12-25 of EIP, or
+ * its neighbour, whose number differs in bit 0. `region` and `regionOffset` are the header's, so that a region is entered
+ * without a look at the header, which is rarely in the host's cache; a region of 0 says nothing.
  */
-export const JUMP_CACHE = { entries: 4096, entryBytes: 8, tag: 0, record: 4 } as const;
+export const JUMP_CACHE = { entries: 16384, entryBytes: 16, tag: 0, record: 4, region: 8, regionOffset: 12 } as const;
 /** The same for 64-bit code: the tag is all of RIP. */
-export const JUMP_CACHE64 = { entries: 4096, entryBytes: 16, tag: 0, record: 8 } as const;
+export const JUMP_CACHE64 = {
+  entries: 16384,
+  entryBytes: 32,
+  tag: 0,
+  record: 8,
+  region: 12,
+  regionOffset: 16,
+} as const;
 
 const KIB = 1024;
 let linearEnd = 0;
@@ -306,8 +338,27 @@ export const LINEAR = {
   guest: region(0),
 } as const;
 
+/** TLB banks of a vCPU: `supervisor` may use user pages, `strict` is kept from them by SMAP. */
+export const TLB_BANK = { supervisor: 0, user: 1, strict: 2 } as const;
+
+const vcpuOf = (stateAt: number): number => (stateAt - LINEAR.states) / STATE_BLOCK_BYTES;
+/** Linear-memory address of a TLB bank. @param long of 64-bit code */
+export function tlbBankAt(stateAt: number, bank: number, long: boolean): number {
+  const n = vcpuOf(stateAt) * 3 + bank;
+  return long ? LINEAR.tlb64 + n * LINEAR.tlb64BankBytes : LINEAR.tlb + n * LINEAR.tlbBankBytes;
+}
+/** Linear-memory address of a jump cache. @param user 1: of privilege level 3, else 0 */
+export function jumpCacheAt(stateAt: number, user: number, long: boolean): number {
+  const n = vcpuOf(stateAt) * 2 + user;
+  return long ? LINEAR.jumpCache64 + n * LINEAR.jumpCache64BankBytes : LINEAR.jumpCache + n * LINEAR.jumpCacheBankBytes;
+}
+/** The field of STATE that says what modes a jump cache is good in. */
+export const jumpModesAt = (user: number, long: boolean): number => STATE.jumpModes + (Number(long) * 2 + user) * 4;
+
 /** A block's header record, where it is not as RECORD: `imm` is the number of instructions, `disp` the offset in the page. */
 export const HEADER = {
+  /** i32: since when its entries are counted, in the time of jit/hotness.ts. */
+  since: 0,
   /** i32: table slot << 16 | entry number of the region that begins here, or 0. */
   region: 4,
   /** i32: entries until the block is hot; counts down past 0. */

@@ -10,7 +10,7 @@ import { EXCEPTION } from '../isa/ops.ts';
 import { CANONICAL_END, type Mmu } from '../mmu/mmu.ts';
 import { CpuState } from '../state/cpu-state.ts';
 import { EFLAGS } from '../state/flags.ts';
-import { GPR, MODE, SEG, SEGMENT, STATE } from '../state/layout.ts';
+import { GPR, JUMP_MODE, LONG_MODE, MODE, SEG, SEGMENT, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import { CR0, cr4Known, EFER, watchesPorts } from './control-bits.ts';
 import type { CpuFeatures } from './cpu-features.ts';
@@ -29,8 +29,6 @@ import {
 /** Access rights of segments in virtual-8086 mode: read-write data, accessed, present, DPL 3. */
 const V86_ACCESS = 0xf3;
 const REAL_ACCESS = 0x93;
-/** What 64-bit mode has besides MODE.long: nothing of it can be chosen. */
-const LONG_MODE = MODE.long | MODE.code32 | MODE.stack32 | MODE.flat;
 
 /** Does an address have a 64-bit form whose bits 47 to 63 are alike? @param at a signed number */
 export const isCanonical = (at: number): boolean => -CANONICAL_END <= at && at < CANONICAL_END;
@@ -282,7 +280,8 @@ export class SystemContext {
     if (state.get(STATE.eflags) & EFLAGS.rf && !this.mmu.breaksIn(this.linearEip)) {
       state.set(STATE.eflags, state.get(STATE.eflags) & ~EFLAGS.rf);
     }
-    const protection = (this.protectionEnabled ? 1 << 8 : 0) | (this.virtual8086 ? 1 << 9 : 0);
+    const protection =
+      (this.protectionEnabled ? JUMP_MODE.protectedMode : 0) | (this.virtual8086 ? JUMP_MODE.virtual8086 : 0);
     this.mmu.modeChanged(mode | protection, long ? 0 : state.base(SEG.cs) | 0);
   }
 

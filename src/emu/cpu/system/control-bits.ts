@@ -58,6 +58,9 @@ export const cr4Known = (features: CpuFeatures): number =>
 
 export const EFER = { sce: 1 << 0, lme: 1 << 8, lma: 1 << 10, nxe: 1 << 11 } as const;
 
+/** What SYSRET takes from R11: all flags but RF, VM and the reserved ones. */
+export const SYSRET_FLAGS = 0x003c_7fd7;
+
 export const DR6 = {
   /** B0 to B3. */
   hits: 0xf,

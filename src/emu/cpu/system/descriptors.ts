@@ -18,6 +18,11 @@ export const ACCESS_RIGHTS = {
   big: 1 << 14,
 } as const;
 
+/** Access rights of flat segments: code and data, 4 GB, accessed, by DPL. */
+export const flatCode = (dpl: number, long: boolean): number =>
+  (long ? 0x809b | ACCESS_RIGHTS.long : 0xc09b) | (dpl << 5);
+export const flatData = (dpl: number): number => 0xc093 | (dpl << 5);
+
 /** Types of system descriptors: the low five bits with S = 0. */
 export const SYSTEM_TYPE = {
   tss16: 1,

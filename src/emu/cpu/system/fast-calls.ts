@@ -9,20 +9,13 @@ import { EFLAGS } from '../state/flags.ts';
 import { GPR, SEG, STATE } from '../state/layout.ts';
 import { STATUS, type Status } from './calls.ts';
 import { isCanonical, type SystemContext } from './context.ts';
-import { EFER } from './control-bits.ts';
-import { ACCESS_RIGHTS } from './descriptors.ts';
+import { EFER, SYSRET_FLAGS } from './control-bits.ts';
+import { flatCode, flatData } from './descriptors.ts';
 
 const R11 = STATE.gpr + 11 * 8;
 const RCX = STATE.gpr + GPR.ecx * 8;
 const RDX = STATE.gpr + GPR.edx * 8;
 const RSP = STATE.gpr + GPR.esp * 8;
-/** What SYSRET takes from R11: all flags but RF, VM and the reserved ones. */
-const SYSRET_FLAGS = 0x003c_7fd7;
-
-/** Access rights of flat segments: code and data, 4 GB, accessed, by DPL. */
-const flatCode = (dpl: number, long: boolean): number => (long ? 0x809b | ACCESS_RIGHTS.long : 0xc09b) | (dpl << 5);
-const flatData = (dpl: number): number => 0xc093 | (dpl << 5);
-
 const general = (c: SystemContext): Status => {
   c.fault(EXCEPTION.gp, 0);
   return STATUS.fault;

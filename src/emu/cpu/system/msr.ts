@@ -59,11 +59,27 @@ const general = (c: SystemContext): Status => {
   return STATUS.fault;
 };
 
-/** Stores the counter (source plus offset, modulo 2^64) to EDX:EAX. @param ticks of the source, below 2^53 */
+/**
+ * Stores the counter (source plus offset, modulo 2^64) to EDX:EAX, and never less than generated code has told since the last
+ * reading (isa/time-stamp.ts). @param ticks of the source, below 2^53
+ */
 function answerTsc(c: SystemContext, ticks: number): void {
   const { state } = c;
-  const low = (ticks % TWO_32) + (state.get(STATE.tscOffset) >>> 0);
-  const high = Math.floor(ticks / TWO_32) + state.get(STATE.tscOffset + 4) + (low >= TWO_32 ? 1 : 0);
+  let low = (ticks % TWO_32) + (state.get(STATE.tscOffset) >>> 0);
+  let high = (Math.floor(ticks / TWO_32) + state.get(STATE.tscOffset + 4) + (low >= TWO_32 ? 1 : 0)) >>> 0;
+  low >>>= 0;
+  state.set(STATE.tscRead, low);
+  state.set(STATE.tscRead + 4, high);
+  const toldLow = state.get(STATE.tscTold) >>> 0;
+  const toldHigh = state.get(STATE.tscTold + 4) >>> 0;
+  const ahead = ((toldHigh - high) | 0) * TWO_32 + toldLow - low;
+  if (ahead > 0 && ahead < TWO_32) {
+    low = toldLow;
+    high = toldHigh;
+  }
+  state.set(STATE.tscTold, low);
+  state.set(STATE.tscTold + 4, high);
+  state.set(STATE.tscHolds, 0);
   answer(c, low | 0, high | 0);
 }
 
@@ -72,6 +88,9 @@ function writeTsc(c: SystemContext, ticks: number, low: number, high: number): v
   const borrow = difference < 0 ? 1 : 0;
   c.state.set(STATE.tscOffset, difference | 0);
   c.state.set(STATE.tscOffset + 4, (high - Math.floor(ticks / TWO_32) - borrow) | 0);
+  c.state.set(STATE.tscTold, low);
+  c.state.set(STATE.tscTold + 4, high);
+  c.state.set(STATE.tscHolds, 0);
 }
 
 /** Adds the difference of two 64-bit values, given as halves, to a field of the state block. */
@@ -101,7 +120,10 @@ function writeTscAndAdjust(c: SystemContext, ticks: number, low: number, high: n
 
 function writeTscAdjust(c: SystemContext, low: number, high: number): void {
   const { state } = c;
-  addDifference(c, STATE.tscOffset, low, high, state.get(STATE.tscAdjust), state.get(STATE.tscAdjust + 4));
+  for (const field of [STATE.tscOffset, STATE.tscTold]) {
+    addDifference(c, field, low, high, state.get(STATE.tscAdjust), state.get(STATE.tscAdjust + 4));
+  }
+  state.set(STATE.tscHolds, 0);
   state.set(STATE.tscAdjust, low);
   state.set(STATE.tscAdjust + 4, high);
 }
@@ -118,19 +140,21 @@ function answer(c: SystemContext, low: number, high: number): void {
   c.state.setGpr(GPR.edx, high);
 }
 
-export function readTsc(c: SystemContext, ticks: number): Status {
+/** @param holds for how many instructions the reading does (STATE.tscHolds) */
+export function readTsc(c: SystemContext, ticks: number, holds: number): Status {
   if (c.protectionEnabled && c.cpl !== 0 && c.state.get(STATE.cr4) & CR4.tsd) return general(c);
   answerTsc(c, ticks);
+  c.state.set(STATE.tscHolds, holds);
   return STATUS.next;
 }
 
 /** RDTSCP. */
-export function readTscAndAux(c: SystemContext, ticks: number): Status {
+export function readTscAndAux(c: SystemContext, ticks: number, holds: number): Status {
   if (!c.features.has('rdtscp')) {
     c.faultPlain(EXCEPTION.ud);
     return STATUS.fault;
   }
-  const status = readTsc(c, ticks);
+  const status = readTsc(c, ticks, holds);
   if (status === STATUS.next) c.state.setGpr(GPR.ecx, c.state.get(STATE.tscAux));
   return status;
 }

@@ -56,6 +56,8 @@ export function portIn(c: SystemContext, bus: IoBus, port: number, bits: number)
   const at = port & 0xffff;
   if (!checkPort(c, at, byteCount)) return STATUS.fault;
   noteBreakpoints(c, at, byteCount);
+  // What was read may be a clock, to be compared with this one.
+  c.state.set(STATE.tscHolds, 0);
   c.state.set(STATE.queryResult, bus.read(at, byteCount));
   return STATUS.next;
 }

@@ -44,6 +44,8 @@ export interface SystemParts {
   readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on: an integer below 2^53 that never runs backwards. */
   readonly tsc: () => number;
+  /** See CpuParts. */
+  readonly tscHolds?: number | undefined;
   /** Overwrites the bytes, at most 65 536, from a secure source; without one RDRAND and RDSEED are not announced. */
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** The x87 functions that are not rows: see float/. */
@@ -311,7 +313,7 @@ export class System {
 
   #makeHandlers(): Record<SystemCall, Handler> {
     const c = this.#context;
-    const { ports, tsc, localApic, x87Transcendental } = this.#parts;
+    const { ports, tsc, tscHolds = 0, localApic, x87Transcendental } = this.#parts;
     return {
       loadSegment: (seg, selector) => segments.loadSegment(c, seg, selector),
       popSegment: (seg, bits) => segments.popSegment(c, seg, bits),
@@ -350,8 +352,8 @@ export class System {
       invd: () => this.#privileged(),
       wbinvd: () => this.#privileged(),
       cpuid: () => this.#cpuid(),
-      rdtsc: () => readTsc(c, tsc()),
-      rdtscp: () => readTscAndAux(c, tsc()),
+      rdtsc: () => readTsc(c, tsc(), tscHolds),
+      rdtscp: () => readTscAndAux(c, tsc(), tscHolds),
       rdmsr: () => readMsr(c, tsc(), localApic),
       wrmsr: () => writeMsr(c, tsc(), localApic),
       // No counter is announced, so every ECX is invalid.

@@ -11,6 +11,7 @@ declare namespace WebAssembly {
     readonly length: number;
   }
   class Module {
+    static customSections(module: Module, name: string): ArrayBuffer[];
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
   class Instance {

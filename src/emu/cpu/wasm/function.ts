@@ -216,12 +216,16 @@ export class FunctionBuilder {
     this.#number(this.#depth - label.depth);
   }
 
-  /** `br` when a condition is 0, which nearly never happens. */
-  brUnless(label: Label, condition: I32): void {
-    this.#push([condition.code, 0x45]);
+  /** `brIf` of a condition that nearly never holds. */
+  brIfUnlikely(label: Label, condition: I32): void {
+    this.#push(condition.code);
     this.#unlikely.push(this.#length);
     this.#byte(0x0d);
     this.#number(this.#depth - label.depth);
+  }
+  /** `br` when a condition is 0, which nearly never happens. */
+  brUnless(label: Label, condition: I32): void {
+    this.brIfUnlikely(label, { type: 'i32', code: [condition.code, 0x45] });
   }
 
   /** `body` when one of the conditions is 0, which nearly never happens. */

@@ -52,6 +52,12 @@ export function createFunctionTable(size: number): FunctionTable {
 /** Compiles on the calling thread. */
 export const compileModule = (bytes: Uint8Array<ArrayBuffer>): unknown => new WebAssembly.Module(bytes);
 
+/** Text of a custom section that `ModuleBuilder.custom` made. */
+export function customSection(module: unknown, name: string): string | undefined {
+  const section = WebAssembly.Module.customSections(module as WebAssembly.Module, name)[0];
+  return section && Array.from(new Uint8Array(section), (code) => String.fromCharCode(code)).join('');
+}
+
 /** Instantiates a module of `compileModule`, here or on another thread. */
 export function instantiateModule(
   module: unknown,

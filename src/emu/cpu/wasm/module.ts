@@ -8,11 +8,8 @@ interface Signature {
   readonly result: ResultType;
 }
 
-const bytesOf = (name: string): number[] => {
-  const out: number[] = [];
-  for (let i = 0; i < name.length; i++) out.push(name.charCodeAt(i));
-  return [...uleb(out.length), ...out];
-};
+const charactersOf = (text: string): number[] => Array.from(text, (c) => c.charCodeAt(0));
+const bytesOf = (name: string): number[] => [...uleb(name.length), ...charactersOf(name)];
 
 export class ModuleBuilder {
   readonly #types: Signature[] = [];
@@ -21,6 +18,7 @@ export class ModuleBuilder {
   readonly #elements = new Map<number, number>();
   readonly #memoryPages: { initial: number; maximum: number };
   readonly #exports: { name: string; index: number }[] = [];
+  readonly #custom: { name: string; text: string }[] = [];
   #secondTable = 0;
   #importsClosed = false;
 
@@ -83,6 +81,11 @@ export class ModuleBuilder {
     this.#elements.set(slot, callee.index);
   }
 
+  /** A section that means nothing to WebAssembly. @param text in ASCII */
+  custom(name: string, text: string): void {
+    this.#custom.push({ name, text });
+  }
+
   get tableSize(): number {
     return this.#elements.size === 0 ? 0 : Math.max(...this.#elements.keys()) + 1;
   }
@@ -93,6 +96,7 @@ export class ModuleBuilder {
       out.push(id, ...uleb(body.length));
       for (const b of body) out.push(b);
     };
+    for (const { name, text } of this.#custom) section(0, [...bytesOf(name), ...charactersOf(text)]);
     const types = uleb(this.#types.length);
     for (const t of this.#types) {
       types.push(0x60, ...uleb(t.params.length), ...t.params.map(typeByte));
