@@ -267,7 +267,7 @@ export class MachineRunner {
         pc.moveMouse(command.dx, command.dy, command.dz, command.buttons);
         return [];
       case 'setvideomodehint':
-        pc.suggestScreen(command.width, command.height);
+        pc.suggestMode({ monitor: 0, enabled: true, width: command.width, height: command.height });
         return [];
       case 'eject':
         pc.changeMedium(command.drive, undefined, { force: command.force });

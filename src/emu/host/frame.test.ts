@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { FRAME_WORDS, SharedFrame, sharedFrameBytes } from './frame.ts';
+import { FRAME_WORDS, MAX_MONITORS, SharedFrame, sharedFrameBytes } from './frame.ts';
 
 const VRAM_BYTES = 64 * 1024;
 
@@ -26,6 +26,38 @@ describe('SharedFrame', () => {
     expect(reader.pageGeneration[15]).toBe(1);
     writer.commit(undefined);
     expect(reader.generation).toBe(2);
+  });
+
+  it('has a record for each monitor', () => {
+    const { writer, reader } = pair();
+    expect(reader.monitorCount).toBe(1);
+    writer.monitorCount = MAX_MONITORS;
+    for (let monitor = 0; monitor < MAX_MONITORS; monitor++) {
+      writer.writeRecord(new Uint32Array(FRAME_WORDS).fill(10 + monitor), monitor);
+    }
+    writer.commit();
+    const record = new Uint32Array(FRAME_WORDS);
+    const seen = Array.from({ length: reader.monitorCount }, (_, monitor) => {
+      reader.read(record, monitor);
+      return [...new Set(record)];
+    });
+    expect(seen).toEqual([[10], [11], [12], [13]]);
+    expect(new Set(reader.pageGeneration)).toEqual(new Set([0]));
+  });
+
+  it('carries the pointer', () => {
+    const { writer, reader } = pair();
+    expect([reader.pointerSerial, reader.takesPositions]).toEqual([0, false]);
+    const pixels = Uint32Array.from([0xff00_0001, 2, 3, 0xffff_ffff, 5, 6]);
+    const shape = { visible: true, hotX: 1, hotY: 0, width: 3, height: 2, pixels };
+    writer.writePointer(shape);
+    writer.takesPositions = true;
+    expect([writer.movePointer(-5, 7), writer.movePointer(-5, 7)]).toEqual([true, false]);
+    expect([reader.pointerSerial, reader.takesPositions, reader.pointerX, reader.pointerY]).toEqual([1, true, -5, 7]);
+    expect(reader.readPointer()).toEqual(shape);
+    const record = new Uint32Array(FRAME_WORDS);
+    reader.read(record, MAX_MONITORS - 1);
+    expect([...new Set(record), ...new Set(reader.pageGeneration)]).toEqual([0, 0]);
   });
 
   it('waits for the next generation', () => {

@@ -84,6 +84,11 @@ export const FRAME = {
   /** First and last line of the cursor in its cell. */
   cursorStart: 24,
   cursorEnd: 25,
+  /** Where the monitor stands: pixels right of and below the first one's corner, signed. */
+  originX: 26,
+  originY: 27,
+  /** 1 when the guest uses the monitor. */
+  attached: 28,
   /** 16 colours of text and planar pixels. */
   attributePalette: 32,
   /** 256 colours of indexed8 pixels. */
@@ -93,34 +98,64 @@ export const FRAME = {
 /** Length of a frame record in words. */
 export const FRAME_WORDS = 304;
 
+/** Monitors that one adapter has at most. All show parts of one video memory. */
+export const MAX_MONITORS = 4;
+
+/** Sides of the largest pointer, in pixels. */
+export const MAX_POINTER_SIDE = 96;
+
+/** The guest's pointer, where its driver leaves drawing it to the host. */
+export interface PointerShape {
+  readonly visible: boolean;
+  /** The pixel that points, from the upper left corner. */
+  readonly hotX: number;
+  readonly hotY: number;
+  /** 1 to MAX_POINTER_SIDE; 0 by 0: the guest has set no shape, and the host's own will do. */
+  readonly width: number;
+  readonly height: number;
+  /** Bytes R, G, B, A in memory order, alpha not multiplied in; rows from top to bottom. */
+  readonly pixels: Uint32Array;
+}
+
 const SEQUENCE = 0;
 const GENERATION = 1;
 const RECORD = 2;
+/** Behind the records: how many monitors there are, 0 before the first frame. */
+const MONITOR_COUNT = RECORD + MAX_MONITORS * FRAME_WORDS;
+/** Counts shapes of the pointer; 0: the guest has never set one. */
+const POINTER_SERIAL = MONITOR_COUNT + 1;
+/** 1: the guest takes positions instead of movements. */
+const TAKES_POSITIONS = POINTER_SERIAL + 1;
+/** Where the pointer is then: pixels from the first monitor's corner, signed. */
+const POINTER_X = TAKES_POSITIONS + 1;
+const POINTER_Y = POINTER_X + 1;
+const POINTER = { visible: 0, hotX: 1, hotY: 2, width: 3, height: 4, pixels: 5 } as const;
+const POINTER_AT = POINTER_Y + 1;
+const HEAD_WORDS = POINTER_AT + POINTER.pixels + MAX_POINTER_SIDE * MAX_POINTER_SIDE;
 const LONGEST_WAIT_MS = 5000;
 
 /** Bytes of shared memory a frame takes for `vramBytes` of video memory. */
 export function sharedFrameBytes(vramBytes: number): number {
-  return (RECORD + FRAME_WORDS + vramBytes / PAGE_BYTES) * 4;
+  return (HEAD_WORDS + vramBytes / PAGE_BYTES) * 4;
 }
 
-/** A frame record and the page stamps in shared memory; the same class on both sides. */
+/** A frame record for each monitor and the page stamps in shared memory; the same class on both sides. */
 export class SharedFrame {
   /** The generation at which each 4 KB page of video memory last changed. Written only between commits. */
   readonly pageGeneration: Uint32Array;
   readonly #head: Int32Array;
-  readonly #record: Uint32Array;
+  readonly #records: readonly Uint32Array[];
 
   /**
    * @param byteOffset multiple of 4; `sharedFrameBytes(vramBytes)` bytes from there, zeroed before first use
    */
   constructor(buffer: SharedArrayBuffer, byteOffset: number, vramBytes: number) {
-    this.#head = new Int32Array(buffer, byteOffset, RECORD);
-    this.#record = new Uint32Array(buffer, byteOffset + RECORD * 4, FRAME_WORDS);
-    this.pageGeneration = new Uint32Array(
-      buffer,
-      byteOffset + (RECORD + FRAME_WORDS) * 4,
-      Math.floor(vramBytes / PAGE_BYTES),
+    this.#head = new Int32Array(buffer, byteOffset, HEAD_WORDS);
+    this.#records = Array.from(
+      { length: MAX_MONITORS },
+      (_, monitor) => new Uint32Array(buffer, byteOffset + (RECORD + monitor * FRAME_WORDS) * 4, FRAME_WORDS),
     );
+    this.pageGeneration = new Uint32Array(buffer, byteOffset + HEAD_WORDS * 4, Math.floor(vramBytes / PAGE_BYTES));
   }
 
   /** The last committed generation; 0 before the first. */
@@ -128,28 +163,96 @@ export class SharedFrame {
     return Atomics.load(this.#head, GENERATION) >>> 0;
   }
 
-  /** Reader: copies the record. `into` has FRAME_WORDS words. Returns the generation it belongs to (or a later one's record). */
-  read(into: Uint32Array): number {
+  /** Monitors of the adapter, 1 to MAX_MONITORS. */
+  get monitorCount(): number {
+    return Math.max(1, Atomics.load(this.#head, MONITOR_COUNT));
+  }
+
+  set monitorCount(count: number) {
+    Atomics.store(this.#head, MONITOR_COUNT, count);
+  }
+
+  /** The guest takes positions of the pointer, so that its own is where the person's is. */
+  get takesPositions(): boolean {
+    return Atomics.load(this.#head, TAKES_POSITIONS) !== 0;
+  }
+
+  set takesPositions(takes: boolean) {
+    Atomics.store(this.#head, TAKES_POSITIONS, takes ? 1 : 0);
+  }
+
+  /** Where the pointer is while the guest takes positions: pixels right of and below the first monitor's corner. */
+  get pointerX(): number {
+    return Atomics.load(this.#head, POINTER_X);
+  }
+
+  get pointerY(): number {
+    return Atomics.load(this.#head, POINTER_Y);
+  }
+
+  /** Writer: `commit` tells the readers. @returns false when it is there already */
+  movePointer(x: number, y: number): boolean {
+    if (this.pointerX === x && this.pointerY === y) return false;
+    Atomics.store(this.#head, POINTER_X, x);
+    Atomics.store(this.#head, POINTER_Y, y);
+    return true;
+  }
+
+  /** Another number for each shape that the guest sets; 0 before the first. */
+  get pointerSerial(): number {
+    return Atomics.load(this.#head, POINTER_SERIAL);
+  }
+
+  /** Writer: puts another shape in place; `commit` tells the readers. */
+  writePointer(shape: PointerShape): void {
+    const { visible, hotX, hotY, width, height, pixels } = shape;
+    Atomics.add(this.#head, SEQUENCE, 1);
+    this.#head.set([visible ? 1 : 0, hotX, hotY, width, height], POINTER_AT);
+    this.#head.set(pixels.subarray(0, width * height), POINTER_AT + POINTER.pixels);
+    Atomics.add(this.#head, POINTER_SERIAL, 1);
+    Atomics.add(this.#head, SEQUENCE, 1);
+  }
+
+  /** Reader: a copy of the shape. */
+  readPointer(): PointerShape {
+    for (;;) {
+      const before = Atomics.load(this.#head, SEQUENCE);
+      const at = (word: number): number => this.#head[POINTER_AT + word];
+      const [width, height] = [at(POINTER.width), at(POINTER.height)];
+      const from = POINTER_AT + POINTER.pixels;
+      const shape = {
+        ...{ visible: at(POINTER.visible) !== 0, hotX: at(POINTER.hotX), hotY: at(POINTER.hotY), width, height },
+        pixels: Uint32Array.from(this.#head.subarray(from, from + width * height)),
+      };
+      if ((before & 1) === 0 && Atomics.load(this.#head, SEQUENCE) === before) return shape;
+    }
+  }
+
+  /** Reader: copies a monitor's record. `into` has FRAME_WORDS words. Returns the generation it belongs to (or a later one's record). */
+  read(into: Uint32Array, monitor = 0): number {
     for (;;) {
       const before = Atomics.load(this.#head, SEQUENCE);
       const generation = this.generation;
       if ((before & 1) === 0) {
-        into.set(this.#record);
+        into.set(this.#records[monitor]);
         if (Atomics.load(this.#head, SEQUENCE) === before) return generation;
       }
     }
   }
 
+  /** Writer: puts a monitor's new record in place; `commit` tells the readers. */
+  writeRecord(record: Uint32Array, monitor: number): void {
+    Atomics.add(this.#head, SEQUENCE, 1);
+    this.#records[monitor].set(record);
+    Atomics.add(this.#head, SEQUENCE, 1);
+  }
+
   /**
    * Writer: makes the next generation visible.
-   * @param record the new record, or undefined when only pages changed
+   * @param record the first monitor's new record, if it has one
    */
-  commit(record: Uint32Array | undefined): void {
-    if (record) {
-      Atomics.add(this.#head, SEQUENCE, 1);
-      this.#record.set(record);
-      Atomics.add(this.#head, SEQUENCE, 1);
-    }
+  commit(record?: Uint32Array | undefined): void {
+    if (record) this.writeRecord(record, 0);
     Atomics.add(this.#head, GENERATION, 1);
     Atomics.notify(this.#head, GENERATION);
   }

@@ -12,4 +12,9 @@ export interface MouseInput {
    * @param buttons bit 0 left, bit 1 right, bit 2 middle
    */
   move(dx: number, dy: number, dz: number, buttons: number): void;
+  /**
+   * Puts the pointer somewhere, where the guest takes positions (`SharedFrame.takesPositions`).
+   * @param x, y 0 to 65535 from the left and top to the right and bottom of the whole desktop
+   */
+  point?(x: number, y: number): void;
 }

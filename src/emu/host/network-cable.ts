@@ -38,7 +38,7 @@ export class NetworkCable implements PacketPort {
     this.#port.connect(NO_RECEIVER);
     this.#port = port;
     port.connect({
-      receive: (frame) => this.#receive(port, frame),
+      receive: (frame, more) => this.#receive(port, frame, more),
       resume: () => {
         if (port === this.#port) this.#receiver.resume();
       },
@@ -96,9 +96,9 @@ export class NetworkCable implements PacketPort {
   /** The cable's plug is `connected`; the card has no say in it. */
   setLink(_up: boolean): void {}
 
-  #receive(port: PacketPort, frame: Uint8Array): boolean {
+  #receive(port: PacketPort, frame: Uint8Array, more?: boolean): boolean {
     if (!this.#connected || port !== this.#port) return true;
-    if (!this.#receiver.receive(frame)) return false;
+    if (!this.#receiver.receive(frame, more)) return false;
     this.#framesReceived++;
     this.#bytesReceived += frame.length;
     this.trace?.(frame, 'received');

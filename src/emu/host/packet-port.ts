@@ -20,9 +20,10 @@ export const ETHERNET_HEADER_BYTES = 14;
 export interface PacketReceiver {
   /**
    * A frame from the other end, 14 to `MAX_FRAME_BYTES` bytes.
+   * @param more another frame follows within the same call of `poll` or `resume`, unless this one is refused
    * @returns false: no room, nothing was taken; the holder calls `PacketPort.resume` when there is
    */
-  receive(frame: Uint8Array): boolean;
+  receive(frame: Uint8Array, more?: boolean): boolean;
   /** The other end refused a frame and has room again. */
   resume(): void;
   /** `PacketPort.linkUp` changed. */

@@ -169,11 +169,13 @@ export class PacketRingEnd implements PacketPort {
       if (length === 0) {
         at = (at + this.#capacity - index) | 0;
       } else {
-        if (!this.#receiver.receive(this.#in.subarray(index + LENGTH_BYTES, index + LENGTH_BYTES + length))) {
+        const next = (at + recordBytes(length)) | 0;
+        const frame = this.#in.subarray(index + LENGTH_BYTES, index + LENGTH_BYTES + length);
+        if (!this.#receiver.receive(frame, next !== end)) {
           this.#refused = true;
           break;
         }
-        at = (at + recordBytes(length)) | 0;
+        at = next;
       }
       Atomics.store(this.#words, read, at);
       if (at === end) end = Atomics.load(this.#words, this.#theirs + SIDE.written);

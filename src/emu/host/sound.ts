@@ -22,3 +22,14 @@ export interface SoundSource {
 
 /** What never plays. */
 export const SILENCE: SoundSource = { listen: () => () => {} };
+
+/** Where a sound card gets what it records; on the machine's thread. */
+export interface SoundInput {
+  /** The guest begins or ends recording. */
+  record(on: boolean): void;
+  /** Fills whole frames with what came in since the last call; with silence where nothing did. */
+  read(into: Int16Array): void;
+}
+
+/** Hears nothing. */
+export const DEAF: SoundInput = { record: () => {}, read: (into) => void into.fill(0) };

@@ -15,6 +15,7 @@ function devicesOf(board: Board): readonly (readonly [name: string, device: Save
     ['hostBridge', board.hostBridge],
     ['pci', board.pci],
     ['vga', board.vga],
+    ...(board.vmmDev ? [['vmmDev', board.vmmDev] as const] : []),
     ['fwCfg', board.fwCfg],
     ...(board.flash ? [['flash', board.flash] as const] : []),
     ['dma', board.dma],

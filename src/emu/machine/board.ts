@@ -30,10 +30,15 @@ import { PciBus } from '#emu/devices/pci/pci-bus.ts';
 import { PCI_PIN } from '#emu/devices/pci/pci-function.ts';
 import { Fdc82077 } from '#emu/devices/storage/floppy/fdc82077.ts';
 import { PiixIde } from '#emu/devices/storage/ide/piix-ide.ts';
-import { StdVga, VGA_PORT_RANGES } from '#emu/devices/video/std-vga.ts';
+import type { DisplayAdapter } from '#emu/devices/video/display-adapter.ts';
+import { StdVga } from '#emu/devices/video/std-vga.ts';
+import { VboxVga } from '#emu/devices/video/vbox-vga.ts';
 import { WINDOW_BYTES, type WindowMapping } from '#emu/devices/video/vga-memory.ts';
+import { VmmDev } from '#emu/devices/vmmdev/vmmdev.ts';
+import type { SoundInput } from '#emu/host/sound.ts';
 import type { PhysicalMemory } from '#emu/memory/physical-memory.ts';
-import type { MachineConfig, MachineMedia } from './config.ts';
+import { AbsolutePointing } from './absolute-pointing.ts';
+import { graphicsOf, type MachineConfig, type MachineMedia } from './config.ts';
 import { type DriveName, Drives } from './drives.ts';
 import { FloatError } from './float-error.ts';
 import { Interrupts } from './interrupts.ts';
@@ -49,6 +54,7 @@ export const PCI_SLOT = {
   ide: { device: 1, fn: 1 },
   powerManagement: { device: 1, fn: 3 },
   video: { device: 2, fn: 0 },
+  vmmDev: { device: 4, fn: 0 },
   sound: { device: 5, fn: 0 },
 } as const;
 
@@ -70,6 +76,8 @@ export interface BoardEvents {
   readonly onTone: (frequencyHz: number, at: GuestNs) => void;
   /** The sound card plays: see emu/host/sound.ts. Valid during the call. */
   readonly onSound: (samples: Int16Array) => void;
+  /** What the sound card records. */
+  readonly soundInput: SoundInput;
   /** Bit 0 Scroll Lock, bit 1 Num Lock, bit 2 Caps Lock. */
   readonly onLeds: (leds: number) => void;
   readonly onDriveActivity: (drive: DriveName, kind: 'read' | 'write') => void;
@@ -123,7 +131,10 @@ export class Board {
   readonly isaBridge: Piix3;
   readonly ide: PiixIde;
   readonly powerManagement: Piix4Pm;
-  readonly vga: StdVga;
+  readonly vga: DisplayAdapter;
+  /** Beside VBoxVGA. */
+  readonly vmmDev: VmmDev | undefined;
+  readonly pointing: AbsolutePointing | undefined;
   readonly fwCfg: FwCfg;
   /** Firmware's variables. */
   readonly flash: Pflash | undefined;
@@ -231,14 +242,25 @@ export class Board {
       onPowerOff: events.onPowerOff,
     });
     let mapWindow: (mapping: WindowMapping) => void = () => {};
-    this.vga = new StdVga({
+    const video = {
       vram: memory.bytes.subarray(layout.vramAt, layout.vramAt + layout.vramBytes),
       dirtyMap: memory.dirtyMap.subarray(layout.vramAt / PAGE_BYTES, (layout.vramAt + layout.vramBytes) / PAGE_BYTES),
       clock: timers,
       windows,
-      onWindowMapping: (mapping) => mapWindow(mapping),
+      onWindowMapping: (mapping: WindowMapping) => mapWindow(mapping),
       ...(config.firmware.video ? { rom: config.firmware.video } : {}),
-    });
+    };
+    if (graphicsOf(config) === 'vboxvga') {
+      const interruptOf = ({ device }: { readonly device: number }) => this.pci.interruptLine(device, PCI_PIN.inta);
+      const adapter = new VboxVga({
+        ...video,
+        monitorCount: config.monitorCount ?? 1,
+        interrupt: interruptOf(PCI_SLOT.video),
+      });
+      this.vga = adapter;
+      this.vmmDev = new VmmDev({ memory, windows, interrupt: interruptOf(PCI_SLOT.vmmDev) });
+      this.pointing = new AbsolutePointing(this.vmmDev, adapter);
+    } else this.vga = new StdVga(video);
     mapWindow = (mapping) => this.#mapVgaWindow(mapping, layout.vramAt);
     mapWindow(this.vga.windowMapping);
     this.hostBridge = new I440fx({
@@ -260,7 +282,7 @@ export class Board {
     if (config.soundCard) {
       const { device, fn } = PCI_SLOT.sound;
       const interrupt = this.pci.interruptLine(device, PCI_PIN.inta);
-      this.sound = new Ac97({ memory, timers, windows, interrupt, onSound: events.onSound });
+      this.sound = new Ac97({ memory, timers, windows, interrupt, onSound: events.onSound, input: events.soundInput });
       this.pci.attach(device, fn, this.sound);
     }
     this.#mapPorts(config, events);
@@ -282,6 +304,7 @@ export class Board {
     for (const cdrom of this.drives.cdroms.values()) cdrom.closeTray();
     this.pci.reset();
     this.vga.reset();
+    this.vmmDev?.reset();
     this.interrupts.reset();
     this.pit.reset();
     this.rtc.reset();
@@ -306,7 +329,7 @@ export class Board {
   }
 
   #attachPci(config: MachineConfig): void {
-    const { hostBridge, isaBridge, ide, powerManagement, video } = PCI_SLOT;
+    const { hostBridge, isaBridge, ide, powerManagement, video, vmmDev } = PCI_SLOT;
     this.pci.attach(hostBridge.device, hostBridge.fn, this.hostBridge);
     this.pci.attach(isaBridge.device, isaBridge.fn, this.isaBridge);
     this.pci.attach(ide.device, ide.fn, this.ide);
@@ -314,6 +337,7 @@ export class Board {
       this.pci.attach(powerManagement.device, powerManagement.fn, this.powerManagement);
     }
     this.pci.attach(video.device, video.fn, this.vga.config);
+    if (this.vmmDev) this.pci.attach(vmmDev.device, vmmDev.fn, this.vmmDev.config);
   }
 
   #mapPorts(config: MachineConfig, events: BoardEvents): void {
@@ -350,10 +374,9 @@ export class Board {
     ports.map(0xcf8, 4, this.pci.configAddress, { maxWidth: 4 });
     ports.map(0xcfc, 4, this.pci.configData, { maxWidth: 4 });
     if (config.platform.acpi) ports.map(ACPI_BOARD.gpe0Base, 4, this.powerManagement.gpe0);
-    const { monochromePorts, ports: colour, dispiPorts } = VGA_PORT_RANGES;
-    ports.map(monochromePorts.base, monochromePorts.ports, this.vga.monochromePorts);
-    ports.map(colour.base, colour.ports, this.vga.ports);
-    ports.map(dispiPorts.base, dispiPorts.ports, this.vga.dispiPorts, { maxWidth: 2 });
+    for (const { base, ports: count, device, maxWidth = 1 } of this.vga.portRanges) {
+      ports.map(base, count, device, { maxWidth });
+    }
     if (config.debugExitPort === null) return;
     ports.map(config.debugExitPort, 4, new DebugExit({ onExit: events.onDebugExit }), { maxWidth: 4 });
   }

@@ -7,6 +7,7 @@ import { MIB } from '#base/units.ts';
 import { CPU_PROFILES, type CpuConfig, DEFAULT_CPU } from '#emu/cpu/system/cpu-features.ts';
 import { FLOPPY_DRIVES, type FloppyDriveType } from '#emu/devices/storage/floppy/floppy-geometry.ts';
 import type { BlockPort } from '#emu/host/block.ts';
+import { MAX_MONITORS } from '#emu/host/frame.ts';
 import {
   MAX_NETWORK_CARDS,
   type NetworkCardConfig,
@@ -26,6 +27,10 @@ export type IdePosition = (typeof IDE_POSITIONS)[number];
 /** Sound cards, as VBoxManage names controllers; AC'97 with a STAC9700 as codec. */
 export const SOUND_CARDS = ['ac97'] as const;
 export type SoundCard = (typeof SOUND_CARDS)[number];
+
+/** Display adapters: QEMU's standard VGA, and VirtualBox's VBoxVGA with up to four monitors. */
+export const GRAPHICS_CONTROLLERS = ['stdvga', 'vboxvga'] as const;
+export type GraphicsController = (typeof GRAPHICS_CONTROLLERS)[number];
 
 /** A drive and what the host calls the medium in it (a path, a URL); an empty label means none. */
 export interface IdeDriveConfig {
@@ -81,6 +86,10 @@ export interface MachineConfig {
   readonly memoryMb: number;
   /** A power of two, 1 to 256; 16 is enough for 1920x1200 with 32 bits a pixel. */
   readonly videoMemoryMb: number;
+  /** Left out: the standard VGA. */
+  readonly graphicsController?: GraphicsController;
+  /** 1 to MAX_MONITORS; left out: 1. More than one needs VBoxVGA. */
+  readonly monitorCount?: number;
   /** Tried in order; empty leaves it to the firmware. */
   readonly bootOrder: readonly BootDevice[];
   readonly ide: Readonly<Partial<Record<IdePosition, IdeDriveConfig>>>;
@@ -135,6 +144,8 @@ export const DEFAULT_CONFIG: MachineConfig = {
   nsPerInstruction: null,
 };
 
+export const graphicsOf = (config: MachineConfig): GraphicsController => config.graphicsController ?? 'stdvga';
+
 /** Memory that BARs may use: what SeaBIOS chooses for the same amount of RAM. */
 export function pciHoleOf(memoryMb: number): { readonly first: number; readonly last: number } {
   return { first: memoryMb * MIB <= 0x8000_0000 ? 0x8000_0000 : 0xc000_0000, last: 0xfebf_ffff };
@@ -179,6 +190,16 @@ export function checkConfig(config: MachineConfig, media: MachineMedia): void {
   const { videoMemoryMb } = config;
   if (!Number.isInteger(Math.log2(videoMemoryMb)) || videoMemoryMb < 1 || videoMemoryMb > 256) {
     throw bad('videoMemoryMb', `video memory is a power of two from 1 to 256 MB, not ${videoMemoryMb}`);
+  }
+  const monitors = config.monitorCount ?? 1;
+  if (!GRAPHICS_CONTROLLERS.includes(graphicsOf(config))) {
+    throw bad('graphicsController', `display adapters are ${GRAPHICS_CONTROLLERS.join(' and ')}`);
+  }
+  if (!(Number.isInteger(monitors) && monitors >= 1 && monitors <= MAX_MONITORS)) {
+    throw bad('monitorCount', `a machine has 1 to ${MAX_MONITORS} monitors, not ${monitors}`);
+  }
+  if (monitors > 1 && graphicsOf(config) !== 'vboxvga') {
+    throw bad('monitorCount', 'only VBoxVGA has more than one monitor; choose it, or one monitor');
   }
   if (firmware.variables && !firmware.system) {
     throw bad('firmware', 'UEFI variables are of no use without UEFI; give the machine its code too');

@@ -59,6 +59,8 @@ export interface CpuParts {
   readonly localApic?: LocalApicPort | undefined;
   /** Ticks of the time-stamp counter since power-on. */
   readonly tsc: () => number;
+  /** For how many instructions a reading of it holds, with a tick added for each. */
+  readonly tscHolds: number;
   /** Overwrites the bytes, at most 65 536, from a secure source. */
   readonly random?: ((into: Uint8Array) => void) | undefined;
   /** An unmasked x87 exception with CR0.NE = 0. @returns true when the board ignores it (IGNNE#) */
@@ -66,5 +68,6 @@ export interface CpuParts {
   readonly onCrash: (crash: GuestCrash) => void;
   readonly tier?: TierMode | undefined;
   readonly regionCompiler?: RegionCompilerPort | undefined;
+  readonly preparedInterpreter?: ((long: boolean) => unknown) | undefined;
   readonly nowMs?: (() => number) | undefined;
 }

@@ -9,10 +9,12 @@ import type { RegionCompilerPort } from '#emu/cpu/jit/region-order.ts';
 import type { TierMode } from '#emu/cpu/jit/tier1.ts';
 import { LINEAR } from '#emu/cpu/state/layout.ts';
 import type { LinearMemory } from '#emu/cpu/wasm/host.ts';
+import type { ModeHint } from '#emu/devices/video/display-adapter.ts';
 import { placeSystemRom } from '#emu/firmware/roms.ts';
 import type { BlockPort } from '#emu/host/block.ts';
 import type { SharedFrame } from '#emu/host/frame.ts';
 import type { NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
+import { DEAF } from '#emu/host/sound.ts';
 import { PhysicalMemory } from '#emu/memory/physical-memory.ts';
 import { Board, type BoardEvents, type ResetSource } from './board.ts';
 import { type DeviceRecord, restoreDevices, saveDevices } from './board-state.ts';
@@ -39,6 +41,8 @@ export interface PcHost extends Partial<Omit<BoardEvents, 'onReset' | 'onA20' | 
   readonly tier?: TierMode | undefined;
   /** Where hot code is compiled; without it on this thread, which stalls then. */
   readonly regionCompiler?: RegionCompilerPort | undefined;
+  /** The interpreters as the program's build made them, compiled; without them they are made now. */
+  readonly preparedInterpreter?: ((long: boolean) => unknown) | undefined;
   /** Completes block requests that are done; called before every slice. */
   readonly poll?: () => void;
   /** The guest broke. Inside `advance`. */
@@ -75,6 +79,8 @@ export interface ChangeOptions {
   readonly label?: string;
 }
 
+/** Some ten microseconds. */
+const TSC_HOLDS = 2048;
 const FRAME_MS = 1000 / 60;
 /**
  * A person who has pressed a key waits for what it does; and a guest that goes to sleep has drawn what it wanted to. Then
@@ -157,9 +163,11 @@ export class Pc {
       interrupts: this.board.interrupts.source,
       localApic: this.board.interrupts.localApic,
       tsc: () => this.#timers.now(),
+      tscHolds: TSC_HOLDS,
       random: parts.host.random,
       tier: parts.host.tier,
       regionCompiler: parts.host.regionCompiler,
+      preparedInterpreter: parts.host.preparedInterpreter,
       nowMs: parts.host.nowMs,
       onFloatError: () => this.board.floatError.raise(),
       // A reset comes at the end of a block. What runs until then is nobody's crash: SeaBIOS goes on to a triple fault.
@@ -246,12 +254,26 @@ export class Pc {
   /** See `MouseInput.move`. */
   moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
     this.#inputMs = this.#host.nowMs();
-    this.board.mouse.move(dx, dy, dz, buttons);
+    const { mouse, pointing } = this.board;
+    if (!pointing?.isTaken) mouse.move(dx, dy, dz, buttons);
+    else {
+      if (dx !== 0 || dy !== 0) pointing.moveBy(dx, dy);
+      mouse.move(0, 0, dz, buttons);
+    }
   }
 
-  /** What the panel asks the guest for from now on: drivers see it when they look again. */
-  suggestScreen(width: number, height: number): void {
-    this.board.vga.preferredMode = { width, height };
+  /** See `MouseInput.point`. */
+  pointMouse(x: number, y: number): void {
+    this.#inputMs = this.#host.nowMs();
+    this.board.pointing?.point(x, y);
+  }
+
+  /**
+   * What a monitor would like to be from now on. VBoxVGA's driver hears of it; others see it when they look again.
+   * @returns false when no driver listens
+   */
+  suggestMode(hint: ModeHint): boolean {
+    return this.board.vga.suggestMode(hint);
   }
 
   /** Bytes for a serial port, 0 to 3; they wait until the guest reads them. */
@@ -288,7 +310,8 @@ export class Pc {
 
   /** Makes the picture of now visible in a frame, whether attached or not. */
   publish(frame: SharedFrame): void {
-    if (this.board.vga.publish(frame)) this.cpu.flushTracked();
+    const { vga, pointing } = this.board;
+    if (vga.publish(frame, pointing?.publish(frame))) this.cpu.flushTracked();
   }
 
   /**
@@ -447,6 +470,7 @@ export class Pc {
       onPostCode: (code) => host.onPostCode?.(code),
       onTone: (hz, at) => host.onTone?.(hz, at),
       onSound: (samples) => host.onSound?.(samples),
+      soundInput: host.soundInput ?? DEAF,
       onLeds: (leds) => host.onLeds?.(leds),
       onDriveActivity: (drive, kind) => host.onDriveActivity?.(drive, kind),
       onEjected: (drive) => host.onEjected?.(drive),

@@ -12,7 +12,7 @@ import {
 } from '#emu/machine/config.ts';
 import type { DriveName } from '#emu/machine/drives.ts';
 import { CountingPort } from './counting-port.ts';
-import type { DriveSlot, MachineSpec, NetworkCardSpec, ProcessorSpec } from './machine-protocol.ts';
+import type { DriveSlot, GraphicsSpec, MachineSpec, NetworkCardSpec, ProcessorSpec } from './machine-protocol.ts';
 
 export const IDE_POSITION: Readonly<Record<Exclude<DriveSlot, 'fda' | 'fdb'>, IdePosition>> = {
   hda: 'primaryMaster',
@@ -53,6 +53,16 @@ const cpuOf = ({ profile, longMode, pae, cpuidSet }: ProcessorSpec): CpuConfig =
   cpuidSet: cpuidSet.map(({ subleaf, ...set }) => (subleaf === undefined ? set : { ...set, subleaf })),
 });
 
+type GraphicsConfig = Pick<MachineConfig, 'graphicsController' | 'monitorCount' | 'videoMemoryMb'>;
+
+function graphicsOf({ controller, monitors, videoMemoryMb }: GraphicsSpec): GraphicsConfig {
+  const megabytes = Math.max(videoMemoryMb, monitors * DEFAULT_CONFIG.videoMemoryMb);
+  return {
+    ...{ graphicsController: controller, monitorCount: monitors },
+    videoMemoryMb: 2 ** Math.ceil(Math.log2(megabytes)),
+  };
+}
+
 /** @param nowUnixMs the host's time of day */
 export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
   const ide: Partial<Record<IdePosition, IdeDriveConfig>> = {};
@@ -68,6 +78,7 @@ export function configOf(spec: MachineSpec, nowUnixMs: number): MachineConfig {
     memoryMb: spec.memoryMb,
     cpu: spec.processor ? cpuOf(spec.processor) : DEFAULT_CONFIG.cpu,
     bootOrder: spec.bootOrder.map((device) => BOOT_DEVICE[device]),
+    ...(spec.graphics && graphicsOf(spec.graphics)),
     ide,
     floppies,
     networkCards: spec.networkCards.map(({ config }) => config),

@@ -1,6 +1,6 @@
 /** What the page and its machine worker say to each other, as plain data. */
 import type { NetworkCardConfig } from '#emu/host/network-card.ts';
-import type { PlatformConfig } from '#emu/machine/config.ts';
+import type { GraphicsController, PlatformConfig } from '#emu/machine/config.ts';
 
 /** Where a drive is attached: IDE primary and secondary, master and slave; floppy A and B. */
 export const DRIVE_SLOTS = ['hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'] as const;
@@ -42,6 +42,14 @@ export interface ProcessorSpec {
   }[];
 }
 
+export interface GraphicsSpec {
+  readonly controller: GraphicsController;
+  /** 1 to MAX_MONITORS; more than one needs VBoxVGA. */
+  readonly monitors: number;
+  /** 1 to 256; made a power of two, and enough for the monitors. */
+  readonly videoMemoryMb: number;
+}
+
 /** A machine to switch on. */
 export interface MachineSpec {
   readonly memoryMb: number;
@@ -65,6 +73,8 @@ export interface MachineSpec {
   readonly networkCards: readonly NetworkCardSpec[];
   /** Left out: none. */
   readonly soundCard?: 'ac97' | null;
+  /** Left out: a standard VGA. */
+  readonly graphics?: GraphicsSpec | undefined;
   /** 4 bytes; whatever has something for the machine counts the word up and notifies. */
   readonly doorbell: SharedArrayBuffer;
   /** Goes on where this was saved; what it was made of is in it, and only `drives`, rings and `doorbell` count beside it. */
@@ -85,6 +95,8 @@ export interface MachineLinks {
   readonly tones: SharedArrayBuffer;
   /** Sound card: see `emu/host/sound-ring.ts`. */
   readonly sound: SharedArrayBuffer;
+  /** What it records: see `emu/host/recording-ring.ts`. */
+  readonly recording: SharedArrayBuffer;
 }
 
 export interface DriveActivity {
@@ -105,6 +117,8 @@ export interface NetworkActivity {
   readonly bytesSent: number;
   readonly framesReceived: number;
   readonly bytesReceived: number;
+  /** Of the capture file that is being recorded; undefined: none is. */
+  readonly traceBytes: number | undefined;
 }
 
 export interface MachineStats {

@@ -47,7 +47,7 @@ const spec = (code: readonly number[], changes: Partial<MachineSpec> = {}): Mach
 let service: MachineService;
 let events: MachineEvent[] = [];
 
-function start(what: MachineSpec): MachineLinks {
+function start(what: MachineSpec): Promise<MachineLinks> {
   // A list of its own: the machine before this one may still have something to say.
   const mine: MachineEvent[] = [];
   events = mine;
@@ -79,14 +79,14 @@ afterEach(() => service.powerOff());
 
 describe('machine service', () => {
   it('tells what happened when the guest broke', async () => {
-    start(spec(TRIPLE_FAULT));
+    await start(spec(TRIPLE_FAULT));
     await vi.waitFor(() => expect(events).toContainEqual(expect.objectContaining({ kind: 'crash' })), 50_000);
     const crash = events.find((event) => event.kind === 'crash');
     expect(crash?.report).toMatch(/^Triple fault[\s\S]*=> 000f0006 {2}cc +int3/);
   });
 
   it('stops the guest while the console is full, and loses nothing', async () => {
-    const links = start(spec(COUNTER));
+    const links = await start(spec(COUNTER));
     const reader = new ByteRingReader(links.serialFromGuest);
     for (let i = 0; i < 1000 && reader.available < 65_536; i++) await settle(10);
     await settle(50);
@@ -102,7 +102,7 @@ describe('machine service', () => {
 
   it('hands over what is typed into the console at the guest’s pace', async () => {
     const what = spec(ECHO);
-    const links = start(what);
+    const links = await start(what);
     const writer = new ByteRingWriter(links.serialToGuest, new Int32Array(what.doorbell));
     const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => i % 200);
     expect(writer.write(bytes)).toBe(bytes.length);
@@ -113,7 +113,7 @@ describe('machine service', () => {
   it('has the processor that the settings say', async () => {
     const bitsWith = async (longMode: boolean): Promise<number> => {
       const processor = { profile: 'host', longMode, pae: true, cpuidSet: [] };
-      const { serialFromGuest } = start(spec(LONG_MODE, { processor }));
+      const { serialFromGuest } = await start(spec(LONG_MODE, { processor }));
       const [bits] = await read(new ByteRingReader(serialFromGuest), 1);
       service.powerOff();
       return bits & 0x20;
@@ -133,7 +133,7 @@ describe('machine service', () => {
     code.set([0x67, 0xc6, 0x03, 0x10, 0x67, 0xc6, 0x03, 0x42, 0x67, 0xc6, 0x03, 0xff, 0xfa, 0xf4, 0xeb, 0xfd], 31);
     code.set([0x90, 0x90, 0xe9, 0x0b, 0x00], 0xfff0);
     const variables = new Uint8Array(0x8000).fill(0x5a);
-    start(spec([], { bios: code, variables }));
+    await start(spec([], { bios: code, variables }));
     await vi.waitFor(() => expect(service.stats().haltedShare).toBeGreaterThan(0.5), 20_000);
     service.powerOff();
     const kept = events.flatMap((event) => (event.kind === 'variables' ? [[...event.contents]] : []));
@@ -142,7 +142,7 @@ describe('machine service', () => {
   });
 
   it('publishes a picture and sleeps with a sleeping guest', async () => {
-    const links = start(spec(SLEEP));
+    const links = await start(spec(SLEEP));
     await settle(200);
     expect(new SharedFrame(links.frameBuffer, links.frameOffset, links.vram.length).generation).toBeGreaterThan(0);
     service.stats();
@@ -158,7 +158,7 @@ describe('machine service', () => {
     far.setLink(true);
     const config = { slot: 3, type: '82540EM', mac: '080027000001', cableConnected: true } as const;
     const attachment = { kind: 'null' } as const;
-    start(spec(SLEEP, { networkCards: [{ config: { ...config, attachment }, ring, farDoorbell: undefined }] }));
+    await start(spec(SLEEP, { networkCards: [{ config: { ...config, attachment }, ring, farDoorbell: undefined }] }));
     await settle();
     expect(far.linkUp).toBe(true);
     expect(service.stats().networkCards).toMatchObject([{ slot: 3, linkUp: true, framesReceived: 0 }]);
@@ -167,8 +167,38 @@ describe('machine service', () => {
     expect(() => service.setCableConnected(1, false)).toThrow(expect.objectContaining({ code: 'no-card' }));
   });
 
+  it('records what passes a network card, as a capture file', async () => {
+    const ring = createPacketRing();
+    const far = new PacketRingEnd(ring, 'network');
+    far.setLink(true);
+    const attachment = { kind: 'null' } as const;
+    const config = {
+      slot: 2,
+      type: '82540EM',
+      mac: '080027000001',
+      cableConnected: true,
+      attachment,
+      trace: true,
+    } as const;
+    start(spec(SLEEP, { networkCards: [{ config, ring, farDoorbell: undefined }] }));
+    await settle();
+    const frame = Uint8Array.from({ length: 60 }, (_, n) => (n < 6 ? 0xff : n));
+    // A receiver that is off loses frames, as hardware does; the cable has seen them all the same.
+    for (let n = 0; n < 3; n++) far.send(frame);
+    await expect.poll(() => service.stats().networkCards[0].traceBytes).toBe(24 + 3 * (16 + frame.length));
+    service.startTrace(2);
+    service.powerOff();
+    const blob = service.takeTrace(2);
+    const bytes = new DataView((await blob?.arrayBuffer()) ?? new ArrayBuffer(0));
+    expect([bytes.byteLength, bytes.getUint32(0, true)]).toEqual([24 + 3 * 76, 0xa1b2c3d4]);
+    // 10^12 ms, and the length, of the last record.
+    expect([bytes.getUint32(24 + 2 * 76, true), bytes.getUint32(24 + 2 * 76 + 8, true)]).toEqual([1e9, 60]);
+    expect(service.takeTrace(2)).toBeUndefined();
+    expect(() => service.startTrace(2)).toThrow(expect.objectContaining({ code: 'off' }));
+  });
+
   it('tells of every state once', async () => {
-    start(spec(SLEEP));
+    await start(spec(SLEEP));
     service.pause();
     service.pause();
     await settle();
@@ -182,19 +212,19 @@ describe('machine service', () => {
   });
 
   it('tells when the guest switches itself off', async () => {
-    start(spec(POWER_OFF));
+    await start(spec(POWER_OFF));
     for (let i = 0; i < 100 && service.stats().state !== 'off'; i++) await settle(10);
     expect(events.at(-1)).toEqual({ kind: 'state', state: 'off', message: '' });
   });
 
   it('goes on from a saved state, in another machine', async () => {
-    start(spec(COUNTER));
+    await start(spec(COUNTER));
     await expect(service.saveState()).rejects.toMatchObject({ code: 'busy' });
     service.pause();
     await settle();
     const state = new Uint8Array(await (await service.saveState()).arrayBuffer());
     service.powerOff();
-    const links = start(spec([], { savedState: state }));
+    const links = await start(spec([], { savedState: state }));
     const got = await read(new ByteRingReader(links.serialFromGuest), 1000);
     expect(got.slice(0, 1000).every((byte, i) => i === 0 || byte === ((got[i - 1] + 1) & 0xff))).toBe(true);
     expect(got.length).toBeGreaterThanOrEqual(1000);
@@ -202,8 +232,8 @@ describe('machine service', () => {
 
   it('refuses a broken saved state and what is typed in vain', async () => {
     const broken = spec(SLEEP, { savedState: new Uint8Array(100) });
-    expect(() => start(broken)).toThrow(expect.objectContaining({ code: 'bad-state' }));
-    start(spec(SLEEP));
+    await expect(start(broken)).rejects.toMatchObject({ code: 'bad-state' });
+    await start(spec(SLEEP));
     expect(() => service.typeText('€')).toThrow(expect.objectContaining({ code: 'no-key' }));
     expect(() => service.pressKeys('Ctrl-Nonsense')).toThrow(expect.objectContaining({ code: 'unknown-key' }));
   });

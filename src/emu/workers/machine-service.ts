@@ -5,14 +5,17 @@
 import { CodedError } from '#base/errors.ts';
 import type { RegionCompilerPort } from '#emu/cpu/jit/region-order.ts';
 import { combinationScancodes, textScancodes } from '#emu/devices/input/keystrokes.ts';
+import type { ModeHint } from '#emu/devices/video/display-adapter.ts';
 import { ByteRingReader, ByteRingWriter, createByteRing } from '#emu/host/byte-ring.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
 import type { PacketRingEnd } from '#emu/host/packet-ring.ts';
+import { createRecordingRing, RecordingInput } from '#emu/host/recording-ring.ts';
 import { createSoundRing, SoundRingWriter } from '#emu/host/sound-ring.ts';
 import { createPc, openSavedMachine, saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
 import { type Attached, attach, cablesOf, configOf, mediaOf, slotOf } from './machine-parts.ts';
 import type { DriveSlot, MachineEvent, MachineLinks, MachineSpec, MachineStats, RunState } from './machine-protocol.ts';
+import { PacketRecorder } from './packet-recorder.ts';
 import { TONE_RING_BYTES, ToneWriter } from './tone-ring.ts';
 
 /** What the thread can do. */
@@ -24,6 +27,10 @@ export interface ThreadParts {
   readonly random?: (into: Uint8Array) => void;
   /** Where hot code is compiled; without it on this thread. */
   readonly regionCompiler?: RegionCompilerPort;
+  /** The interpreters that the program's build made, compiled, as far as they are here when it is asked for. */
+  readonly preparedInterpreter?: (long: boolean) => unknown;
+  /** Resolves when a machine need not wait for the interpreter it starts with. */
+  readonly prepared?: Promise<void>;
   /** Lets messages in and goes on at once. */
   readonly yieldNow: () => Promise<void>;
   /** Sleeps until the word differs from `value`, or so many milliseconds (may be Infinity), or a little longer. */
@@ -47,6 +54,7 @@ interface On {
   readonly input: ByteRingReader;
   readonly tones: ToneWriter;
   readonly sound: SoundRingWriter;
+  readonly recording: RecordingInput;
   /** What the output ring had no room for. */
   readonly unsent: Uint8Array[];
   readonly inputBuffer: Uint8Array;
@@ -60,6 +68,8 @@ export class MachineService {
   /** Milliseconds spent inside the machine, and the last readings of `stats`. */
   #busyMs = 0;
   #slow: MachineEvent | undefined;
+  /** By slot. */
+  readonly #recorders = new Map<number, PacketRecorder>();
   #lastRead = { atMs: 0, busyMs: 0, instructions: 0 };
 
   constructor(thread: ThreadParts) {
@@ -70,7 +80,8 @@ export class MachineService {
    * Makes a machine and switches it on, or goes on with a saved one. Once.
    * @throws CodedError<'bad-config' | 'memory-refused' | 'bad-state'> and what kernels and ROMs are refused with
    */
-  start(spec: MachineSpec): MachineLinks {
+  async start(spec: MachineSpec): Promise<MachineLinks> {
+    await this.#thread.prepared;
     if (this.#on) throw new CodedError('bad-config', 'this worker has a machine already');
     const media = new Map<DriveSlot, Attached>();
     for (const { slot, ring } of spec.drives) if (ring) media.set(slot, attach(ring));
@@ -79,6 +90,7 @@ export class MachineService {
     const serialToGuest = createByteRing(SERIAL_RING_BYTES);
     const tones = createByteRing(TONE_RING_BYTES);
     const sound = createSoundRing();
+    const recording = createRecordingRing();
     const outside = {
       ...{
         media,
@@ -91,6 +103,7 @@ export class MachineService {
       input: new ByteRingReader(serialToGuest),
       tones: new ToneWriter(tones),
       sound: new SoundRingWriter(sound),
+      recording: new RecordingInput(recording),
     };
     const pc = this.#makePc(spec, outside);
     this.#on = { ...outside, pc };
@@ -99,10 +112,11 @@ export class MachineService {
     pc.attachFrame(new SharedFrame(frameBuffer, 0, vram.length));
     if (pc.state === 'paused') pc.resume();
     else pc.powerOn();
+    for (const { config } of spec.networkCards) if (config.trace) this.startTrace(config.slot);
     this.#lastRead = { atMs: this.#thread.nowMs(), busyMs: 0, instructions: pc.cpu.retired };
     this.#setState('running');
     void this.#loop(this.#on);
-    return { vram, frameBuffer, frameOffset: 0, serialFromGuest, serialToGuest, tones, sound };
+    return { vram, frameBuffer, frameOffset: 0, serialFromGuest, serialToGuest, tones, sound, recording };
   }
 
   /** @param listener from another thread, through `Comlink.proxy` */
@@ -159,6 +173,17 @@ export class MachineService {
     this.#afterCall();
   }
 
+  /** See `MouseInput.point`. */
+  pointMouse(x: number, y: number): void {
+    this.#pc().pointMouse(x, y);
+    this.#afterCall();
+  }
+
+  /** Asks the guest for another mode of a monitor. @returns false when no driver of its listens */
+  suggestMode(hint: ModeHint): boolean {
+    return this.#pc().suggestMode(hint);
+  }
+
   /** Types text at a pace a guest can follow. @throws CodedError<'no-key'> and types nothing */
   typeText(text: string): void {
     this.#pc().keys.type(textScancodes(text));
@@ -193,6 +218,19 @@ export class MachineService {
   setCableConnected(slot: number, connected: boolean): void {
     this.#pc().setCableConnected(slot, connected);
     this.#afterCall();
+  }
+
+  /** Records what passes a network card, 1 to 8, from now on, if that is not done already. @throws CodedError<'no-card'> */
+  startTrace(slot: number): void {
+    const cable = this.#pc().board.network.cable(slot);
+    if (!this.#recorders.has(slot)) this.#recorders.set(slot, new PacketRecorder(cable, this.#thread.unixMs));
+  }
+
+  /** Ends the recording, also that of a machine that is off. @returns a capture file; undefined: nothing was recorded */
+  takeTrace(slot: number): Blob | undefined {
+    const recorder = this.#recorders.get(slot);
+    this.#recorders.delete(slot);
+    return recorder?.finish();
   }
 
   /**
@@ -235,16 +273,18 @@ export class MachineService {
       networkCards: [...(on?.pc.board.network.cables ?? [])].map(([slot, cable]) => ({
         ...{ slot, linkUp: cable.linkUp, cableConnected: cable.connected },
         ...cable.counts,
+        traceBytes: this.#recorders.get(slot)?.bytes,
       })),
     };
   }
 
   #makePc(spec: MachineSpec, outside: Omit<On, 'pc'>): Pc {
-    const { media, network, output, unsent, tones, sound } = outside;
+    const { media, network, output, unsent, tones, sound, recording } = outside;
     const host: PcHost = {
       nowMs: this.#thread.nowMs,
       random: this.#thread.random,
       regionCompiler: this.#thread.regionCompiler,
+      preparedInterpreter: this.#thread.preparedInterpreter,
       poll: () => {
         if (this.#on) pollMedia(this.#on);
       },
@@ -255,6 +295,7 @@ export class MachineService {
       },
       onTone: (hz, at) => tones.write(hz, at),
       onSound: (samples) => sound.write(samples),
+      soundInput: recording,
       onCrash: ({ report }) => this.#tell({ kind: 'crash', report }),
       onVariablesChanged: (contents) => this.#tell({ kind: 'variables', contents: contents.slice() }),
       onEjected: (drive) => {

@@ -5,6 +5,7 @@ import { CompilerWatch } from '#emu/cpu/jit/compiler-watch.ts';
 import type { BuiltModule } from '#emu/cpu/jit/region-order.ts';
 import { carryCodedErrors } from './coded-errors.ts';
 import { MachineService } from './machine-service.ts';
+import { PreparedInterpreters } from './prepared-interpreters.ts';
 
 /** Where `Atomics.waitAsync` is missing, the doorbell is looked at this often. */
 const POLL_MS = 2;
@@ -17,11 +18,15 @@ channel.port1.onmessage = () => onYield?.();
 let regionsDied: ((why: string) => void) | undefined;
 const regions = new CompilerLink({ nowMs, onSilent: () => regionsDied?.('it gave no answer for a minute') });
 
+const interpreters = new PreparedInterpreters();
+
 const service = new MachineService({
   nowMs,
   unixMs: () => Date.now(),
   random: (into) => crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
   regionCompiler: regions,
+  preparedInterpreter: (long) => interpreters[long ? 'wide' : 'narrow'],
+  prepared: interpreters.narrowLoaded,
   // A message to ourselves comes back in 20 us, behind the page's; a timer would take 4 ms.
   yieldNow: () =>
     new Promise((resolve) => {

@@ -49,6 +49,8 @@ export interface Ac97ChannelParts {
   readonly moved: () => void;
   /** The interrupt condition may have changed. */
   readonly onInterrupt: () => void;
+  /** The driver has switched it on or off. */
+  readonly onSwitch?: (on: boolean) => void;
 }
 
 /** More is moved in several steps. */
@@ -73,6 +75,8 @@ export class Ac97Channel implements Saveable<Ac97ChannelState> {
   /** Samples are counted from here, in guest time; and how many have moved since. */
   #since = 0;
   #moved = 0;
+  /** As last told. */
+  #isOn = false;
 
   constructor(parts: Ac97ChannelParts) {
     this.#parts = parts;
@@ -92,6 +96,7 @@ export class Ac97Channel implements Saveable<Ac97ChannelState> {
     this.#state = powerOn();
     this.#timer.disarm();
     this.#parts.onInterrupt();
+    this.#tellSwitch();
   }
 
   /** @param offset 0..15 */
@@ -117,6 +122,7 @@ export class Ac97Channel implements Saveable<Ac97ChannelState> {
     this.#timer.disarm();
     if (this.#isRunning) this.#begin();
     this.#parts.onInterrupt();
+    this.#tellSwitch();
   }
 
   get #isRunning(): boolean {
@@ -174,6 +180,14 @@ export class Ac97Channel implements Saveable<Ac97ChannelState> {
       } else if (!wasRunning) this.#resume();
     }
     this.#parts.onInterrupt();
+    this.#tellSwitch();
+  }
+
+  #tellSwitch(): void {
+    const isOn = (this.#state.cr & CR.run) !== 0;
+    if (isOn === this.#isOn) return;
+    this.#isOn = isOn;
+    this.#parts.onSwitch?.(isOn);
   }
 
   /** Goes on in the middle of a buffer, or with the next one. */

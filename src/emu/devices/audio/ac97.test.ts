@@ -23,6 +23,9 @@ class Bench {
   readonly timers = new TimerQueue(this.clock);
   readonly heard: number[] = [];
   readonly card: Ac97;
+  readonly switches: boolean[] = [];
+  /** The last sample that was recorded: a ramp goes on and on. */
+  spoken = 0;
   interrupt = false;
 
   constructor() {
@@ -38,6 +41,12 @@ class Bench {
       },
       windows: new BarWindows({ ports: this.ports, memory: this.memory }),
       onSound: (samples) => this.heard.push(...samples),
+      input: {
+        record: (on) => this.switches.push(on),
+        read: (into) => {
+          for (let i = 0; i < into.length; i++) into[i] = ++this.spoken;
+        },
+      },
     });
     this.card.writeConfig(0x10, 4, CODEC);
     this.card.writeConfig(0x14, 4, MASTER);
@@ -152,6 +161,54 @@ describe('AC’97', () => {
     // 6 dB (4 steps) less on the left; 12 dB more than full scale is full scale.
     expect(play(0x0400, 0x0808)).toEqual([10_020, 20_000, -10_020, -20_000]);
     expect(play(0x0000, 0x0000)).toEqual([32_770, 32_770, -32_770, -32_770]);
+  });
+
+  it('records what it hears into a list, also where a buffer ends within a frame', () => {
+    bench.start();
+    bench.ports.write(CODEC + 0x1c, 2, 0);
+    const list = Uint32Array.of(0x4000, 481, 0x4000 + 962, (0x8000_0000 | 479) >>> 0);
+    bench.memory.write(LIST, new Uint8Array(list.buffer));
+    bench.ports.write(MASTER, 4, LIST);
+    bench.ports.write(MASTER + LVI, 1, 1);
+    expect(bench.switches).toEqual([]);
+    bench.ports.write(MASTER + CR, 1, RUN | ON_COMPLETION);
+    expect(bench.switches).toEqual([true]);
+    bench.pass(11);
+    const recorded = new Int16Array(960);
+    bench.memory.read(0x4000, new Uint8Array(recorded.buffer));
+    expect([...recorded]).toEqual(Array.from({ length: 960 }, (_, i) => i + 1));
+    expect(bench.interrupt).toBe(true);
+    expect(bench.ports.read(MASTER + 0x30, 4) & 0x20).toBe(0x20);
+    bench.ports.write(MASTER + CR, 1, 0);
+    expect(bench.switches).toEqual([true, false]);
+  });
+
+  it('records at the gain that its mixer says, and nothing from inputs that are not there', () => {
+    bench.start();
+    const record = (gain: number, select = 0, microphone = 0): number[] => {
+      bench.ports.write(CODEC + 0x1c, 2, gain);
+      bench.ports.write(CODEC + 0x1a, 2, select);
+      bench.ports.write(CODEC + 0x0e, 2, microphone);
+      bench.memory.write(LIST, new Uint8Array(Uint32Array.of(0x4000, 2).buffer));
+      bench.ports.write(MASTER + CR, 1, RESET);
+      bench.ports.write(MASTER, 4, LIST);
+      bench.spoken = 999;
+      bench.ports.write(MASTER + CR, 1, RUN);
+      bench.pass(2);
+      bench.ports.write(MASTER + CR, 1, 0);
+      const recorded = new Int16Array(2);
+      bench.memory.read(0x4000, new Uint8Array(recorded.buffer));
+      return [...recorded];
+    };
+    expect(record(0x0000)).toEqual([1000, 1001]);
+    expect(record(0x8000)).toEqual([0, 0]);
+    // 6 dB (4 steps) more on the left; 20 dB more from the microphone, not from the line in.
+    expect(record(0x0400)).toEqual([1995, 1001]);
+    expect(record(0x0000, 0x0004, 0x0040)).toEqual([10_000, 1001]);
+    expect(record(0x0000, 0x0501)).toEqual([0, 0]);
+    // The converter is off (PR0).
+    bench.ports.write(CODEC + 0x26, 2, 0x0100);
+    expect(record(0x0000)).toEqual([0, 0]);
   });
 
   it('is the same after being saved and restored in the middle', () => {

@@ -3,7 +3,7 @@
  * Source: Intel 82801AA (ICH) and 82801AB (ICH0) data sheet (290655), section 13.
  *
  * BAR 0: registers of the codec. BAR 1: three bus masters (PCM in, PCM out, microphone in) and the link's control.
- * Not modelled: a second codec, modems, sources of sound: recordings are silence.
+ * Not modelled: a second codec, modems.
  */
 import type { Timers } from '#base/clock.ts';
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
@@ -17,7 +17,7 @@ import {
   type PciConfigState,
   type PciFunction,
 } from '#emu/devices/pci/pci-function.ts';
-import { SAMPLE_RATE } from '#emu/host/sound.ts';
+import { SAMPLE_RATE, type SoundInput } from '#emu/host/sound.ts';
 import { Ac97Channel, type Ac97ChannelState, MOST_DUE_BYTES } from './ac97-channel.ts';
 import { GAIN_BITS, Stac9700, type Stac9700State } from './stac9700.ts';
 
@@ -48,6 +48,8 @@ export interface Ac97Parts {
   readonly windows: Pick<BarWindows, 'io'>;
   /** What is heard: see emu/host/sound.ts. Valid during the call. */
   readonly onSound: (samples: Int16Array) => void;
+  /** What is recorded, from the microphone or the line in. */
+  readonly input: SoundInput;
 }
 
 export interface Ac97State {
@@ -69,6 +71,11 @@ export class Ac97 implements PciFunction, Saveable<Ac97State> {
   readonly #stage = new Int16Array(STAGE_SAMPLES + 1);
   readonly #stageBytes = new Uint8Array(this.#stage.buffer);
   #staged = 0;
+  readonly #input: SoundInput;
+  readonly #heard = new Int16Array(MOST_DUE_BYTES / 2 + 2);
+  readonly #heardBytes = new Uint8Array(this.#heard.buffer);
+  /** Samples at the front of `#heard` that are to be recorded next: 0, or 1 where a buffer has ended within a frame. */
+  #kept = 0;
   #globalControl = 0;
   #readTimeout = false;
   #semaphore = 0;
@@ -76,6 +83,7 @@ export class Ac97 implements PciFunction, Saveable<Ac97State> {
   constructor(parts: Ac97Parts) {
     const { memory, timers } = parts;
     this.#onSound = parts.onSound;
+    this.#input = parts.input;
     this.#config = new PciConfigSpace({
       identity: {
         ...{ vendorId: 0x8086, deviceId: 0x2415, classCode: 0x040100, revisionId: 0x01, subsystemVendorId: 0x8086 },
@@ -92,17 +100,25 @@ export class Ac97 implements PciFunction, Saveable<Ac97State> {
     });
     this.#config.define(PCI_CONFIG.command, 2, 0, PCI_COMMAND.ioSpace | PCI_COMMAND.busMaster);
     const silence = new Uint8Array(MOST_DUE_BYTES);
-    const channel = (samplesPerSecond: number, move: (at: number, byteCount: number) => void): Ac97Channel =>
+    type Move = (at: number, byteCount: number) => void;
+    const channel = (samplesPerSecond: number, move: Move, onSwitch?: (on: boolean) => void): Ac97Channel =>
       new Ac97Channel({
-        ...{ memory, timers, samplesPerSecond, move },
+        ...{ memory, timers, samplesPerSecond, move, ...(onSwitch && { onSwitch }) },
         enabled: () => this.#config.busMaster,
         moved: () => this.#hand(),
         onInterrupt: () => this.#driveInterrupt(),
       });
-    const record = (at: number, byteCount: number): void => memory.write(at, silence.subarray(0, byteCount));
-    this.#pcmIn = channel(SAMPLE_RATE * 2, record);
+    this.#pcmIn = channel(
+      SAMPLE_RATE * 2,
+      (at, byteCount) => this.#record(memory, at, byteCount),
+      (on) => {
+        this.#kept = 0;
+        this.#input.record(on);
+      },
+    );
     this.#pcmOut = channel(SAMPLE_RATE * 2, (at, byteCount) => this.#play(memory, at, byteCount));
-    this.#microphone = channel(SAMPLE_RATE, record);
+    // The codec has no converter of its own for a microphone.
+    this.#microphone = channel(SAMPLE_RATE, (at, byteCount) => memory.write(at, silence.subarray(0, byteCount)));
   }
 
   readConfig(offset: number, width: Width): number {
@@ -244,6 +260,22 @@ export class Ac97 implements PciFunction, Saveable<Ac97State> {
     this.#staged += byteCount / 2;
   }
 
+  #record(memory: DmaMemory, at: number, byteCount: number): void {
+    const heard = this.#heard;
+    const wanted = byteCount / 2;
+    const end = this.#kept + ((wanted - this.#kept + 1) & ~1);
+    const fresh = heard.subarray(this.#kept, end);
+    this.#input.read(fresh);
+    const [left, right] = this.#codec.recordGains;
+    for (let i = 0; i < fresh.length; i += 2) {
+      fresh[i] = amplified(fresh[i], left);
+      fresh[i + 1] = amplified(fresh[i + 1], right);
+    }
+    memory.write(at, this.#heardBytes.subarray(0, byteCount));
+    heard[0] = heard[wanted];
+    this.#kept = end - wanted;
+  }
+
   /** Whole frames go on, at the codec's volume; half of one waits for its other half. */
   #hand(): void {
     const count = this.#staged & ~1;
@@ -261,6 +293,6 @@ export class Ac97 implements PciFunction, Saveable<Ac97State> {
 }
 
 function amplified(sample: number, gain: number): number {
-  const value = (sample * gain) >> GAIN_BITS;
+  const value = Math.floor((sample * gain) / 2 ** GAIN_BITS);
   return Math.max(-32_768, Math.min(32_767, value));
 }

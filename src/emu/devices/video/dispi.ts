@@ -1,6 +1,7 @@
 /**
  * The Bochs display interface (DISPI): an index and a 16-bit data register that set linear graphics modes.
- * Source: Bochs VBE Display API (VBE_DISPI_*), versions B0C0h to B0C5h.
+ * Source: Bochs VBE Display API (VBE_DISPI_*), versions B0C0h to B0C5h; VirtualBox's VBoxVideoVBE.h for identifiers BE00h
+ * to BE02h and what a driver that wrote one of them finds behind the registers.
  * Not modelled: the DDC register (index 0Bh; EDID is in the PCI register window), bank sizes other than 64 KB.
  */
 import type { IoDevice, Width } from '#emu/bus/io-bus.ts';
@@ -32,6 +33,11 @@ const ENABLE_STORED = 0xe3;
 
 const NEWEST_ID = 0xb0c5;
 const OLDEST_ID = 0xb0c0;
+/** VirtualBox's: video acceleration, HGSMI, lines of any length. */
+const VBOX_IDS = { oldest: 0xbe00, newest: 0xbe02 } as const;
+/** Registers of drivers that wrote one of VirtualBox's identifiers. */
+const VBOX_REGISTERS = { monitorCount: 10, framebufferHigh: 11 } as const;
+const VBOX_MAX_RES = 8192;
 const BANK_BYTES = 0x1_0000;
 /** What getcaps answers: the largest mode that fits 16 MB at 32 bits a pixel. */
 const MAX_X_RES = 2560;
@@ -45,12 +51,20 @@ export interface DispiState {
   registers: Uint16Array;
 }
 
+/** What VirtualBox's adapter adds. */
+export interface VirtualBoxDispi {
+  readonly monitorCount: number;
+  /** Where BAR 0 is, 0 while it is nowhere. */
+  readonly framebufferBase: () => number;
+}
+
 export interface DispiParts {
   readonly vramBytes: number;
   /** A mode, offset, bank or DAC width changed. */
   readonly onChange: () => void;
   /** A mode was enabled that wants its picture cleared: the first `byteCount` bytes of video memory. */
   readonly onClear: (byteCount: number) => void;
+  readonly virtualBox?: VirtualBoxDispi;
 }
 
 /** The register pair as ports: offset 0 is the index, 1 and 2 are the data register (x86 and aligned positions). */
@@ -120,6 +134,8 @@ export class Dispi implements IoDevice, Saveable<DispiState> {
   }
 
   read(offset: number, width: Width): number {
+    // VirtualBox's drivers learn the size of video memory from a wide read of the data register.
+    if (width === 4) return this.#parts.vramBytes;
     const value = offset === 0 ? this.#index : this.readRegister(this.#index);
     return width === 1 ? value & 0xff : value;
   }
@@ -130,10 +146,15 @@ export class Dispi implements IoDevice, Saveable<DispiState> {
   }
 
   readRegister(index: number): number {
+    const { virtualBox } = this.#parts;
+    if (virtualBox && this.#registers[DISPI.id] >= VBOX_IDS.oldest) {
+      if (index === VBOX_REGISTERS.monitorCount) return virtualBox.monitorCount;
+      if (index === VBOX_REGISTERS.framebufferHigh) return virtualBox.framebufferBase() >>> 16;
+    }
     if (index >= REGISTERS) return 0;
     if (this.#registers[DISPI.enable] & DISPI_ENABLE.getCaps) {
-      if (index === DISPI.xRes) return MAX_X_RES;
-      if (index === DISPI.yRes) return MAX_Y_RES;
+      if (index === DISPI.xRes) return this.#maxXRes;
+      if (index === DISPI.yRes) return this.#maxYRes;
       if (index === DISPI.bpp) return MAX_BPP;
     }
     return this.#registers[index];
@@ -143,13 +164,13 @@ export class Dispi implements IoDevice, Saveable<DispiState> {
     const r = this.#registers;
     switch (index) {
       case DISPI.id:
-        if (OLDEST_ID <= value && value <= NEWEST_ID) r[DISPI.id] = value;
+        if (this.#knows(value)) r[DISPI.id] = value;
         return;
       case DISPI.xRes:
-        if (value <= MAX_X_RES) r[DISPI.xRes] = value;
+        if (value <= this.#maxXRes) r[DISPI.xRes] = value;
         break;
       case DISPI.yRes:
-        if (value <= MAX_Y_RES) r[DISPI.yRes] = value;
+        if (value <= this.#maxYRes) r[DISPI.yRes] = value;
         break;
       case DISPI.bpp:
         // Drivers of the first interface version write 0 for 8.
@@ -180,6 +201,19 @@ export class Dispi implements IoDevice, Saveable<DispiState> {
   restore(state: DispiState): void {
     this.#index = state.index;
     this.#registers.set(state.registers);
+  }
+
+  get #maxXRes(): number {
+    return this.#parts.virtualBox ? VBOX_MAX_RES : MAX_X_RES;
+  }
+
+  get #maxYRes(): number {
+    return this.#parts.virtualBox ? VBOX_MAX_RES : MAX_Y_RES;
+  }
+
+  #knows(id: number): boolean {
+    if (OLDEST_ID <= id && id <= NEWEST_ID) return true;
+    return this.#parts.virtualBox !== undefined && VBOX_IDS.oldest <= id && id <= VBOX_IDS.newest;
   }
 
   #writeEnable(value: number): void {

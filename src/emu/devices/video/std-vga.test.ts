@@ -332,7 +332,7 @@ describe('PCI', () => {
   });
 
   it('has an EDID with a correct sum and the preferred mode first', () => {
-    rig.vga.preferredMode = { width: 1440, height: 900 };
+    rig.vga.suggestMode({ monitor: 0, enabled: true, width: 1440, height: 900 });
     const edid = Array.from({ length: 128 }, (_, i) => rig.vga.registerWindow.read(i, 1));
     expect(edid.slice(0, 8)).toEqual([0, 255, 255, 255, 255, 255, 255, 0]);
     expect(edid.reduce((sum, byte) => sum + byte, 0) % 256).toBe(0);

@@ -35,6 +35,8 @@ export interface ScreenSource {
 const VGA_ADDRESS_MASK = 0x3_ffff;
 /** Linear modes up to this height are shown on the whole tube like the VGA's own. */
 const LOW_RESOLUTION_LINES = 400;
+/** Bytes R, G, B, 255 in memory order. */
+const BLACK = 0xff00_0000;
 const CURSOR_BLINK_FRAMES = 8;
 const CHARACTER_BLINK_FRAMES = 16;
 
@@ -52,12 +54,46 @@ export function describeScreen(record: Uint32Array, source: ScreenSource, frameC
   describePalettes(record, source);
   record[FRAME.splitLine] = NO_LINE;
   record[FRAME.linesPerRow] = 1;
+  record[FRAME.attached] = 1;
   if (source.dispi.enabled) describeLinear(record, source);
   else describeVga(record, source, frameCount);
   const { attributeIndex, sequencer } = source.registers;
   const off =
     (attributeIndex & PALETTE_ADDRESS_SOURCE) === 0 || (sequencer[SR.clockingMode] & CLOCKING_MODE.screenOff) !== 0;
   if (off) record[FRAME.kind] = FRAME_KIND.blank;
+}
+
+/** A rectangle of pixels in video memory. */
+export interface LinearSurface {
+  /** 4 (planar), 8, 15, 16, 24 or 32. */
+  readonly bpp: number;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Bytes of video memory from one line to the next. */
+  readonly pitch: number;
+  /** Byte offset of the first pixel, inside video memory. */
+  readonly startAddress: number;
+}
+
+/** Fills a frame record with a surface that no VGA register describes, but for the colours of 8 bits a pixel. */
+export function describeSurface(record: Uint32Array, source: ScreenSource, surface: LinearSurface): void {
+  record.fill(0);
+  describePalettes(record, source);
+  record[FRAME.splitLine] = NO_LINE;
+  record[FRAME.linesPerRow] = 1;
+  fillLinear(record, surface, source.vramBytes);
+}
+
+/** Fills a frame record with a black screen. */
+export function describeBlank(record: Uint32Array, width: number, height: number): void {
+  record.fill(0);
+  record[FRAME.kind] = FRAME_KIND.blank;
+  record[FRAME.width] = width;
+  record[FRAME.height] = height;
+  record[FRAME.splitLine] = NO_LINE;
+  record[FRAME.linesPerRow] = 1;
+  record[FRAME.overscan] = BLACK;
 }
 
 function describePalettes(record: Uint32Array, source: ScreenSource): void {
@@ -76,15 +112,19 @@ function describePalettes(record: Uint32Array, source: ScreenSource): void {
 }
 
 function describeLinear(record: Uint32Array, { dispi, vramBytes }: ScreenSource): void {
-  record[FRAME.kind] = linearKind(dispi.bpp);
-  record[FRAME.width] = dispi.width;
-  record[FRAME.height] = dispi.height;
-  record[FRAME.pitch] = dispi.pitch;
-  record[FRAME.startAddress] = dispi.startAddress & (vramBytes - 1);
-  record[FRAME.addressMask] = vramBytes - 1;
+  fillLinear(record, dispi, vramBytes);
   record[FRAME.panning] = dispi.panning;
   record[FRAME.lowerPanning] = dispi.panning;
   record[FRAME.fourByThree] = dispi.height <= LOW_RESOLUTION_LINES ? 1 : 0;
+}
+
+function fillLinear(record: Uint32Array, surface: LinearSurface, vramBytes: number): void {
+  record[FRAME.kind] = linearKind(surface.bpp);
+  record[FRAME.width] = surface.width;
+  record[FRAME.height] = surface.height;
+  record[FRAME.pitch] = surface.pitch;
+  record[FRAME.startAddress] = surface.startAddress & (vramBytes - 1);
+  record[FRAME.addressMask] = vramBytes - 1;
 }
 
 function linearKind(bpp: number): FrameKind {

@@ -6,7 +6,8 @@ import { ManualClock } from '#base/clock.ts';
 import { IoBus } from '#emu/bus/io-bus.ts';
 import type { MemoryWindow } from '#emu/devices/pci/bar-windows.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
-import { StdVga, VGA_PORT_RANGES } from './std-vga.ts';
+import type { DisplayAdapter } from './display-adapter.ts';
+import { StdVga, type StdVgaParts } from './std-vga.ts';
 import type { WindowMapping } from './vga-memory.ts';
 
 export interface ModeTable {
@@ -99,19 +100,25 @@ export interface VgaRig {
   linear(offset: number, bytes: ArrayLike<number>): void;
 }
 
-/** A StdVga with memory and frame of its own, reached through a port bus. */
-export function vgaRig(vramBytes: number = 16 * 1024 * 1024, rom?: Uint8Array): VgaRig {
-  const vram = new Uint8Array(new SharedArrayBuffer(vramBytes));
-  const dirtyMap = new Uint8Array(vramBytes / 4096);
-  const clock = new ManualClock();
-  const frame = new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(vramBytes)), 0, vramBytes);
-  const mappings: WindowMapping[] = [];
+export interface VideoParts {
+  readonly vram: Uint8Array;
+  readonly dirtyMap: Uint8Array;
+  readonly clock: ManualClock;
+  readonly bars: VgaRig['bars'];
+  readonly mappings: WindowMapping[];
+  readonly onWindowMapping: (mapping: WindowMapping) => void;
+  readonly windows: StdVgaParts['windows'];
+}
+
+/** What an adapter stands on, all of its own. */
+export function videoParts(vramBytes: number): VideoParts {
   const bars: VgaRig['bars'] = [];
-  const vga = new StdVga({
-    vram,
-    dirtyMap,
-    clock,
-    ...(rom && { rom }),
+  const mappings: WindowMapping[] = [];
+  return {
+    vram: new Uint8Array(new SharedArrayBuffer(vramBytes)),
+    dirtyMap: new Uint8Array(vramBytes / 4096),
+    clock: new ManualClock(),
+    ...{ bars, mappings, onWindowMapping: (mapping) => mappings.push(mapping) },
     windows: {
       memory: (byteCount, window) => {
         const bar: VgaRig['bars'][number] = { byteCount, window, base: undefined };
@@ -121,13 +128,26 @@ export function vgaRig(vramBytes: number = 16 * 1024 * 1024, rom?: Uint8Array): 
         };
       },
     },
-    onWindowMapping: (mapping) => mappings.push(mapping),
-  });
-  const ports = new IoBus();
-  for (const name of ['monochromePorts', 'ports'] as const) {
-    ports.map(VGA_PORT_RANGES[name].base, VGA_PORT_RANGES[name].ports, vga[name]);
-  }
-  ports.map(VGA_PORT_RANGES.dispiPorts.base, VGA_PORT_RANGES.dispiPorts.ports, vga.dispiPorts, { maxWidth: 2 });
+  };
+}
+
+/** A bus with an adapter's ports. */
+export function portsOf({ portRanges }: DisplayAdapter): IoBus {
+  const bus = new IoBus();
+  for (const { base, ports, device, maxWidth = 1 } of portRanges) bus.map(base, ports, device, { maxWidth });
+  return bus;
+}
+
+export const frameFor = ({ vram }: VideoParts): SharedFrame =>
+  new SharedFrame(new SharedArrayBuffer(sharedFrameBytes(vram.length)), 0, vram.length);
+
+/** A StdVga with memory and frame of its own, reached through a port bus. */
+export function vgaRig(vramBytes: number = 16 * 1024 * 1024, rom?: Uint8Array): VgaRig {
+  const parts = videoParts(vramBytes);
+  const { vram, dirtyMap, clock, mappings, bars } = parts;
+  const frame = frameFor(parts);
+  const vga = new StdVga({ ...parts, ...(rom && { rom }) });
+  const ports = portsOf(vga);
   const rig: VgaRig = {
     vga,
     vram,

@@ -20,6 +20,8 @@ export const NET_FEATURE = {
   checksum: 1 << 0,
   guestChecksum: 1 << 1,
   mac: 1 << 5,
+  guestTso4: 1 << 7,
+  guestTso6: 1 << 8,
   hostTso4: 1 << 11,
   hostTso6: 1 << 12,
   hostEcn: 1 << 13,
@@ -33,3 +35,7 @@ export const NET_FEATURE = {
 } as const;
 
 export const getU16le = (bytes: Uint8Array, at: number): number => bytes[at] | (bytes[at + 1] << 8);
+export function putU16le(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+}

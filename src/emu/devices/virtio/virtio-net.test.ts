@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createPacketRing, PacketRingEnd } from '#emu/host/packet-ring.ts';
 import { CardBench, type CardParts, MAC } from '../net/card-bench.suite.ts';
 import { type CardDriver, describeNetworkCard, ethernetFrame } from '../net/network-card.suite.ts';
 import { createVirtioNet } from './create-virtio-net.ts';
@@ -8,6 +9,8 @@ interface Wishes {
   readonly modern: boolean;
   readonly merge: boolean;
   readonly event: boolean;
+  /** VIRTIO_NET_F_GUEST_TSO4 and 6. */
+  readonly join?: boolean;
 }
 
 const RING = 8;
@@ -64,6 +67,7 @@ class VirtioNetDriver implements CardDriver {
     this.status(1);
     this.status(3);
     const wanted =
+      (wishes.join ? 3 << 7 : 0) |
       (1 << 0) |
       (1 << 1) |
       (1 << 5) |
@@ -395,6 +399,98 @@ describe('virtio-net control queue', () => {
     const { driver } = running();
     expect(driver.control(4, 0, [2, 0])).toBe(1);
     expect(driver.control(1, 0, [9, 0, 0, 0])).toBe(1);
+  });
+});
+
+describe('joining of received segments', () => {
+  const WISHES: Wishes = { modern: true, merge: true, event: true, join: true };
+
+  /** As a device cuts it for the cable. */
+  function segments(packet: Uint8Array, v6: boolean, mss: number): Uint8Array[] {
+    const { bench, driver } = running();
+    const headerBytes = v6 ? 74 : 54;
+    const header = [1, v6 ? 4 : 1, headerBytes, 0, mss & 255, mss >> 8, headerBytes - 20, 0, 16, 0, 0, 0];
+    driver.sendWith(Uint8Array.from(header), packet);
+    return bench.inbox.frames.map((frame) => frame.slice());
+  }
+
+  /** The frames come in one batch. */
+  function receive(frames: readonly Uint8Array[], wishes = WISHES) {
+    const { bench, driver } = running(wishes);
+    const ring = createPacketRing();
+    const [card, network] = [new PacketRingEnd(ring, 'card'), new PacketRingEnd(ring, 'network')];
+    bench.cable.attach(card);
+    network.setLink(true);
+    for (const frame of frames) expect(network.send(frame)).toBe(true);
+    card.poll();
+    return { bench, driver, card, network };
+  }
+
+  const data = (payload: number, v6: boolean): Uint8Array => {
+    const packet = tcpPacket(payload, v6);
+    packet[(v6 ? 54 : 34) + 13] = 0x18;
+    return packet;
+  };
+
+  it.each([false, true])('gives back the packet that was cut, IPv6: %s', (v6) => {
+    const packet = data(3500, v6);
+    const cut = segments(packet, v6, 1000);
+    expect(cut.map((frame) => frame.length - (v6 ? 74 : 54))).toEqual([1000, 1000, 1000, 500]);
+    const { driver } = receive(cut);
+    expect(driver.receive()).toEqual([packet]);
+    const headerBytes = v6 ? 74 : 54;
+    const expected = [1, v6 ? 4 : 1, headerBytes, 0, 1000 & 255, 1000 >> 8, headerBytes - 20, 0, 16, 0, 3, 0];
+    expect([...driver.headers[0]]).toEqual(expected);
+  });
+
+  it('leaves frames alone for a driver that did not ask, or has one buffer a packet', () => {
+    const cut = segments(data(3500, false), false, 1000);
+    for (const wishes of [
+      { ...WISHES, join: false },
+      { ...WISHES, merge: false },
+    ]) {
+      const { driver } = receive(cut, wishes);
+      expect(driver.receive()).toEqual(cut);
+      expect(driver.headers.map((header) => header[0])).toEqual([2, 2, 2, 2]);
+    }
+  });
+
+  it('joins nothing that could not be taken apart again', () => {
+    const cut = segments(data(3000, false), false, 1000);
+    // Of the second frame: type of service, fragment flags, TTL, port, sequence, acknowledgement, flags, window, payload.
+    for (const at of [15, 20, 22, 35, 41, 45, 47, 49, 60]) {
+      const changed = cut[1].slice();
+      changed[at] ^= at === 47 ? 1 : 2;
+      // All but the last with right sums.
+      if (at !== 60) {
+        changed.set([0, 0], 24);
+        new DataView(changed.buffer).setUint16(24, 0xffff - sum16(changed.subarray(14, 34)));
+        changed.set([0, 0], 50);
+        const sum = sum16(changed.subarray(34), sum16(changed.subarray(26, 34), 6 + changed.length - 34));
+        new DataView(changed.buffer).setUint16(50, 0xffff - sum);
+      }
+      const { driver } = receive([cut[0], changed, cut[2]]);
+      expect(driver.receive(), `byte ${at}`).toEqual([cut[0], changed, cut[2]]);
+    }
+    const { driver } = receive([cut[1], cut[0], cut[2]]);
+    expect(driver.receive().map((frame) => frame.length)).toEqual([1054, 1054, 1054]);
+  });
+
+  it('waits with what it has joined while there is no room, saved and restored meanwhile', () => {
+    const first = segments(data(1000, false), false, 1000);
+    const packet = data(4000, false);
+    const cut = segments(packet, false, 1000);
+    const { driver, card, network } = receive([...first, ...first, ...first, ...first, ...first, ...first]);
+    expect(driver.receiveAndHold().length).toBe(6);
+    for (const frame of [...cut, ...first]) expect(network.send(frame)).toBe(true);
+    card.poll();
+    // Two buffers are left, and three are needed.
+    expect(driver.receiveAndHold()).toEqual([]);
+    const { card: device } = driver.bench;
+    device.restore(device.save());
+    driver.release();
+    card.poll();
+    expect(driver.receive()).toEqual([packet, first[0]]);
   });
 });
 

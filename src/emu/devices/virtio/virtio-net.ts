@@ -2,21 +2,35 @@
  * The network device.
  * Source: VIRTIO 1.2, section 5.1.
  *
- * Offloads checksums and TCP segmentation of what is sent; marks received packets whose checksum it found right.
- * Not modelled: segmentation of received packets, several queue pairs, announcements, receive hashes.
+ * Offloads checksums and TCP segmentation of what is sent; marks received packets whose checksum it found right, and joins
+ * TCP segments that come together.
+ * Not modelled: several queue pairs, announcements, receive hashes.
  */
 import { MAX_FRAME_BYTES, type PacketPort } from '#emu/host/packet-port.ts';
 import { CHECKED, checkFrame } from '../net/offload/frame-check.ts';
 import { getU16, onesSum, putU16 } from '../net/offload/internet-checksum.ts';
 import { type SegmentLayout, segmentCount, writeSegment } from '../net/offload/segmentation.ts';
 import { NetFilter, type NetFilterState } from './net-filter.ts';
-import { GSO, getU16le, HEADER, HEADER_BYTES, HEADER_FLAG, NET_FEATURE, SHORT_HEADER_BYTES } from './net-header.ts';
+import {
+  GSO,
+  getU16le,
+  HEADER,
+  HEADER_BYTES,
+  HEADER_FLAG,
+  NET_FEATURE,
+  putU16le,
+  SHORT_HEADER_BYTES,
+} from './net-header.ts';
+import { type JoinedSegments, LARGEST_JOINED, SegmentJoiner } from './segment-joiner.ts';
 import { FEATURE, type Features, type VirtioDevice, type VirtioTransport } from './virtio-device.ts';
 
 const QUEUE = { receive: 0, transmit: 1, control: 2 } as const;
 /** The largest packet that a driver may have cut, with its header. */
 const PACKET_BYTES = 0x1_1000;
 const CONTROL_BYTES = 0x4000;
+/** Of a driver that takes packets in several: one holds the usual frame. */
+const LEAST_BUFFER_BYTES = 1514;
+const TCP_CHECKSUM_AT = 16;
 const LINK_UP = 1;
 const PROTOCOL_TCP = 6;
 
@@ -37,6 +51,8 @@ export interface VirtioNetState {
   /** Next frame of it to send; -1: none. */
   readonly nextFrame: number;
   readonly linkUp: boolean;
+  /** Received segments that wait for room; left out: none. */
+  readonly joined?: JoinedSegments | undefined;
 }
 
 export class VirtioNet implements VirtioDevice {
@@ -47,8 +63,9 @@ export class VirtioNet implements VirtioDevice {
   readonly features: Features = [Object.values(NET_FEATURE).reduce((all, bit) => all | bit, 0), 0];
   readonly #parts: VirtioNetParts;
   readonly #filter: NetFilter;
-  /** Header and packet, both ways. */
-  readonly #received: Uint8Array = new Uint8Array(HEADER_BYTES + MAX_FRAME_BYTES);
+  /** Header and packet, both ways. What is joined has the long header. */
+  readonly #received: Uint8Array = new Uint8Array(HEADER_BYTES + LARGEST_JOINED);
+  readonly #joiner: SegmentJoiner = new SegmentJoiner(this.#received.subarray(HEADER_BYTES));
   readonly #packet: Uint8Array = new Uint8Array(HEADER_BYTES + PACKET_BYTES);
   readonly #frame: Uint8Array = new Uint8Array(MAX_FRAME_BYTES);
   readonly #ack: Uint8Array = new Uint8Array(1);
@@ -63,7 +80,7 @@ export class VirtioNet implements VirtioDevice {
     this.#parts = parts;
     this.#filter = new NetFilter(parts.mac);
     parts.port.connect({
-      receive: (frame) => this.#receive(frame),
+      receive: (frame, more) => this.#receive(frame, more === true),
       resume: () => this.#transmit(),
       linkChanged: () => this.#checkLink(),
     });
@@ -101,6 +118,7 @@ export class VirtioNet implements VirtioDevice {
     this.#filter.reset();
     this.#packetBytes = 0;
     this.#nextFrame = -1;
+    this.#joiner.clear();
     // What the sender keeps for a driver that is gone is lost.
     this.#room();
   }
@@ -114,6 +132,7 @@ export class VirtioNet implements VirtioDevice {
       packet: this.#packet.slice(0, this.#packetBytes),
       nextFrame: this.#nextFrame,
       linkUp: this.#linkSeen,
+      joined: this.#joiner.save(),
     };
   }
 
@@ -126,6 +145,10 @@ export class VirtioNet implements VirtioDevice {
     this.#packetBytes = state.packet.length;
     this.#nextFrame = state.nextFrame;
     this.#linkSeen = state.linkUp;
+    if (state.joined) {
+      this.#joiner.restore(state.joined);
+      this.#refused = true;
+    }
     this.#checkLink();
     this.#room();
   }
@@ -145,11 +168,69 @@ export class VirtioNet implements VirtioDevice {
     this.#parts.transport.raiseConfigInterrupt();
   }
 
-  #receive(frame: Uint8Array): boolean {
+  #receive(frame: Uint8Array, more: boolean): boolean {
     const { transport } = this.#parts;
-    if (!transport.running || frame.length > MAX_FRAME_BYTES || !this.#filter.accepts(frame)) return true;
+    const joiner = this.#joiner;
+    // Nothing may pass a packet that waits for room.
+    if (this.#refused && !this.#deliverJoined()) return false;
+    if (!transport.running || frame.length > MAX_FRAME_BYTES || !this.#filter.accepts(frame)) {
+      // What was joined waited for this one.
+      if (!more) this.#deliverJoined();
+      return true;
+    }
+    const isGood = this.#has(NET_FEATURE.guestChecksum) && isSound(frame);
+    if (joiner.count > 0) {
+      const added = isGood ? joiner.append(frame) : 'no';
+      if (added === 'more' && more) return true;
+      const delivered = this.#deliverJoined();
+      if (added !== 'no') return true;
+      if (!delivered) return false;
+    }
+    if (more && isGood && this.#mayJoin(frame) && joiner.begin(frame, this.#longest)) return true;
     const header = this.#headerBytes;
-    const total = header + frame.length;
+    const buffer = this.#received;
+    buffer.fill(0, 0, header);
+    if (isGood) buffer[HEADER.flags] = HEADER_FLAG.dataValid;
+    buffer.set(frame, header);
+    return this.#deliver(header + frame.length);
+  }
+
+  /** The driver takes segments of this kind joined, in as many buffers as it needs. */
+  #mayJoin(frame: Uint8Array): boolean {
+    const kind = frame[14] >> 4 === 6 ? NET_FEATURE.guestTso6 : NET_FEATURE.guestTso4;
+    return this.#has(NET_FEATURE.mergeBuffers) && this.#has(kind);
+  }
+
+  /** Of a joined packet: what the driver's ring takes at any time. */
+  get #longest(): number {
+    return Math.min(LARGEST_JOINED, (this.#parts.transport.queues[QUEUE.receive].size >> 2) * LEAST_BUFFER_BYTES);
+  }
+
+  /** @returns false when it has to wait for room */
+  #deliverJoined(): boolean {
+    const joiner = this.#joiner;
+    if (joiner.count === 0) return true;
+    const buffer = this.#received;
+    buffer.fill(0, 0, HEADER_BYTES);
+    joiner.finish();
+    buffer[HEADER.flags] = HEADER_FLAG.dataValid;
+    if (joiner.count > 1) {
+      // The driver has to take the checksum for a sum to be completed, as of a packet that is yet to be cut.
+      buffer[HEADER.flags] = HEADER_FLAG.needsChecksum;
+      buffer[HEADER.gsoType] = joiner.isV6 ? GSO.tcp6 : GSO.tcp4;
+      putU16le(buffer, HEADER.headerLength, joiner.headerBytes);
+      putU16le(buffer, HEADER.gsoSize, joiner.segmentBytes);
+      putU16le(buffer, HEADER.sumStart, joiner.transportAt);
+      putU16le(buffer, HEADER.sumOffset, TCP_CHECKSUM_AT);
+    }
+    if (!this.#deliver(HEADER_BYTES + joiner.byteCount)) return false;
+    joiner.clear();
+    return true;
+  }
+
+  /** Hands `#received` to the driver. @returns false when there is no room: nothing was taken */
+  #deliver(total: number): boolean {
+    const { transport } = this.#parts;
     const queue = transport.queues[QUEUE.receive];
     let chains = this.#chainsFor(total);
     if (chains === 0) {
@@ -167,11 +248,7 @@ export class VirtioNet implements VirtioDevice {
       return false;
     }
     const buffer = this.#received;
-    buffer.fill(0, 0, header);
-    if (this.#has(NET_FEATURE.guestChecksum) && isSound(frame)) buffer[HEADER.flags] = HEADER_FLAG.dataValid;
-    buffer[HEADER.buffers] = chains;
-    buffer[HEADER.buffers + 1] = chains >>> 8;
-    buffer.set(frame, header);
+    if (this.#headerBytes === HEADER_BYTES) putU16le(buffer, HEADER.buffers, chains);
     for (let done = 0; done < total && queue.pop(); ) {
       const here = Math.min(queue.writeBytes, total - done);
       queue.write(buffer.subarray(done, done + here));
@@ -209,7 +286,10 @@ export class VirtioNet implements VirtioDevice {
     if (!this.#refused) return;
     this.#refused = false;
     const { transport, port } = this.#parts;
-    if (transport.running) transport.queues[QUEUE.receive].wantsNotify = false;
+    if (transport.running) {
+      transport.queues[QUEUE.receive].wantsNotify = false;
+      if (!this.#deliverJoined()) return;
+    }
     port.resume();
   }
 
