@@ -6,7 +6,14 @@
  */
 import * as v from 'valibot';
 import type { CodedError } from '#base/errors.ts';
-import { MAX_NETWORK_CARDS, type NetworkCardConfig, NIC_TYPES, parseMac } from '#emu/host/network-card.ts';
+import {
+  MAX_NETWORK_CARDS,
+  NAT_MTU,
+  NAT_WINDOW_KB,
+  type NetworkCardConfig,
+  NIC_TYPES,
+  parseMac,
+} from '#emu/host/network-card.ts';
 import { isStorageError, type StorageErrorCode, storageError } from '../block/block-store.ts';
 
 const text = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(200));
@@ -52,6 +59,12 @@ const directBoot = v.strictObject({
 
 const name = v.pipe(v.string(), v.maxLength(200));
 
+/** 0: the usual. */
+const zeroOr = (range: v.GenericSchema<number>) => v.union([v.literal(0), range]);
+const natMtu = zeroOr(between(NAT_MTU.least, NAT_MTU.most));
+const natWindowKb = zeroOr(between(NAT_WINDOW_KB.least, NAT_WINDOW_KB.most));
+const dhcpServer = v.strictObject({ serverIp: name, netmask: name, lowerIp: name, upperIp: name });
+
 /** As `NicAttachment` of the host interface has it. */
 const attachment = v.variant('kind', [
   v.strictObject({ kind: v.literal('null') }),
@@ -63,9 +76,16 @@ const attachment = v.variant('kind', [
     hostResolver: v.exactOptional(v.boolean()),
     tftpFolder: v.exactOptional(name),
     bootFile: v.exactOptional(name),
+    tftpServer: v.exactOptional(name),
+    dnsProxy: v.exactOptional(v.boolean()),
+    passDomain: v.exactOptional(v.boolean()),
+    bindIp: v.exactOptional(name),
+    mtu: v.exactOptional(natMtu),
+    tcpSendKb: v.exactOptional(natWindowKb),
+    tcpReceiveKb: v.exactOptional(natWindowKb),
   }),
-  v.strictObject({ kind: v.literal('intnet'), network: text }),
-  v.strictObject({ kind: v.literal('hostonly'), adapter: text }),
+  v.strictObject({ kind: v.literal('intnet'), network: text, dhcpServer: v.exactOptional(dhcpServer) }),
+  v.strictObject({ kind: v.literal('hostonly'), adapter: text, dhcpServer: v.exactOptional(dhcpServer) }),
   v.strictObject({ kind: v.literal('bridged'), adapter: text }),
   v.strictObject({ kind: v.literal('natnetwork'), network: text }),
   v.strictObject({ kind: v.literal('generic'), driver: text, properties: v.record(text, name) }),
@@ -82,6 +102,7 @@ const networkCard: v.GenericSchema<NetworkCardConfig> = v.strictObject({
   attachment,
   promiscuous: v.exactOptional(v.picklist(['deny', 'allow-vms', 'allow-all'])),
   bandwidthGroup: v.exactOptional(name),
+  trace: v.exactOptional(v.boolean()),
 });
 
 /** A network card's settings from elsewhere. @throws CodedError<'bad-settings'> naming the field that is wrong */
@@ -94,6 +115,9 @@ export function parseNetworkCard(record: unknown): NetworkCardConfig {
     field,
   });
 }
+
+/** VBoxManage bandwidthctl's network groups; `limit` as its --limit. */
+const bandwidthGroup = v.strictObject({ name: text, limit: v.pipe(v.string(), v.regex(/^\d+[kmgKMG]?$/)) });
 
 const word = v.pipe(count, v.maxValue(0xffff_ffff));
 /** The switches of the processor, as VirtualBox has them. */
@@ -121,6 +145,13 @@ const platform = v.strictObject({
 });
 const DEFAULT_PLATFORM = { apic: true, x2apic: true, ioApic: true, hpet: false, acpi: true };
 
+/** VirtualBox's --graphicscontroller and --monitorcount. */
+const graphics = v.strictObject({
+  controller: v.picklist(['stdvga', 'vboxvga']),
+  monitors: between(1, 4),
+});
+const DEFAULT_GRAPHICS: v.InferOutput<typeof graphics> = { controller: 'stdvga', monitors: 1 };
+
 const machine = v.strictObject({
   version: v.literal(1),
   id: diskId,
@@ -129,6 +160,13 @@ const machine = v.strictObject({
   modifiedMs: count,
   memoryMb: between(1, 3584),
   videoMemoryMb: between(1, 256),
+  graphics: v.optional(
+    v.pipe(
+      graphics,
+      v.check(({ controller, monitors }) => monitors === 1 || controller === 'vboxvga', 'only VBoxVGA has several'),
+    ),
+    DEFAULT_GRAPHICS,
+  ),
   cpus: between(1, 32),
   processor: v.optional(processor, ALL_PROCESSOR),
   /** VirtualBox's --firmware; without effect beside a direct boot. */
@@ -138,6 +176,7 @@ const machine = v.strictObject({
   /** Null: the BIOS boots from `bootOrder`. */
   directBoot: v.optional(v.nullable(directBoot), null),
   networkCards: v.pipe(v.array(networkCard), v.maxLength(MAX_NETWORK_CARDS)),
+  bandwidthGroups: v.optional(v.pipe(v.array(bandwidthGroup), v.maxLength(64)), []),
   /** `sb16` is known from before there was any, and is as `none`. */
   audio: v.picklist(['none', 'sb16', 'ac97']),
   /** Host clock as local time instead of UTC, as DOS and Windows expect. */
@@ -155,6 +194,7 @@ export type ImageSettings = v.InferOutput<typeof image>;
 export type DriveSettings = v.InferOutput<typeof drive>;
 export type BootFileSettings = v.InferOutput<typeof bootFile>;
 export type DirectBootSettings = v.InferOutput<typeof directBoot>;
+export type BandwidthGroupSettings = v.InferOutput<typeof bandwidthGroup>;
 export type NetworkCardSettings = NetworkCardConfig;
 export type MachineSettings = v.InferOutput<typeof machine>;
 /** What a person may set; the rest is kept by the store. */
@@ -164,6 +204,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   name: 'New machine',
   memoryMb: 128,
   videoMemoryMb: 16,
+  graphics: DEFAULT_GRAPHICS,
   cpus: 1,
   processor: ALL_PROCESSOR,
   firmware: 'BIOS',
@@ -171,6 +212,7 @@ export const DEFAULT_SETTINGS: EditableSettings = {
   drives: [],
   directBoot: null,
   networkCards: [],
+  bandwidthGroups: [],
   audio: 'ac97',
   localTimeClock: false,
   platform: DEFAULT_PLATFORM,
@@ -208,6 +250,7 @@ export function parseMachineSettings(record: unknown): MachineSettings {
   if (result.success) {
     refuseSharedPlaces(result.output.drives);
     refuseSharedSlots(result.output.networkCards);
+    refuseUnknownGroups(result.output);
     return result.output;
   }
   const [issue] = result.issues;
@@ -231,6 +274,19 @@ function refuseSharedSlots(cards: readonly NetworkCardConfig[]): void {
   const twice = slots.find((slot, i) => slots.indexOf(slot) !== i);
   if (twice === undefined) return;
   throw storageError('bad-settings', `network card ${twice} is there twice`, { field: 'networkCards' });
+}
+
+function refuseUnknownGroups({ networkCards, bandwidthGroups }: MachineSettings): void {
+  const names = bandwidthGroups.map(({ name }) => name);
+  const twice = names.find((one, i) => names.indexOf(one) !== i);
+  if (twice !== undefined) {
+    throw storageError('bad-settings', `bandwidth group ${twice} is there twice`, { field: 'bandwidthGroups' });
+  }
+  for (const { slot, bandwidthGroup: group } of networkCards) {
+    if (group === undefined || names.includes(group)) continue;
+    const why = `network card ${slot} belongs to the bandwidth group ${group}, which there is not`;
+    throw storageError('bad-settings', why, { field: 'networkCards' });
+  }
 }
 
 /**

@@ -61,6 +61,20 @@ describe('SettingsStore', () => {
     expect(() => parseMachineSettings({ ...made, platform: { ...usual, apic: false } })).toThrow(/needs a local APIC/);
   });
 
+  it('gives machines a standard VGA, and VBoxVGA alone several monitors', async () => {
+    const { store } = freshStore();
+    const made = await store.create({ name: 'A' });
+    expect(made.graphics).toEqual({ controller: 'stdvga', monitors: 1 });
+    const { graphics: _, ...older } = made;
+    expect(parseMachineSettings(older).graphics).toEqual(made.graphics);
+    const four = { controller: 'vboxvga', monitors: 4 } as const;
+    expect((await store.update(made.id, { graphics: four })).graphics).toEqual(four);
+    expect(() => parseMachineSettings({ ...made, graphics: { ...four, controller: 'stdvga' } })).toThrow(
+      /only VBoxVGA/,
+    );
+    expect(() => parseMachineSettings({ ...made, graphics: { ...four, monitors: 5 } })).toThrow(/monitors/);
+  });
+
   it('updates some fields and leaves the others', async () => {
     const { store } = freshStore();
     const made = await store.create({ name: 'A', drives: [DISK] });
