@@ -2,7 +2,8 @@
  * A station of a network that is nothing but its DHCP server: VirtualBox's for host-only and internal networks. It answers
  * ARP for its address.
  */
-import { type Ipv4, type Ipv4Network, netmask, parseIpv4 } from '../wire/address.ts';
+import { CodedError } from '#base/errors.ts';
+import { formatIpv4, type Ipv4, type Ipv4Network, inNetwork, netmask, parseIpv4 } from '../wire/address.ts';
 import { ARP_OPERATION, decodeArp, encodeArp } from '../wire/arp.ts';
 import { DHCP_PORT, decodeDhcp } from '../wire/dhcp.ts';
 import { decodeEthernet, ETHERNET_HEADER_BYTES, ETHERTYPE, ethernetFrame, ethernetHeader } from '../wire/ethernet.ts';
@@ -15,6 +16,8 @@ import { DhcpServer } from './dhcp-server.ts';
 const MAC = 0x0800_27ff_ff67;
 const MTU = 1500;
 const LEASE_SECONDS = 86_400;
+/** Who asks can claim to be anybody, so that every address may be given away: what is beyond is not. */
+const MOST_LEASES = 4096;
 
 /** As `VBoxManage dhcpserver add` has it. */
 export interface DhcpServerSettings {
@@ -22,6 +25,35 @@ export interface DhcpServerSettings {
   readonly network: Ipv4Network;
   readonly pool: readonly [lower: Ipv4, upper: Ipv4];
 }
+
+/** Text: three addresses and a mask. */
+type DhcpServerWords = Readonly<Record<'serverIp' | 'netmask' | 'lowerIp' | 'upperIp', string>>;
+
+/** @throws CodedError<'bad-network'> */
+export function dhcpServerSettings({ serverIp, netmask: mask, lowerIp, upperIp }: DhcpServerWords): DhcpServerSettings {
+  const wrong = (what: string): CodedError<'bad-network'> => new CodedError('bad-network', `the DHCP server: ${what}`);
+  const address = (name: string, text: string): Ipv4 => {
+    const ip = parseIpv4(text);
+    if (ip === undefined) throw wrong(`${name} takes an address, not '${text}'`);
+    return ip;
+  };
+  const server = address('server-ip', serverIp);
+  const [lower, upper] = [address('lower-ip', lowerIp), address('upper-ip', upperIp)];
+  const prefix = prefixOf(mask);
+  if (prefix === undefined) throw wrong(`netmask takes one such as 255.255.255.0, not '${mask}'`);
+  const network = { address: (server & netmask(prefix)) >>> 0, prefix };
+  if (lower > upper || !inNetwork(lower, network) || !inNetwork(upper, network)) {
+    throw wrong('lower-ip to upper-ip is no part of the network of server-ip');
+  }
+  if (lower <= server && server <= upper) throw wrong('server-ip is among those that it gives away');
+  return { serverIp: server, network, pool: [lower, Math.min(upper, lower + MOST_LEASES - 1)] };
+}
+
+/** The settings as text. */
+export const dhcpServerWords = ({ serverIp, network, pool }: DhcpServerSettings): DhcpServerWords => ({
+  ...{ serverIp: formatIpv4(serverIp), netmask: formatIpv4(netmask(network.prefix)) },
+  ...{ lowerIp: formatIpv4(pool[0]), upperIp: formatIpv4(pool[1]) },
+});
 
 export class DhcpStation {
   readonly #send: (frame: Uint8Array) => void;

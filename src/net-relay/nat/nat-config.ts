@@ -1,7 +1,7 @@
 // What one NAT network is: addresses, limits, rights.
 
 import { CodedError } from '#base/errors.ts';
-import { type IpBytes, type Ipv4, type Ipv4Network, type Mac, parseIpv4Network } from '../wire/address.ts';
+import { type IpBytes, type Ipv4, type Ipv4Network, ipv4Bytes, type Mac, parseIpv4Network } from '../wire/address.ts';
 
 export interface NatConfig {
   readonly network: Ipv4Network;
@@ -17,10 +17,23 @@ export interface NatConfig {
   /** Largest IP packet, 576 to 65,535 bytes (1,280 at least with IPv6). */
   readonly mtu: number;
   readonly domain: string;
+  /** What DHCP names in place of `dns`; empty: that. */
+  readonly nameServers: readonly Ipv4[];
+  /** Addresses of this network that are the host, and what they are in its own world: reached when `mayReach` allows. */
+  readonly hostAt: readonly HostAddress[];
+  /** What the gateway's side answers besides ARP and echo. */
+  readonly serves: { readonly dhcp: boolean; readonly dns: boolean; readonly tftp: boolean };
+  /** Whether router advertisements make the gateway the guests' default router. */
+  readonly isDefaultRouter: boolean;
   readonly bootFile: string;
   /** 0: `tftp`. */
   readonly bootServer: Ipv4;
   readonly limits: NatLimits;
+}
+
+export interface HostAddress {
+  readonly inside: IpBytes;
+  readonly outside: IpBytes;
 }
 
 /** Bounds on what one network's guests can make us hold. */
@@ -56,27 +69,92 @@ export const NAT_LIMITS: NatLimits = {
  * @throws CodedError<'bad-network'>
  */
 export function natConfig(card: number, network?: string, changes: Partial<NatConfig> = {}): NatConfig {
-  const net = parseIpv4Network(network ?? `10.0.${2 + card}.0/24`);
-  if (!net || net.prefix < 8 || net.prefix > 27) {
-    const why = `'${network}' is not a network for NAT; give an address and a prefix of 8 to 27 bits, as in 192.168.7.0/24`;
-    throw new CodedError('bad-network', why);
-  }
-  const size = 2 ** (32 - net.prefix);
+  const net = natNetwork(network ?? `10.0.${2 + card}.0/24`);
   const at = (n: number): Ipv4 => (net.address + n) >>> 0;
+  const prefix = natPrefix(2 + card);
   return {
-    network: net,
-    gateway: at(2),
-    dns: at(3),
-    tftp: at(4),
-    pool: [at(15), at(Math.min(size - 2, 15 + 1023))],
-    prefix: Uint8Array.from([0xfd, 0x17, 0x62, 0x5c, 0xf0, 0x37, 0, 2 + card, 0, 0, 0, 0, 0, 0, 0, 0]),
-    mac: 0x5254_0012_3502,
-    mtu: 1500,
-    domain: '',
-    bootFile: '',
-    bootServer: 0,
-    limits: NAT_LIMITS,
+    ...PLAIN,
+    ...{ network: net, gateway: at(2), dns: at(3), tftp: at(4), pool: poolFrom(net, FIRST_GUEST), prefix },
+    hostAt: [
+      { inside: ipv4Bytes(at(2)), outside: LOOPBACK_V4 },
+      { inside: inPrefix(prefix, IPV6_OF_OURS.gateway), outside: LOOPBACK_V6 },
+    ],
     ...changes,
+  };
+}
+
+const FIRST_GUEST = 15;
+const MOST_GUESTS = 1024;
+/** What networks have in common. */
+const PLAIN = {
+  ...{ mac: 0x5254_0012_3502, mtu: 1500, domain: '', nameServers: [], bootFile: '', bootServer: 0 },
+  ...{ serves: { dhcp: true, dns: true, tftp: true }, isDefaultRouter: true, limits: NAT_LIMITS },
+} as const;
+
+/** @throws CodedError<'bad-network'> */
+export function natNetwork(text: string): Ipv4Network {
+  const net = parseIpv4Network(text);
+  if (net && net.prefix >= 8 && net.prefix <= 27) return net;
+  const why = `'${text}' is not a network for NAT; give an address and a prefix of 8 to 27 bits, as in 192.168.7.0/24`;
+  throw new CodedError('bad-network', why);
+}
+
+/** VirtualBox's IPv6 prefix. @param number 16 bits, for 10.0.2.0 the 0.2 in the middle */
+export const natPrefix = (number: number): IpBytes =>
+  Uint8Array.from([0xfd, 0x17, 0x62, 0x5c, 0xf0, 0x37, number >>> 8, number, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+function poolFrom(net: Ipv4Network, first: number): readonly [Ipv4, Ipv4] {
+  const most = Math.min(2 ** (32 - net.prefix) - 2, first + MOST_GUESTS - 1);
+  return [(net.address + first) >>> 0, (net.address + most) >>> 0];
+}
+
+/** First guest of a NAT network that machines share. */
+const FIRST_SHARED = 4;
+/** Guests' addresses begin behind it: the offsets that a loopback mapping can have. */
+export const MOST_LOOPBACK_OFFSET: number = FIRST_SHARED - 1;
+
+/**
+ * VirtualBox's NAT network: gateway, DNS and TFTP at .1, guests from .4; the host's loopback is where mappings say.
+ * @param prefix a /64; undefined: no IPv6
+ * @param loopbacks the host's address and where it is, as an offset from the network's first address
+ */
+export function natNetworkConfig(
+  network: Ipv4Network,
+  prefix: IpBytes | undefined,
+  loopbacks: readonly { readonly outside: IpBytes; readonly offset: number }[],
+  changes: Partial<NatConfig> = {},
+): NatConfig {
+  const at = (n: number): Ipv4 => (network.address + n) >>> 0;
+  const hostAt = loopbacks.flatMap(({ outside, offset }) => {
+    if (outside.length === 4) return [{ inside: ipv4Bytes(at(offset)), outside }];
+    return prefix ? [{ inside: inPrefix(prefix, offset), outside }] : [];
+  });
+  return {
+    ...PLAIN,
+    ...{ network, gateway: at(1), dns: at(1), tftp: at(1), pool: poolFrom(network, FIRST_SHARED), prefix, hostAt },
+    ...changes,
+  };
+}
+
+export interface HostNetwork {
+  readonly network: Ipv4Network;
+  /** The host's on it. */
+  readonly address: Ipv4;
+  readonly mac: Mac;
+  /** Where its servers are in the host's world; undefined: nowhere. */
+  readonly outside: IpBytes | undefined;
+  /** Whom forwarded ports without an address lead to. */
+  readonly firstGuest: Ipv4;
+}
+
+/** A network whose gateway is the host and nothing else: a host-only network without an interface of the host. */
+export function hostNetworkConfig({ network, address, mac, outside, firstGuest }: HostNetwork): NatConfig {
+  return {
+    ...PLAIN,
+    ...{ network, gateway: address, dns: address, tftp: address, prefix: undefined, mac },
+    pool: [firstGuest, firstGuest],
+    serves: { dhcp: false, dns: false, tftp: false },
+    hostAt: outside ? [{ inside: ipv4Bytes(address), outside }] : [],
   };
 }
 
@@ -87,6 +165,8 @@ export function inPrefix(prefix: IpBytes, last: number): IpBytes {
   return ip;
 }
 
+export const LOOPBACK_V4: IpBytes = Uint8Array.of(127, 0, 0, 1);
+export const LOOPBACK_V6: IpBytes = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 export const IPV6_OF_OURS = { gateway: 2, dns: 3, tftp: 4 } as const;
 /** The router's link-local address, fe80::2. */
 export const ROUTER_LINK_LOCAL = Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);

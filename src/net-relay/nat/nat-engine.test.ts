@@ -272,6 +272,27 @@ describe('TCP for a guest', () => {
     expect(stream.state).toBe('destroyed');
   });
 
+  it('asks a silent guest whether it is there, and gives up one that is not (RFC 1122, 4.2.3.6)', () => {
+    const { host, engine, stream } = established();
+    const probes = (from: number, to: number, answer: boolean): number => {
+      let count = 0;
+      for (let ms = from; ms < to; ms += 1000) {
+        engine.tick(ms);
+        // Below the window, and so to be answered.
+        const asked = segments(host).filter(({ sequence, dataBytes }) => sequence === 0x8000_0000 && dataBytes === 0);
+        count += asked.length;
+        const ack = { flags: TCP.ack, sequence: 101, acknowledgment: 0x8000_0001, window: 512 };
+        if (answer && asked.length > 0) engine.receive(ms, tcpFrame(ack));
+      }
+      return count;
+    };
+    const hour = 3_600_000;
+    expect(probes(1000, hour, true)).toBeGreaterThan(3);
+    expect(stream.state).toBe('open');
+    expect(probes(hour, 2 * hour, false)).toBe(8);
+    expect([stream.state, engine.tcp.size]).toEqual(['destroyed', 0]);
+  });
+
   it('ends one direction after the other', () => {
     const { host, engine, stream } = established();
     engine.receive(5, tcpFrame({ flags: TCP.fin | TCP.ack, sequence: 101, acknowledgment: 0x8000_0001, window: 512 }));

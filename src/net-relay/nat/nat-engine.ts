@@ -36,7 +36,7 @@ import { decodeUdp, encodeUdp, type Udp } from '../wire/udp.ts';
 import { dhcpFrames } from './dhcp-frames.ts';
 import { DhcpServer, type Lease } from './dhcp-server.ts';
 import { EchoService } from './echo-service.ts';
-import { IPV6_OF_OURS, inPrefix, type NatConfig } from './nat-config.ts';
+import { IPV6_OF_OURS, inPrefix, LOOPBACK_V6, type NatConfig } from './nat-config.ts';
 import type { HostDatagrams, NatHost, StreamTarget } from './nat-host.ts';
 import { NeighborDiscovery } from './neighbor-discovery.ts';
 import { Neighbors } from './neighbors.ts';
@@ -47,11 +47,9 @@ import { type UdpFlow, UdpFlows } from './udp-flows.ts';
 
 const LEASE_SECONDS = 86_400;
 const PORT = { dns: 53, tftp: 69 } as const;
-const LOOPBACK_V4 = Uint8Array.of(127, 0, 0, 1);
-const LOOPBACK_V6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
 /** What a packet is for. */
-type Role = 'gateway' | 'dns' | 'tftp';
+type Role = 'gateway' | 'dns' | 'tftp' | 'host';
 
 export interface NatStatistics {
   framesReceived: number;
@@ -68,6 +66,8 @@ export class NatEngine {
   readonly #host: NatHost;
   readonly #ours: ReadonlyMap<string, Role>;
   readonly #oursV4: ReadonlySet<Ipv4>;
+  /** The host's address by ours. */
+  readonly #hostAt: ReadonlyMap<string, IpBytes>;
   readonly #neighbors = new Neighbors();
   readonly #discovery: NeighborDiscovery | undefined;
   readonly #dhcp: DhcpServer;
@@ -87,9 +87,12 @@ export class NatEngine {
     this.config = config;
     this.#host = host;
     this.#ours = ourAddresses(config);
-    this.#oursV4 = new Set([config.gateway, config.dns, config.tftp]);
+    const hostsV4 = config.hostAt.flatMap(({ inside }) => (inside.length === 4 ? [u32(inside, 0)] : []));
+    this.#oursV4 = new Set([config.gateway, config.dns, config.tftp, ...hostsV4]);
+    this.#hostAt = new Map(config.hostAt.map(({ inside, outside }) => [formatIp(inside), outside]));
     this.#dhcp = new DhcpServer({
-      ...{ network: config.network, server: config.gateway, router: config.gateway, dns: [config.dns] },
+      ...{ network: config.network, server: config.gateway, router: config.gateway },
+      dns: config.nameServers.length > 0 ? config.nameServers : [config.dns],
       ...{ pool: config.pool, leaseSeconds: LEASE_SECONDS, domain: config.domain, mtu: config.mtu },
       ...{ bootFile: config.bootFile, bootServer: config.bootServer || config.tftp },
     });
@@ -109,7 +112,7 @@ export class NatEngine {
       connect: (connection, b, header, port) => this.#connect(connection, b, header, port),
       random32: () => host.random32(),
     });
-    if (config.prefix) this.#discovery = new NeighborDiscovery(config.prefix, config.mac, config.mtu, this.#neighbors);
+    if (config.prefix) this.#discovery = new NeighborDiscovery({ ...config, prefix: config.prefix }, this.#neighbors);
   }
 
   get leases(): readonly Lease[] {
@@ -314,9 +317,18 @@ export class NatEngine {
     return this.#host.mayReach(address) ? address.slice() : undefined;
   }
 
-  #loopback(version: 4 | 6): IpBytes | undefined {
-    const address = version === 4 ? LOOPBACK_V4 : LOOPBACK_V6;
-    return this.#host.mayReach(address) ? address : undefined;
+  /** Where a packet to one of our addresses is in the host's world, if that is the host and it may be reached. */
+  #hostTarget(b: Uint8Array, header: IpHeader): IpBytes | undefined {
+    const half = header.addressBytes / 2;
+    const at = header.addressAt + half;
+    const address = this.#hostAt.get(formatIp(b.subarray(at, at + half)));
+    return address && this.#host.mayReach(address) ? address : undefined;
+  }
+
+  /** Whether an address is that of a service: one address may have several. */
+  #serves(role: Role | undefined, service: 'dns' | 'tftp'): boolean {
+    const { gateway, serves } = this.config;
+    return serves[service] && (role === service || (role === 'gateway' && this.config[service] === gateway));
   }
 
   #connect(connection: TcpConnection, b: Uint8Array, header: IpHeader, port: number): HostStream | undefined {
@@ -326,27 +338,26 @@ export class NatEngine {
 
   #streamTarget(b: Uint8Array, header: IpHeader, port: number): StreamTarget | undefined {
     const role = this.#role(b, header);
-    if (role === 'dns' && port === PORT.dns) return { kind: 'nameserver' };
-    if (role === 'gateway') {
-      const address = this.#loopback(header.version);
-      return address && { kind: 'address', address, port };
-    }
-    const address = this.#target(b, header);
+    if (port === PORT.dns && this.#serves(role, 'dns')) return { kind: 'nameserver' };
+    const address = role ? this.#hostTarget(b, header) : this.#target(b, header);
     return address === undefined || address === 'us' ? undefined : { kind: 'address', address, port };
   }
 
   #receiveUdp(nowMs: number, b: Uint8Array, header: IpHeader, udp: Udp): boolean {
-    if (header.version === 4 && udp.destinationPort === DHCP_PORT.server) return this.#receiveDhcp(nowMs, udp);
+    if (header.version === 4 && udp.destinationPort === DHCP_PORT.server) {
+      return this.config.serves.dhcp && this.#receiveDhcp(nowMs, udp);
+    }
     const half = header.addressBytes / 2;
     const guest = b.slice(header.addressAt, header.addressAt + half);
     const role = this.#role(b, header);
     const ours = b.slice(header.addressAt + half, header.addressAt + header.addressBytes);
-    if (role === 'dns' && udp.destinationPort === PORT.dns) return this.#receiveDns(guest, ours, udp);
-    if (udp.destinationPort === PORT.tftp && (role === 'tftp' || role === 'gateway')) {
+    if (udp.destinationPort === PORT.dns && this.#serves(role, 'dns')) return this.#receiveDns(guest, ours, udp);
+    const isGateway = role === 'gateway' && this.config.serves.tftp;
+    if (udp.destinationPort === PORT.tftp && (isGateway || this.#serves(role, 'tftp'))) {
       this.#tftp.receive(nowMs, `${formatIp(guest)} ${udp.sourcePort} ${formatIp(ours)}`, udp.data);
       return true;
     }
-    const target = role === 'gateway' ? this.#loopback(header.version) : this.#target(b, header);
+    const target = role ? this.#hostTarget(b, header) : this.#target(b, header);
     if (target === undefined || target === 'us') {
       this.#sendUnreachable(b, header);
       return false;
@@ -405,8 +416,10 @@ export class NatEngine {
     return inPrefix(this.config.prefix, IPV6_OF_OURS.gateway);
   }
 
-  /** The host's loopback is the gateway to a guest. */
+  /** What is the host to a guest: an address of ours that leads there, or the gateway. */
   #asSeenInside(address: IpBytes): IpBytes {
+    const known = this.config.hostAt.find(({ outside }) => sameBytes(outside, address));
+    if (known) return known.inside;
     if (address.length === 4) return address[0] === 127 ? this.#gateway(4) : address;
     return sameBytes(address, LOOPBACK_V6) ? this.#gateway(6) : address;
   }
@@ -520,8 +533,8 @@ function earlier(a: number | undefined, b: number | undefined): number | undefin
 }
 
 function ourAddresses(config: NatConfig): Map<string, Role> {
-  const ours = new Map<string, Role>();
-  for (const role of ['gateway', 'dns', 'tftp'] as const) {
+  const ours = new Map<string, Role>(config.hostAt.map(({ inside }) => [formatIp(inside), 'host']));
+  for (const role of ['tftp', 'dns', 'gateway'] as const) {
     ours.set(formatIp(ipv4Bytes(config[role])), role);
     if (config.prefix) ours.set(formatIp(inPrefix(config.prefix, IPV6_OF_OURS[role])), role);
   }

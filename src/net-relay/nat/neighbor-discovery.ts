@@ -18,19 +18,30 @@ const ADVERTISE_MS = 200_000;
 const LIFETIME_SECONDS = 1800;
 const ALL_NODES = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
+export interface RouterParts {
+  /** A /64. */
+  readonly prefix: IpBytes;
+  readonly mac: Mac;
+  readonly mtu: number;
+  readonly isDefaultRouter: boolean;
+}
+
 export class NeighborDiscovery {
   readonly #prefix: IpBytes;
   readonly #mac: Mac;
   readonly #mtu: number;
+  readonly #isDefaultRouter: boolean;
   readonly #neighbors: Neighbors;
   readonly #ours: readonly IpBytes[];
   /** Nothing is advertised on a network where nobody has spoken IPv6. */
   #advertiseAtMs: number | undefined;
 
-  constructor(prefix: IpBytes, mac: Mac, mtu: number, neighbors: Neighbors) {
+  constructor(router: RouterParts, neighbors: Neighbors) {
+    const { prefix } = router;
     this.#prefix = prefix;
-    this.#mac = mac;
-    this.#mtu = mtu;
+    this.#mac = router.mac;
+    this.#mtu = router.mtu;
+    this.#isDefaultRouter = router.isDefaultRouter;
     this.#neighbors = neighbors;
     this.#ours = [ROUTER_LINK_LOCAL, ...Object.values(IPV6_OF_OURS).map((last) => inPrefix(prefix, last))];
   }
@@ -100,7 +111,9 @@ export class NeighborDiscovery {
 
   #advertise(): readonly Uint8Array[] {
     const dns = [inPrefix(this.#prefix, IPV6_OF_OURS.dns)];
-    const parts = { mac: this.#mac, prefix: this.#prefix, dns, mtu: this.#mtu, lifetime: LIFETIME_SECONDS };
+    const routerLifetime = this.#isDefaultRouter ? LIFETIME_SECONDS : 0;
+    const lifetimes = { lifetime: LIFETIME_SECONDS, routerLifetime };
+    const parts = { mac: this.#mac, prefix: this.#prefix, dns, mtu: this.#mtu, ...lifetimes };
     return this.#frames(ROUTER_LINK_LOCAL, ALL_NODES, undefined, encodeRouterAdvertisement(parts));
   }
 

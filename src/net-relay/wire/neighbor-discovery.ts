@@ -13,15 +13,17 @@ export interface RouterAdvertisement {
   readonly prefix: IpBytes;
   readonly dns: readonly IpBytes[];
   readonly mtu: number;
-  /** Seconds that the router and its prefix may be used. */
+  /** Seconds that the prefix and the name servers may be used. */
   readonly lifetime: number;
+  /** Seconds that the sender may be the default router; 0: it is none. */
+  readonly routerLifetime: number;
 }
 
 export function encodeRouterAdvertisement(ra: RouterAdvertisement): Icmp {
   const head = new Uint8Array(12);
   head[0] = 64; // Hop limit.
-  head[2] = ra.lifetime >>> 8;
-  head[3] = ra.lifetime;
+  head[2] = ra.routerLifetime >>> 8;
+  head[3] = ra.routerLifetime;
   const prefix = new Uint8Array(32);
   prefix.set([OPTION.prefix, 4, 64, 0xc0]); // On link, for autoconfiguration.
   put32(prefix, 4, ra.lifetime);

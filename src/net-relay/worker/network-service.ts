@@ -5,8 +5,10 @@
 import * as Comlink from 'comlink';
 import { CodedError } from '#base/errors.ts';
 import { macBytes, type NetworkCardConfig } from '#emu/host/network-card.ts';
-import { createWire } from '#emu/host/packet-port.ts';
+import { createWire, type PacketPort } from '#emu/host/packet-port.ts';
 import { PacketRingEnd } from '#emu/host/packet-ring.ts';
+import { type BandwidthGroup, LimitedPort, parseLimit } from '../switch/bandwidth-group.ts';
+import { BandwidthGroups } from '../switch/bandwidth-groups.ts';
 import { DirectHub } from '../switch/direct-hub.ts';
 import { GuestAddress } from '../transports/guest-address.ts';
 import { OrphanedConnections } from '../transports/orphaned-connections.ts';
@@ -41,11 +43,15 @@ export interface NetworkEvent {
 /** What the thread can do. */
 export interface NetworkThread {
   yieldNow(): Promise<void>;
+  /** Milliseconds, monotonic. */
+  now(): number;
   random(): number;
 }
 
 interface Plugged {
   readonly end: PacketRingEnd;
+  /** The same, with the limit of the card's bandwidth group. */
+  readonly limited: LimitedPort;
   readonly stopPump: () => void;
   client: RelayClient;
   card: NetworkCardConfig;
@@ -55,6 +61,8 @@ export class NetworkService {
   readonly #thread: NetworkThread;
   readonly #listeners: ((event: NetworkEvent) => void)[] = [];
   readonly #plugged = new Map<string, Plugged>();
+  /** By machine. */
+  readonly #groups = new Map<string, BandwidthGroups>();
   readonly #decoder = new TextDecoder();
   #connectPeer: ((request: PeerRequest) => void) | undefined;
 
@@ -80,8 +88,32 @@ export class NetworkService {
       throw new CodedError('bad-network', `network card ${card.slot} of ${machine} has its cable already`);
     }
     const end = new PacketRingEnd(ring, 'network', new Int32Array(doorbell));
-    const client = this.#connect(end, request);
-    this.#plugged.set(key, { end, client, card, stopPump: pumpRing(end, () => this.#thread.yieldNow()) });
+    const groups = this.#groupsOf(machine);
+    const limited = new LimitedPort(
+      end,
+      groupOf(groups, card),
+      () => this.#thread.now(),
+      () => groups.arm(),
+    );
+    const client = this.#connect(limited, request);
+    this.#plugged.set(key, { end, limited, client, card, stopPump: pumpRing(end, () => this.#thread.yieldNow()) });
+  }
+
+  /**
+   * The bandwidth groups of a machine, in place of those that it had; cards follow at once.
+   * @throws CodedError<'bad-limit'>
+   */
+  setBandwidthGroups(machine: string, wanted: readonly { readonly name: string; readonly limit: string }[]): void {
+    const groups = this.#groupsOf(machine);
+    const limits = wanted.map(({ name, limit }) => [name, parseLimit(limit)] as const);
+    for (const { name } of groups.all) if (!limits.some(([other]) => other === name)) groups.remove(name);
+    for (const [name, bytesPerSecond] of limits) groups.set(name, bytesPerSecond);
+  }
+
+  #groupsOf(machine: string): BandwidthGroups {
+    const groups = this.#groups.get(machine) ?? new BandwidthGroups({ now: () => this.#thread.now(), after });
+    this.#groups.set(machine, groups);
+    return groups;
   }
 
   /** Leads a cable elsewhere; also tries again where the relay had refused. No cable: nothing happens. */
@@ -90,17 +122,16 @@ export class NetworkService {
     if (!plugged) return;
     const { card: before } = plugged;
     plugged.card = card;
-    if (before.attachment.kind === 'nat' && card.attachment.kind === 'nat') {
-      const { forwards } = card.attachment;
-      const same = { ...before, attachment: { ...before.attachment, forwards } };
-      if (JSON.stringify(same) === JSON.stringify(card) && JSON.stringify(before) !== JSON.stringify(card)) {
-        // Connections of the guest outlive this.
-        plugged.client.change(json({ forwards }), requestOf(card, false));
-        return;
-      }
+    if (before.bandwidthGroup !== card.bandwidthGroup) plugged.limited.group = groupOf(this.#groupsOf(machine), card);
+    // Connections of the guest outlive what changes nothing of the way.
+    if (wayOf(before) === wayOf(card) && JSON.stringify(before) !== JSON.stringify(card)) {
+      const [old, now] = [forwardsOf(before), forwardsOf(card)];
+      if (now && old?.join('\n') !== now.join('\n'))
+        plugged.client.change(json({ forwards: now }), requestOf(card, false));
+      return;
     }
     plugged.client.close();
-    plugged.client = this.#connect(plugged.end, { machine, card, relay });
+    plugged.client = this.#connect(plugged.limited, { machine, card, relay });
   }
 
   /** Takes all cables of a machine out, for good. */
@@ -111,9 +142,10 @@ export class NetworkService {
       client.close();
       stopPump();
     }
+    this.#groups.delete(machine);
   }
 
-  #connect(end: PacketRingEnd, { machine, card, relay }: Pick<PlugRequest, 'machine' | 'card' | 'relay'>): RelayClient {
+  #connect(end: PacketPort, { machine, card, relay }: Pick<PlugRequest, 'machine' | 'card' | 'relay'>): RelayClient {
     const { slot, attachment } = card;
     const connectPeer = attachment.kind === 'intnet' ? this.#connectPeer : undefined;
     let state: RelayState = { kind: 'closed' };
@@ -134,10 +166,6 @@ export class NetworkService {
         changed: tell,
         readText,
       });
-    const after = (ms: number, call: () => void): (() => void) => {
-      const timer = setTimeout(call, ms);
-      return () => clearTimeout(timer);
-    };
     const isNat = attachment.kind === 'nat' || attachment.kind === 'natnetwork';
     const cable = isNat ? new OrphanedConnections(watched, after) : peers ? clientEnd : watched;
     const client = new RelayClient(cable, {
@@ -163,6 +191,24 @@ export class NetworkService {
   #tell(event: NetworkEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+const after = (ms: number, call: () => void): (() => void) => {
+  const timer = setTimeout(call, ms);
+  return () => clearTimeout(timer);
+};
+
+/** A group that is not there limits nothing. */
+const groupOf = (groups: BandwidthGroups, { bandwidthGroup: name }: NetworkCardConfig): BandwidthGroup | undefined =>
+  name !== undefined && groups.has(name) ? groups.get(name) : undefined;
+
+const forwardsOf = ({ attachment }: NetworkCardConfig): readonly string[] | undefined =>
+  attachment.kind === 'nat' ? attachment.forwards : undefined;
+
+/** What the relay has to know from the beginning; the rest can change meanwhile. */
+function wayOf({ slot, type, mac, attachment, promiscuous }: NetworkCardConfig): string {
+  const way = attachment.kind === 'nat' ? { ...attachment, forwards: [] } : attachment;
+  return JSON.stringify([slot, type, mac, way, promiscuous]);
 }
 
 const keyOf = (machine: string, slot: number): string => `${machine} ${slot}`;

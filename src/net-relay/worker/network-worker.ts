@@ -16,6 +16,7 @@ Comlink.expose(
         waiting.push(resolve);
         channel.port2.postMessage(0);
       }),
+    now: () => performance.now(),
     random: () => Math.random(),
   }),
 );
