@@ -1,48 +1,22 @@
-/** The page's composition root: starts the storage worker, knows how to start machine workers, draws the shell. */
-import * as Comlink from 'comlink';
+/** The page's beginning: a link to somebody's machine, or one's own machines. Each loads only what it needs. */
 import { render } from 'preact';
-import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
-import type { StorageService } from '#storage/worker/storage-service.ts';
-import type { RelayAddress } from '../net-relay/worker/relay-carrier.ts';
 import { missingFrom, thisEnvironment } from './session/environment.ts';
-import { MachineLibrary } from './session/machine-library.ts';
 import { explain } from './session/problems.ts';
-import { App } from './ui/app.tsx';
-import { installDebugHandle } from './ui/debug-handle.ts';
+import { EarlySocket } from './sharing/early-socket.ts';
 import { invitationOf } from './ui/invitation.ts';
 import { ProblemPage } from './ui/problem-panel.tsx';
-import { Shell } from './ui/shell.ts';
-import { ViewerPage } from './ui/viewer-page.tsx';
 import './ui/style.css';
 import './ui/run.css';
 import './ui/share.css';
-
-const newMachineWorker = (): Worker =>
-  new Worker(new URL('../emu/workers/machine-worker.ts', import.meta.url), { type: 'module', name: 'machine' });
-
-const newShareWorker = (): Worker =>
-  new Worker(new URL('./sharing/share-worker.ts', import.meta.url), { type: 'module', name: 'share' });
-
-const newStorageWorker = (): Worker =>
-  new Worker(new URL('../storage/worker/storage-worker.ts', import.meta.url), { type: 'module', name: 'storage' });
-
-const newNetworkWorker = (): Worker =>
-  new Worker(new URL('../net-relay/worker/network-worker.ts', import.meta.url), { type: 'module', name: 'network' });
-
-/** `#relay=ADDRESS&token=TOKEN`: a link to somebody's relay; the fragment stays in the browser. */
-function relayOf(address: URL): RelayAddress {
-  const given = new URLSearchParams(address.hash.slice(1));
-  const other = given.get('relay');
-  const base = new URL('.', document.baseURI).href;
-  const url = other !== null && URL.canParse(other) ? new URL('.', other).href : base;
-  return { url, token: given.get('token') ?? undefined };
-}
 
 async function start(root: HTMLElement): Promise<void> {
   const invitation = invitationOf(location.hash);
   // Watching needs no machine here, so it works where machines do not.
   if (invitation !== undefined) {
-    render(<ViewerPage token={invitation} base={document.baseURI} />, root);
+    const base = document.baseURI;
+    const early = new EarlySocket(base, invitation);
+    const { ViewerPage } = await import('./ui/viewer-page.tsx');
+    render(<ViewerPage token={invitation} base={base} newSocket={early.take} />, root);
     return;
   }
   const missing = missingFrom(thisEnvironment());
@@ -50,17 +24,8 @@ async function start(root: HTMLElement): Promise<void> {
     render(<ProblemPage problem={missing} onRemedy={() => location.reload()} />, root);
     return;
   }
-  carryCodedErrors();
-  const storage = Comlink.wrap<StorageService>(newStorageWorker());
-  const library = new MachineLibrary({
-    ...{ storage, newMachineWorker, newShareWorker, newNetworkWorker },
-    base: document.baseURI,
-    relay: relayOf(new URL(location.href)),
-  });
-  const shell = new Shell(library);
-  installDebugHandle(shell);
-  render(<App shell={shell} />, root);
-  await shell.open(new URL(location.href));
+  const { showMachines } = await import('./machines.tsx');
+  await showMachines(root);
 }
 
 addEventListener('hashchange', () => {

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DISPI } from '#emu/devices/video/dispi.ts';
 import { MODE_03, MODE_12, MODE_13, vgaRig } from '#emu/devices/video/vga-modes.suite.ts';
+import { FRAME, FRAME_KIND, FRAME_WORDS, NO_LINE } from '#emu/host/frame.ts';
 import { BUTTON, type Desktop, type DesktopView, TILE } from './desktop.ts';
-import { MachineDesktop } from './machine-desktop.ts';
+import { MachineDesktop, type MachineDesktopParts } from './machine-desktop.ts';
 import { PaintedDesktop } from './painted-desktop.suite.ts';
 import { TileDamage } from './tile-damage.ts';
 
@@ -57,14 +58,15 @@ function machine() {
   const rig = vgaRig(VRAM_BYTES);
   const scancodes: number[] = [];
   const watched: boolean[] = [];
-  const desktop = new MachineDesktop({
+  const moves: number[][] = [];
+  const parts: MachineDesktopParts = {
     ...{ vram: rig.vram, frame: rig.frame },
     keyboard: { putScancodes: (codes) => scancodes.push(...codes) },
-    mouse: { move: () => {} },
+    mouse: { move: (dx, dy) => moves.push([dx, dy]) },
     typeText: () => {},
     onWatched: (on) => watched.push(on),
-  });
-  return { rig, desktop, scancodes, watched };
+  };
+  return { rig, parts, desktop: new MachineDesktop(parts), scancodes, watched, moves };
 }
 
 describe('the desktop of a machine', () => {
@@ -102,6 +104,75 @@ describe('the desktop of a machine', () => {
       ),
       { numRuns: 30 },
     );
+  });
+
+  it('has a desktop for each monitor, and one pointer on all of them', async () => {
+    const { rig, parts, desktop, moves, watched } = machine();
+    const place = (monitor: number, x: number, width: number): void => {
+      const record = new Uint32Array(FRAME_WORDS);
+      record.set([FRAME_KIND.xrgb8888, width, 80, width * 4, monitor * 65_536, VRAM_BYTES - 1, NO_LINE]);
+      record[FRAME.linesPerRow] = 1;
+      record[FRAME.originX] = x;
+      record[FRAME.attached] = 1;
+      rig.frame.writeRecord(record, monitor);
+    };
+    rig.frame.monitorCount = 2;
+    // The second one stands to the left.
+    place(0, 0, 100);
+    place(1, -120, 120);
+    rig.vram.fill(0x55, 65_536, 65_536 + 4);
+    rig.frame.commit();
+    const [first, second] = desktop.monitors;
+    expect([desktop.monitors.length, first]).toEqual([2, desktop]);
+    expect(second.monitors).toEqual([second]);
+    const copies = [first, second].map((one) => new Copy(one));
+    for (const copy of copies) copy.take();
+    expect(copies.map(({ width }) => width)).toEqual([100, 120]);
+    expect(copies.map(({ pixels }) => pixels[0])).toEqual([0xff00_0000, 0xff55_5555]);
+    expect(second.clipboard).toBe(first.clipboard);
+    first.seat().moveTo(10, 20);
+    second.seat().moveTo(50, 20);
+    expect(moves).toEqual([[50 - 130, 0]]);
+    // In one picture the first is on the left.
+    const all = new MachineDesktop(parts, 'all');
+    new Copy(all).take();
+    expect([all.screen.width, all.screen.pixels[100], all.requestSize]).toEqual([220, 0xff55_5555, undefined]);
+    copies[0].view.close();
+    expect(watched).toEqual([true, true]);
+    copies[1].view.close();
+    expect(watched).toEqual([true, true, false]);
+  });
+
+  it('gives positions to a guest that takes them, of whatever monitor', async () => {
+    const { rig, parts } = machine();
+    const points: number[][] = [];
+    const mouse = { move: () => {}, point: (x: number, y: number) => points.push([Math.round(x), Math.round(y)]) };
+    const desktop = new MachineDesktop({ ...parts, mouse });
+    const record = new Uint32Array(FRAME_WORDS);
+    record.set([FRAME_KIND.blank, 100, 50]);
+    record[FRAME.attached] = 1;
+    rig.frame.monitorCount = 2;
+    rig.frame.writeRecord(record, 0);
+    record[FRAME.originX] = 100;
+    rig.frame.writeRecord(record, 1);
+    rig.frame.takesPositions = true;
+    rig.frame.commit();
+    const [, second] = desktop.monitors;
+    new Copy(second).take();
+    second.seat().moveTo(50, 25);
+    expect(points).toEqual([[Math.round((150.5 * 65_535) / 200), Math.round((25.5 * 65_535) / 50)]]);
+    // Who shows the screen draws the pointer, and hears of each.
+    expect(desktop.pointer).toBeUndefined();
+    let heard = 0;
+    const stop = second.onPointer(() => heard++);
+    const view = new Copy(second);
+    view.follow();
+    rig.frame.writePointer({ visible: true, hotX: 0, hotY: 0, width: 1, height: 1, pixels: Uint32Array.of(5) });
+    rig.frame.commit();
+    await turns();
+    expect([heard, second.pointer?.pixels[0], new MachineDesktop(parts, 'all').pointer]).toEqual([1, 5, undefined]);
+    stop();
+    view.view.close();
   });
 
   it('reports the pixels that differ, not the lines that were drawn', async () => {

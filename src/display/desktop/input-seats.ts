@@ -1,7 +1,7 @@
 /**
  * Keyboard and mouse of one machine, shared by several people: remembers what each of them holds down.
- * Not modelled: an absolute pointing device. Positions become movements of the relative mouse; a guest that accelerates
- * it drifts away and is brought back when the pointer is taken to an edge of the screen.
+ * For a guest that takes no positions they become movements of the relative mouse; one that accelerates it drifts away and
+ * is brought back when the pointer is taken to an edge of the screen.
  */
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { DesktopSeat } from './desktop.ts';
@@ -14,14 +14,23 @@ const EXTENDED = 0x100;
 const FAKE_SHIFTS: readonly number[] = [EXTENDED | 0x2a, EXTENDED | 0x36];
 /** Counts by which the pointer is pushed against an edge. */
 const EDGE_PUSH = 64;
+/** Of positions. */
+const FULL_SCALE = 0xffff;
 
 export interface InputSeatsParts {
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
-  /** Size of the screen, in pixels. */
+  /** Size of all that the pointer can be on, in pixels. */
   readonly size: () => { readonly width: number; readonly height: number };
+  /** The guest takes positions, and `mouse.point` gives them; left out: it does not. */
+  readonly takesPositions?: (() => boolean) | undefined;
 }
+
+/** Where a pixel of somebody's picture is on the whole desktop. */
+export type PointOnDesktop = (x: number, y: number) => { readonly x: number; readonly y: number };
+
+const SAME: PointOnDesktop = (x, y) => ({ x, y });
 
 export class InputSeats {
   readonly #parts: InputSeatsParts;
@@ -33,10 +42,11 @@ export class InputSeats {
     this.#parts = parts;
   }
 
-  open(): DesktopSeat {
+  /** @param onDesktop left out: the picture is the desktop */
+  open(onDesktop: PointOnDesktop = SAME): DesktopSeat {
     const seat = new Seat(this.#parts.keyboard, {
       typeText: (text) => this.#parts.typeText(text),
-      moveTo: (x, y) => this.#moveTo(x, y),
+      moveTo: (x, y) => this.#moveTo(onDesktop(x, y)),
       moveBy: (dx, dy) => this.#move(dx, dy, 0),
       wheel: (notches) => this.#move(0, 0, notches),
       buttonsChanged: () => this.#move(0, 0, 0),
@@ -46,12 +56,18 @@ export class InputSeats {
     return seat;
   }
 
-  #moveTo(wantedX: number, wantedY: number): void {
+  #moveTo(wanted: { readonly x: number; readonly y: number }): void {
     const { width, height } = this.#parts.size();
-    const x = clamp(wantedX, width - 1);
-    const y = clamp(wantedY, height - 1);
+    const x = clamp(wanted.x, width - 1);
+    const y = clamp(wanted.y, height - 1);
     const from = this.#at ?? { x, y };
     this.#at = { x, y };
+    const { mouse, takesPositions } = this.#parts;
+    if (mouse.point && takesPositions?.()) {
+      // The middle of the pixel, however the guest rounds.
+      mouse.point(((x + 0.5) * FULL_SCALE) / width, ((y + 0.5) * FULL_SCALE) / height);
+      return;
+    }
     if (from.x === x && from.y === y) return;
     this.#move(x - from.x + push(from.x, x, width), y - from.y + push(from.y, y, height), 0);
   }

@@ -1,7 +1,9 @@
 /** A desktop for tests: what is on it is painted by hand, what is typed and clicked is kept. */
+import type { PointerShape } from '#emu/host/frame.ts';
 import type { SoundListener, SoundSource } from '#emu/host/sound.ts';
+import type { Rect } from '../raster/rects.ts';
 import type { Picture } from '../raster/thumbnail.ts';
-import type { Desktop, DesktopSeat, DesktopView } from './desktop.ts';
+import type { Desktop, DesktopSeat, DesktopView, GivenFile, MicrophoneJack } from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
 import { InputSeats } from './input-seats.ts';
 import { SharedClipboard } from './shared-clipboard.ts';
@@ -15,6 +17,11 @@ export interface MouseEventSeen {
 
 export class PaintedDesktop implements Desktop {
   screen: Picture;
+  monitors: readonly Desktop[] | undefined;
+  together: Desktop | undefined;
+  places: (() => readonly Rect[]) | undefined;
+  pointer: PointerShape | undefined;
+  readonly #onPointer = new Set<() => void>();
   /** Everything typed, in order. */
   readonly scancodes: number[] = [];
   readonly mouse: MouseEventSeen[] = [];
@@ -32,6 +39,24 @@ export class PaintedDesktop implements Desktop {
       return () => this.listeners.delete(listener);
     },
   };
+  /** Who wants to know whether it records. */
+  readonly plugged = new Set<(wanted: boolean) => void>();
+  /** Left samples that came from microphones. */
+  readonly recorded: number[] = [];
+  readonly microphones: MicrophoneJack = {
+    plug: (onWanted) => {
+      this.plugged.add(onWanted);
+      return {
+        write: (samples) => {
+          for (let i = 0; i < samples.length; i += 2) this.recorded.push(samples[i]);
+        },
+        unplug: () => this.plugged.delete(onWanted),
+      };
+    },
+  };
+  /** Files that were given, and by whom. */
+  readonly given: { readonly files: readonly GivenFile[]; readonly from: string }[] = [];
+  giveFiles: Desktop['giveFiles'] = async (files, from) => void this.given.push({ files, from });
   #played = 0;
   /** Called after each input. */
   onInput: () => void = () => {};
@@ -69,6 +94,17 @@ export class PaintedDesktop implements Desktop {
 
   seat(): DesktopSeat {
     return this.#seats.open();
+  }
+
+  onPointer(changed: () => void): () => void {
+    this.#onPointer.add(changed);
+    return () => this.#onPointer.delete(changed);
+  }
+
+  /** The guest sets another pointer. */
+  point(shape: PointerShape): void {
+    this.pointer = shape;
+    for (const changed of this.#onPointer) changed();
   }
 
   get viewCount(): number {

@@ -16,6 +16,11 @@ export class ShownPicture {
     this.#width = picture.width;
   }
 
+  /** What was shown; whoever moves some of it on the other side does it here as well. */
+  get pixels(): Uint32Array {
+    return this.#pixels;
+  }
+
   /**
    * Takes over a redrawn rectangle of a picture of the same size.
    * @param report gets the box around the differences in each TILE x TILE square of the screen

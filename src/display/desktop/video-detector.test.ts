@@ -56,6 +56,28 @@ describe('a video', () => {
     expect(detector.videos(last + 2)).toEqual([]);
   });
 
+  it('goes on while parts of it are drawn, but no longer without whole pictures', () => {
+    const detector = new VideoDetector();
+    const part = rect(120, 60, 64, 64);
+    const last = play(detector, FILM, 12, 40);
+    const lastPart = play(detector, part, 10, 30, last + 20);
+    expect(detector.videos(lastPart)).toEqual([FILM]);
+    expect(detector.videos(last + 301)).toEqual([]);
+    // From then on the part counts for itself.
+    const ninth = play(detector, part, 9, 30, last + 310);
+    expect(detector.videos(ninth)).toEqual([]);
+    detector.see([part], ninth + 30);
+    expect(detector.videos(ninth + 30)).toEqual([part]);
+  });
+
+  it('is none yet when a part of it is drawn before', () => {
+    const detector = new VideoDetector();
+    const ninth = play(detector, FILM, 9, 40);
+    detector.see([rect(120, 60, 64, 64)], ninth + 20);
+    detector.see([FILM], ninth + 40);
+    expect(detector.videos(ninth + 40)).toEqual([]);
+  });
+
   it('may play beside another', () => {
     const detector = new VideoDetector();
     const other = rect(500, 300, 100, 100);

@@ -1,9 +1,10 @@
 /**
  * Tells which rectangles of a screen show a video, from when which rectangles were drawn. Pure: time is handed in.
  * Source: VirtualBox VRDP's detector, as documented and observed: the same rectangle 10 times, 15 to 300 ms apart, at
- * least 64 x 64 pixels, aspect 1:2 to 3:1; no longer after 300 ms without it, or when something else overlaps it.
+ * least 64 x 64 pixels, aspect 1:2 to 3:1; no longer after 300 ms without it, or when something else overlaps it. Unlike
+ * there, what is drawn inside of a known video does not end it: pictures of one often differ in a part alone.
  */
-import type { Rect } from '../raster/rects.ts';
+import { around, contains, overlap, type Rect } from '../raster/rects.ts';
 
 const LEAST_SIDE = 64;
 const NARROWEST = 1 / 2;
@@ -31,7 +32,9 @@ export class VideoDetector {
   see(rects: readonly Rect[], nowMs: number): void {
     this.#forget(nowMs);
     for (const rect of rects) {
-      this.#seen = this.#seen.filter((one) => isSame(one.rect, rect) || !overlaps(one.rect, rect));
+      const isPart = this.#seen.some((one) => isVideo(one) && contains(one.rect, rect) && !isSame(one.rect, rect));
+      if (isPart) continue;
+      this.#seen = this.#seen.filter((one) => isSame(one.rect, rect) || !overlap(one.rect, rect));
       if (!hasVideoShape(rect)) continue;
       const known = this.#seen.find((one) => isSame(one.rect, rect));
       if (!known) this.#remember({ rect, times: 1, lastMs: nowMs });
@@ -46,7 +49,7 @@ export class VideoDetector {
   /** The rectangles that show a video at this time; none overlaps another. */
   videos(nowMs: number): readonly Rect[] {
     this.#forget(nowMs);
-    return this.#seen.filter(({ times }) => times >= TIMES).map(({ rect }) => rect);
+    return this.#seen.filter(isVideo).map(({ rect }) => rect);
   }
 
   #forget(nowMs: number): void {
@@ -64,6 +67,8 @@ export class VideoDetector {
   }
 }
 
+const isVideo = ({ times }: Seen): boolean => times >= TIMES;
+
 function hasVideoShape({ width, height }: Rect): boolean {
   const aspect = width / height;
   return width >= LEAST_SIDE && height >= LEAST_SIDE && NARROWEST <= aspect && aspect <= WIDEST;
@@ -71,9 +76,6 @@ function hasVideoShape({ width, height }: Rect): boolean {
 
 const isSame = (a: Rect, b: Rect): boolean =>
   a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
-
-const overlaps = (a: Rect, b: Rect): boolean =>
-  a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 
 /**
  * Puts the pieces of what was drawn at once together: those that touch become the box around them. Changes are counted
@@ -85,7 +87,7 @@ export function joinTouching(rects: readonly Rect[]): readonly Rect[] {
     let box = rect;
     // A box that has grown may touch others in turn.
     for (let at = 0; at < boxes.length; ) {
-      if (!overlaps(grown(box), boxes[at])) at++;
+      if (!overlap(grown(box), boxes[at])) at++;
       else {
         box = around(box, boxes[at]);
         boxes.splice(at, 1);
@@ -99,10 +101,3 @@ export function joinTouching(rects: readonly Rect[]): readonly Rect[] {
 
 /** By a pixel on each side, so that neighbours overlap. */
 const grown = ({ x, y, width, height }: Rect): Rect => ({ x: x - 1, y: y - 1, width: width + 2, height: height + 2 });
-
-function around(a: Rect, b: Rect): Rect {
-  const [x, y] = [Math.min(a.x, b.x), Math.min(a.y, b.y)];
-  const right = Math.max(a.x + a.width, b.x + b.width);
-  const bottom = Math.max(a.y + a.height, b.y + b.height);
-  return { x, y, width: right - x, height: bottom - y };
-}

@@ -5,9 +5,17 @@
  */
 import type { MouseInput } from '#emu/host/input.ts';
 
+/** A guest that takes positions: the pointer is not captured for it. */
+export interface FreePointer {
+  isOn(): boolean;
+  /** The pointer is at this point of the page. */
+  at(clientX: number, clientY: number): void;
+}
+
 export interface MouseCaptureParts {
-  /** Clicking it captures the pointer. */
+  /** Clicking it captures the pointer, unless the guest takes positions. */
   readonly target: HTMLElement;
+  readonly free?: FreePointer | undefined;
   readonly mouse: MouseInput;
   /** The pointer was captured or given back. */
   readonly onCapture: (captured: boolean) => void;
@@ -31,6 +39,7 @@ export class MouseCapture {
   #wheel = 0;
   #buttons = 0;
   #request: number | undefined;
+  #at: { readonly x: number; readonly y: number } | undefined;
 
   constructor(parts: MouseCaptureParts) {
     this.#parts = parts;
@@ -38,7 +47,8 @@ export class MouseCapture {
     const { target } = parts;
     const view = target.ownerDocument;
     target.addEventListener('mousedown', (event) => this.#onDown(event), { signal });
-    target.addEventListener('mouseup', (event) => this.#onButtons(event), { signal });
+    // A button that went down here may come up anywhere.
+    view.addEventListener('mouseup', (event) => this.#onUp(event), { signal });
     target.addEventListener('mousemove', (event) => this.#onMove(event), { signal });
     target.addEventListener('wheel', (event) => this.#onWheel(event), { signal, passive: false });
     target.addEventListener('contextmenu', (event) => event.preventDefault(), { signal });
@@ -69,33 +79,46 @@ export class MouseCapture {
     if (this.#request !== undefined) cancelAnimationFrame(this.#request);
   }
 
+  /** The pointer is the page's, and the guest's follows it. */
+  get #isFree(): boolean {
+    return !this.captured && this.#parts.free?.isOn() === true;
+  }
+
   #onDown(event: MouseEvent): void {
-    if (!this.captured) {
+    if (this.#isFree) this.#parts.free?.at(event.clientX, event.clientY);
+    else if (!this.captured) {
       this.capture();
       return;
-    }
-    event.preventDefault();
+    } else event.preventDefault();
     this.#onButtons(event);
   }
 
+  #onUp(event: MouseEvent): void {
+    if (this.#buttons !== 0) this.#onButtons(event);
+  }
+
   #onButtons(event: MouseEvent): void {
-    if (!this.captured) return;
     this.#buttons = event.buttons & BUTTON_MASK;
     this.#send();
   }
 
   #onMove(event: MouseEvent): void {
-    if (!this.captured) return;
-    this.#dx += event.movementX;
-    this.#dy += event.movementY;
+    if (this.#isFree) this.#at = { x: event.clientX, y: event.clientY };
+    else if (this.captured) {
+      this.#dx += event.movementX;
+      this.#dy += event.movementY;
+    } else return;
     this.#request ??= requestAnimationFrame(() => {
       this.#request = undefined;
-      this.#send();
+      const at = this.#at;
+      this.#at = undefined;
+      if (at) this.#parts.free?.at(at.x, at.y);
+      else this.#send();
     });
   }
 
   #onWheel(event: WheelEvent): void {
-    if (!this.captured) return;
+    if (!this.captured && !this.#isFree) return;
     event.preventDefault();
     const notch = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? NOTCH_PIXELS : NOTCH_LINES;
     this.#wheel += event.deltaY / notch;

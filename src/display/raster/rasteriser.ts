@@ -48,6 +48,7 @@ export class Rasteriser {
   height: number = UNSET_HEIGHT;
 
   readonly #frame: SharedFrame;
+  readonly #monitor: number;
   readonly #text: TextPainter;
   readonly #graphics: GraphicsPainter;
   readonly #record: Uint32Array = new Uint32Array(FRAME_WORDS);
@@ -56,9 +57,13 @@ export class Rasteriser {
   /** Generation that `pixels` shows; -1 before the first picture. */
   #generation = -1;
 
-  /** @param vram video memory as the machine sees it, 4-byte aligned in its buffer */
-  constructor(vram: Uint8Array, frame: SharedFrame) {
+  /**
+   * @param vram video memory as the machine sees it, 4-byte aligned in its buffer
+   * @param monitor 0 to MAX_MONITORS - 1
+   */
+  constructor(vram: Uint8Array, frame: SharedFrame, monitor = 0) {
     this.#frame = frame;
+    this.#monitor = monitor;
     const source = rowSource(vram.buffer, vram.byteOffset, vram.length);
     this.#text = new TextPainter(source, frame.pageGeneration);
     this.#graphics = new GraphicsPainter(source, frame.pageGeneration);
@@ -69,11 +74,25 @@ export class Rasteriser {
     return this.#drawn[FRAME.fourByThree] !== 0;
   }
 
+  /** The guest uses the monitor. */
+  get isAttached(): boolean {
+    return this.#drawn[FRAME.attached] !== 0;
+  }
+
+  /** Where the guest has put the monitor: pixels right of and below the first one's corner. */
+  get originX(): number {
+    return this.#drawn[FRAME.originX] | 0;
+  }
+
+  get originY(): number {
+    return this.#drawn[FRAME.originY] | 0;
+  }
+
   /** Brings the picture up to date. Returns what changed, from top to bottom; nothing at once when no frame came. */
   render(): readonly Rect[] {
     if (this.#frame.generation === this.#generation) return NOTHING;
     const record = this.#record;
-    const generation = this.#frame.read(record);
+    const generation = this.#frame.read(record, this.#monitor);
     const since = this.#looksDifferent() ? -1 : this.#generation;
     this.#drawn.set(record);
     const resized = this.#resize(record);

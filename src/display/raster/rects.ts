@@ -7,6 +7,20 @@ export interface Rect {
   readonly height: number;
 }
 
+export const overlap = (a: Rect, b: Rect): boolean =>
+  a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+
+export const contains = (outer: Rect, { x, y, width, height }: Rect): boolean =>
+  outer.x <= x && outer.y <= y && x + width <= outer.x + outer.width && y + height <= outer.y + outer.height;
+
+/** The smallest that has both in it. */
+export function around(a: Rect, b: Rect): Rect {
+  const [x, y] = [Math.min(a.x, b.x), Math.min(a.y, b.y)];
+  const right = Math.max(a.x + a.width, b.x + b.width);
+  const bottom = Math.max(a.y + a.height, b.y + b.height);
+  return { x, y, width: right - x, height: bottom - y };
+}
+
 /** Lines that touch become one rectangle, as wide as the widest of them. */
 export class RectList {
   readonly #rects: Rect[] = [];

@@ -168,7 +168,7 @@ export class MachineLibrary {
   /** A machine that is on follows at once in what it can. */
   async update(id: string, changes: Partial<EditableSettings>): Promise<MachineSettings> {
     const machine = await this.#store.update(id, changes);
-    if (changes.networkCards) await this.session(id)?.applyNetworkCards(machine.networkCards);
+    if (changes.networkCards || changes.bandwidthGroups) await this.session(id)?.applyNetworks(machine);
     await this.refresh();
     return machine;
   }

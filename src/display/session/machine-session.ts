@@ -6,7 +6,6 @@ import { closeBlockRing } from '#emu/host/block-ring.ts';
 import { ByteRingReader } from '#emu/host/byte-ring.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
-import type { NetworkCardConfig } from '#emu/host/network-card.ts';
 import type {
   DirectBootSpec,
   DriveSlot,
@@ -22,6 +21,7 @@ import type { FileStore } from '#storage/settings/file-store.ts';
 import type { BootFileSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { DiskEvent, DiskSource, DiskSpec, DiskStatus } from '#storage/worker/disk-spec.ts';
 import type { StorageService } from '#storage/worker/storage-service.ts';
+import { Microphone } from '../audio/microphone.ts';
 import { FROM_HERE, SoundPlayer } from '../audio/sound-player.ts';
 import { SpeakerPlayer } from '../audio/speaker-player.ts';
 import { SerialTerminal } from '../console/serial-terminal.ts';
@@ -30,6 +30,7 @@ import { MachineSharing } from '../sharing/machine-sharing.ts';
 import type { SharedScreen } from '../sharing/share-worker.ts';
 import { ALWAYS_THERE, diskSpecOf, slotOf } from './drives.ts';
 import { NetworkLinks, type Networks } from './network-links.ts';
+import { PacketTraces } from './packet-traces.ts';
 import { explain, type Problem, problem } from './problems.ts';
 
 export type SessionState = 'starting' | 'running' | 'paused' | 'saving' | 'stopping' | 'off' | 'failed';
@@ -59,6 +60,8 @@ export interface Outputs {
   readonly speaker: SpeakerPlayer;
   /** The sound card's. */
   readonly sound: SoundPlayer;
+  /** What it records. */
+  readonly microphone: Microphone;
 }
 
 interface Medium {
@@ -94,6 +97,7 @@ export class MachineSession {
   /** What is in the drives, by slot. */
   readonly media: Signal<ReadonlyMap<DriveSlot, string>> = signal(new Map());
   readonly network: NetworkLinks;
+  readonly traces: PacketTraces;
   readonly #state: Signal<SessionState> = signal('starting');
   readonly #parts: SessionParts;
   readonly #doorbell = new SharedArrayBuffer(4);
@@ -110,7 +114,8 @@ export class MachineSession {
     this.#parts = parts;
     this.settings = parts.settings;
     this.id = parts.settings.id;
-    this.network = new NetworkLinks(this.id, this.settings.networkCards, parts.networks, this.#doorbell);
+    this.network = new NetworkLinks(this.id, this.settings, parts.networks, this.#doorbell);
+    this.traces = new PacketTraces(this.settings.networkCards, () => this.#service);
   }
 
   get state(): ReadonlySignal<SessionState> {
@@ -132,6 +137,9 @@ export class MachineSession {
     move: (dx, dy, dz, buttons) => {
       this.#run((service) => service.moveMouse(dx, dy, dz, buttons));
     },
+    point: (x, y) => {
+      this.#run((service) => service.pointMouse(x, y));
+    },
   };
 
   /** Where keys of the person at the machine go; lost while it is off. Shared, they wait for the lease like everybody's. */
@@ -141,7 +149,16 @@ export class MachineSession {
 
   readonly mouse: MouseInput = {
     move: (...report) => (this.sharing.peek()?.mouse ?? this.#ownMouse).move(...report),
+    // Others cannot see who moved it where; shared, the mouse is captured as theirs are.
+    point: (x, y) => {
+      if (!this.sharing.peek()) this.#ownMouse.point?.(x, y);
+    },
   };
+
+  /** The guest takes positions of the pointer from here. */
+  get takesPositions(): boolean {
+    return this.outputs.peek()?.frame.takesPositions === true && this.sharing.peek() === undefined;
+  }
 
   /**
    * Switches the machine on, from its saved state if it has one.
@@ -156,7 +173,8 @@ export class MachineSession {
         this.#fetchBytes(FIRMWARE.vgaBios),
         this.#directBoot(),
       ]);
-      const { memoryMb, processor, bootOrder, localTimeClock, platform, audio } = this.settings;
+      const { memoryMb, videoMemoryMb, graphics, processor, bootOrder, localTimeClock, platform, audio } =
+        this.settings;
       const networkCards = this.network.specs();
       const uuid = await uuidOf(this.id);
       const service = this.#spawn();
@@ -177,6 +195,7 @@ export class MachineSession {
             drives,
             networkCards,
             savedState,
+            graphics: { ...graphics, videoMemoryMb },
             soundCard: audio === 'ac97' ? audio : null,
           },
           doorbell: this.#doorbell,
@@ -307,18 +326,26 @@ export class MachineSession {
   }
 
   /** Follows changed settings of network cards as far as a running machine can: all but type, address and number. */
-  async applyNetworkCards(cards: readonly NetworkCardConfig[]): Promise<void> {
+  async applyNetworks({ networkCards: cards, bandwidthGroups }: MachineSettings): Promise<void> {
     if (!this.#service) return;
+    await this.network.setBandwidthGroups(bandwidthGroups);
     for (const before of this.network.cards.value) {
       const card = cards.find(
         ({ slot, type, mac }) => slot === before.slot && type === before.type && mac === before.mac,
       );
       if (!card || JSON.stringify(card) === JSON.stringify(before)) continue;
-      const { cableConnected, ...rest } = card;
-      const { cableConnected: wasConnected, ...restBefore } = before;
+      const { cableConnected, trace, ...rest } = card;
+      const { cableConnected: wasConnected, trace: wasTraced, ...restBefore } = before;
       if (JSON.stringify(rest) !== JSON.stringify(restBefore)) await this.network.replug(card);
       if (cableConnected !== wasConnected) await this.setCableConnected(card.slot, cableConnected);
+      if (trace !== wasTraced) await (trace ? this.traces.start(card.slot) : this.traces.end(card.slot));
+      this.network.note(card);
     }
+  }
+
+  /** Asks the guest for another size of a monitor, from 0: it follows if its driver does. */
+  async suggestSize(monitor: number, width: number, height: number): Promise<void> {
+    await this.#service?.suggestMode({ monitor, enabled: true, width, height });
   }
 
   /** Lines of a text screen; none in graphics modes. */
@@ -447,6 +474,7 @@ export class MachineSession {
       serial: new SerialTerminal(rings),
       speaker: new SpeakerPlayer(new ByteRingReader(links.tones)),
       sound: new SoundPlayer(links.sound, FROM_HERE),
+      microphone: new Microphone(links.recording),
     };
   }
 
@@ -483,6 +511,7 @@ export class MachineSession {
   /** @param evenIfUnsaved the machine never ran, so that nothing unsaved can be worth keeping */
   async #release(evenIfUnsaved: boolean): Promise<void> {
     clearInterval(this.#timer);
+    await this.traces.endAll();
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#service?.[Comlink.releaseProxy]();
@@ -490,6 +519,7 @@ export class MachineSession {
     void this.stopSharing();
     this.outputs.value?.speaker.stop();
     this.outputs.value?.sound.stop();
+    this.outputs.value?.microphone.stop();
     this.outputs.value?.serial.stop();
     this.outputs.value = undefined;
     await this.network.unplug();

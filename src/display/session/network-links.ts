@@ -4,6 +4,7 @@ import type * as Comlink from 'comlink';
 import { macFrom, type NetworkCardConfig } from '#emu/host/network-card.ts';
 import { createPacketRing } from '#emu/host/packet-ring.ts';
 import type { NetworkCardSpec } from '#emu/workers/machine-protocol.ts';
+import type { MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { RelayState } from '../../net-relay/transports/relay-client.ts';
 import type { NetworkEvent, NetworkService } from '../../net-relay/worker/network-service.ts';
 import type { RelayAddress } from '../../net-relay/worker/relay-carrier.ts';
@@ -28,11 +29,19 @@ export class NetworkLinks {
   readonly #doorbell: SharedArrayBuffer;
   readonly #rings = new Map<number, SharedArrayBuffer>();
 
-  constructor(machine: string, cards: readonly NetworkCardConfig[], networks: Networks, doorbell: SharedArrayBuffer) {
+  #groups: MachineSettings['bandwidthGroups'];
+
+  constructor(
+    machine: string,
+    { networkCards, bandwidthGroups }: Pick<MachineSettings, 'networkCards' | 'bandwidthGroups'>,
+    networks: Networks,
+    doorbell: SharedArrayBuffer,
+  ) {
+    this.#groups = bandwidthGroups;
     this.#machine = machine;
     this.#networks = networks;
     this.#doorbell = doorbell;
-    this.cards = signal(cards);
+    this.cards = signal(networkCards);
   }
 
   /** For the machine to start with; every card has a ring, so that it can be attached later. */
@@ -46,6 +55,7 @@ export class NetworkLinks {
 
   /** Leads every cable to its network. */
   async plug(): Promise<void> {
+    if (this.cards.value.length > 0) await this.setBandwidthGroups(this.#groups);
     for (const card of this.cards.value) {
       const ring = this.#rings.get(card.slot);
       if (!ring) continue;
@@ -54,10 +64,22 @@ export class NetworkLinks {
     }
   }
 
+  /** Limits that cards share; those that are at work follow at once. */
+  async setBandwidthGroups(groups: MachineSettings['bandwidthGroups']): Promise<void> {
+    this.#groups = groups;
+    if (this.#rings.size > 0) await this.#networks.service().setBandwidthGroups(this.#machine, groups);
+  }
+
+  /** A card's settings are these now, whatever has come of it. */
+  note(card: NetworkCardConfig): void {
+    if (!this.#rings.has(card.slot)) return;
+    this.cards.value = this.cards.value.map((one) => (one.slot === card.slot ? card : one));
+  }
+
   /** A card's settings have changed, or a refused one is to be tried again. Cards that are not there wait for a restart. */
   async replug(card: NetworkCardConfig): Promise<void> {
     if (!this.#rings.has(card.slot)) return;
-    this.cards.value = this.cards.value.map((one) => (one.slot === card.slot ? card : one));
+    this.note(card);
     await this.#networks.service().replug(this.#machine, card, this.#networks.relay);
   }
 

@@ -1,10 +1,11 @@
 /** A WebSocket to the relay that comes back by itself: after a change of network, a sleep, a restart of the relay. */
 import { CodedError } from '#base/errors.ts';
 import { decodeMessage, type Message } from '../stream/messages.ts';
+import { joinProtocols } from './early-socket.ts';
 
 export type LinkState = 'connecting' | 'open' | 'waiting' | 'closed';
 
-/** What makes a WebSocket where the platform has none, as Node 20. */
+/** What makes a WebSocket where the platform has none, as Node 20, or has one that is open already. */
 export type SocketMaker = (url: string, protocols: string[]) => WebSocket;
 
 export interface RelayLinkParts {
@@ -21,8 +22,6 @@ export interface RelayLinkParts {
   readonly onState: (state: LinkState, why: string) => void;
 }
 
-/** As the relay has it: the protocol's name, then the token. */
-const SUBPROTOCOL = 'tabbox';
 /** Close codes from here on say that coming back is of no use. */
 const FINAL_CODES = 4400;
 /** `readyState` of a WebSocket. */
@@ -86,17 +85,20 @@ export class RelayLink {
     }
     if (this.#isClosed) return;
     const newSocket = this.#parts.newSocket ?? ((url, protocols) => new WebSocket(url, protocols));
-    const socket = newSocket(this.#parts.url, [SUBPROTOCOL, `token.${token}`]);
+    const socket = newSocket(this.#parts.url, joinProtocols(token));
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
-    socket.addEventListener('open', () => {
-      this.#wait = FIRST_WAIT_MS;
-      this.#heard();
-      this.#parts.onState('open', '');
-      this.#parts.onOpen();
-    });
+    if (socket.readyState === OPEN) this.#opened();
+    else socket.addEventListener('open', () => this.#opened());
     socket.addEventListener('message', ({ data }) => this.#onMessage(socket, data));
     socket.addEventListener('close', ({ code, reason }) => this.#onClose(socket, code, reason));
+  }
+
+  #opened(): void {
+    this.#wait = FIRST_WAIT_MS;
+    this.#heard();
+    this.#parts.onState('open', '');
+    this.#parts.onOpen();
   }
 
   #onMessage(socket: WebSocket, data: unknown): void {

@@ -2,6 +2,7 @@
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { Desktop, DesktopView } from '../desktop/desktop.ts';
 import type { ClipboardPlace } from '../desktop/shared-clipboard.ts';
+import type { MonitorPlace } from '../raster/all-monitors.ts';
 import { InputArbiter } from '../stream/input-arbiter.ts';
 import {
   type BodyOf,
@@ -9,6 +10,7 @@ import {
   encodeMessage,
   HOST,
   type Link,
+  MAX_PLACES,
   MAX_VIEWER_MESSAGE_BYTES,
   type Message,
   type Person,
@@ -21,6 +23,7 @@ import { DiscIntake } from './disc-intake.ts';
 import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 import { type MadeEncoder, SentSound } from './sent-sound.ts';
+import { type MadeVideoEncoder, SentVideo } from './sent-video.ts';
 
 export interface ShareHostParts {
   readonly url: string;
@@ -32,6 +35,8 @@ export interface ShareHostParts {
   readonly desktop: Desktop;
   /** Whether the picture is to fill a 4:3 screen. */
   readonly fourByThree: () => boolean;
+  /** Where monitors lie in the picture, where there may be several. */
+  readonly places?: (() => readonly MonitorPlace[]) | undefined;
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
@@ -42,6 +47,8 @@ export interface ShareHostParts {
   readonly insertDisc?: ((image: Uint8Array<ArrayBuffer>, name: string) => Promise<void>) | undefined;
   /** Codes Opus, where there is something that does. */
   readonly newOpusEncoder?: MadeEncoder | undefined;
+  /** Codes video, where there is something that does. */
+  readonly videoEncoder?: MadeVideoEncoder | undefined;
   readonly onState: (state: ShareState) => void;
   readonly onPointer: (pointer: BodyOf<'pointer'>) => void;
   /** Somebody who watches has copied a text for all. */
@@ -49,6 +56,9 @@ export interface ShareHostParts {
   /** Connections from browser to browser, where there are any. */
   readonly direct?: DirectConnections;
 }
+
+const NO_MONITORS: BodyOf<'monitors'> = { places: [] };
+const NO_VIDEO: BodyOf<'videoForms'> = { h264: false, vp9: false, vp8: false };
 
 /** See `DirectHub`. */
 export interface DirectConnections {
@@ -70,6 +80,8 @@ export interface ShareState {
 
 /** Updates the relay may not have taken yet. */
 const MOST_IN_FLIGHT = 3;
+/** Less than a video's pictures are apart. */
+const LOOKOUT_MS = 25;
 /** At most a third of a core goes into coding: after an update, twice its time is a pause. */
 const PAUSE_SHARE = 2;
 /** Viewers that get pictures from here; those beyond have them copied by the relay. */
@@ -85,6 +97,9 @@ export class ShareHost {
   #isAsked = false;
   #key = '';
   #view: DesktopView | undefined;
+  /** Looks for videos, however long coding takes. */
+  #lookout: DesktopView | undefined;
+  #lookAgain: ReturnType<typeof setTimeout> | undefined;
   #hasNews = false;
   #inFlight: number[] = [];
   readonly #toRelay = new PictureOutlet({
@@ -105,6 +120,7 @@ export class ShareHost {
       // Never inside a call of the fan's own.
       queueMicrotask(() => this.#step());
     },
+    wantKey: () => this.#video.wantKey(),
   });
   readonly #toDirect = new PictureOutlet({
     isReady: () => !this.#fan.isEmpty,
@@ -112,7 +128,10 @@ export class ShareHost {
   });
   readonly #outlets: readonly PictureOutlet[] = [this.#toRelay, this.#toDirect];
   #pause: ReturnType<typeof setTimeout> | undefined;
+  /** As the relay was told. */
+  #monitors = NO_MONITORS;
   readonly #sound: SentSound;
+  readonly #video: SentVideo;
   readonly #discs: DiscIntake;
   /** Those at the machine itself, RDP clients among them, are one participant. */
   readonly #clipboard: ClipboardPlace;
@@ -125,6 +144,19 @@ export class ShareHost {
       newOpusEncoder: parts.newOpusEncoder,
       send: (message) => this.#link.send(message),
       onForms: () => this.#link.send(encodeMessage('soundForms', this.#sound.forms)),
+    });
+    this.#video = new SentVideo({
+      encoder: parts.videoEncoder,
+      send: (picture) => this.#sendVideo(picture),
+      sendEnd: () => {
+        const message = encodeMessage('videoEnd', {});
+        this.#fan.videoEnd(message);
+        this.#link.send(message);
+      },
+      onStill: () => {
+        this.#hasNews = true;
+        this.#step();
+      },
     });
     this.#discs = new DiscIntake({
       insert: parts.insertDisc,
@@ -150,6 +182,7 @@ export class ShareHost {
         if (connection !== 'open') {
           this.#everybodyLetsGo();
           this.#sound.need({ pcm: false, opus: false });
+          this.#video.need(NO_VIDEO);
         }
         this.#tell({ connection, why });
       },
@@ -209,7 +242,9 @@ export class ShareHost {
       case 'welcome':
         this.#key = message.body.key;
         this.#inFlight = [];
+        this.#video.reset();
         this.#link.send(encodeMessage('lease', this.#arbiter.lease));
+        this.#link.send(encodeMessage('monitors', this.#monitors));
         this.#link.send(encodeMessage('soundForms', this.#sound.forms));
         return;
       case 'roster':
@@ -220,6 +255,16 @@ export class ShareHost {
         return;
       case 'soundForms':
         this.#sound.need(message.body);
+        return;
+      case 'videoForms':
+        this.#video.need(message.body);
+        this.#lookForVideos();
+        return;
+      case 'videoAck':
+        this.#video.ack(message.body.number);
+        return;
+      case 'videoKey':
+        this.#video.wantKey();
         return;
       case 'refresh':
         this.#isAsked = true;
@@ -330,6 +375,7 @@ export class ShareHost {
     }
     if (message.name === 'refresh') this.#feed(participant, message.body.since);
     else if (message.name === 'ack') this.#direct.get(participant)?.ack(message.body.sequence);
+    else if (message.name === 'videoAck') this.#direct.get(participant)?.videoAck(message.body.number);
     else if (message.name === 'keys') this.#arbiter.keys({ ...message.body, participant });
     else if (message.name === 'mouse') this.#arbiter.mouse({ ...message.body, participant });
     else if (message.name === 'typed') this.#arbiter.typed({ ...message.body, participant });
@@ -378,14 +424,54 @@ export class ShareHost {
     if (this.#view) return;
     this.#view = this.#parts.desktop.view();
     this.#request();
+    this.#lookForVideos();
+  }
+
+  #lookForVideos(): void {
+    if (this.#lookout || !this.#view || !this.#video.isWanted) return;
+    const lookout = this.#parts.desktop.view();
+    this.#lookout = lookout;
+    lookout.take();
+    const look = (): void =>
+      lookout.request(() => {
+        this.#video.see(lookout.take().rects, performance.now());
+        if (this.#video.isWanted) this.#lookAgain = setTimeout(look, LOOKOUT_MS);
+        else this.#endLookout();
+      });
+    look();
+  }
+
+  #endLookout(): void {
+    clearTimeout(this.#lookAgain);
+    this.#lookout?.close();
+    this.#lookout = undefined;
+  }
+
+  #sendVideo(picture: BodyOf<'video'>): void {
+    const message = encodeMessage('video', picture);
+    this.#fan.video(message, picture);
+    if (this.#isRelayWatched()) this.#link.send(message);
+    else this.#video.ack(picture.number);
   }
 
   #unwatched(): void {
+    this.#video.close();
+    this.#endLookout();
     this.#view?.close();
     this.#view = undefined;
     this.#hasNews = false;
     clearTimeout(this.#pause);
     this.#pause = undefined;
+  }
+
+  /** Ahead of the picture that shows them so. */
+  #tellMonitors(): void {
+    const places = this.#parts.places?.() ?? [];
+    const now = places.length > 1 ? places : NO_MONITORS.places;
+    const before = this.#monitors.places;
+    if (now.length === before.length && now.every((place, i) => isSamePlace(place, before[i]))) return;
+    this.#monitors = { places: now.slice(0, MAX_PLACES) };
+    this.#link.send(encodeMessage('monitors', this.#monitors));
   }
 
   #request(): void {
@@ -404,7 +490,10 @@ export class ShareHost {
     const { desktop } = this.#parts;
     const { rects } = this.#view.take();
     const { width, height, pixels } = desktop.screen;
-    this.#encoder.absorb({ width, height, pixels, fourByThree: this.#parts.fourByThree() }, rects);
+    this.#tellMonitors();
+    const shown = { width, height, pixels, fourByThree: this.#parts.fourByThree() };
+    const still = this.#video.step(shown, rects, start);
+    this.#encoder.absorb(still.picture, still.rects);
     const hadNews = this.#hasNews;
     this.#hasNews = false;
     const made: MadeMessages = new Map();
@@ -418,3 +507,6 @@ export class ShareHost {
     }, pauseMs);
   }
 }
+
+const isSamePlace = (a: MonitorPlace, b: MonitorPlace): boolean =>
+  a.monitor === b.monitor && a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;

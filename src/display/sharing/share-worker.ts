@@ -1,12 +1,13 @@
 /** A worker's entry point: shares one machine. Off the page's thread, whose timers sleep while its tab is hidden. */
 import * as Comlink from 'comlink';
 import { CodedError } from '#base/errors.ts';
-import { FRAME, FRAME_WORDS, SharedFrame } from '#emu/host/frame.ts';
+import { SharedFrame } from '#emu/host/frame.ts';
 import { carryCodedErrors } from '#emu/workers/coded-errors.ts';
 import { opusEncoder } from '../audio/opus.ts';
 import { MachineDesktop } from '../desktop/machine-desktop.ts';
 import { SoundRingSource } from '../desktop/sound-ring-source.ts';
 import type { BodyOf } from '../stream/messages.ts';
+import { videoEncoder } from '../video/video-codec.ts';
 import type { Copied } from './clipboard-parts.ts';
 import { ShareHost, type ShareState } from './share-host.ts';
 
@@ -50,27 +51,28 @@ export class ShareService {
 
   async start({ screen, server, token, machine, name }: ShareOrder, listener: ShareListener): Promise<void> {
     const frame = new SharedFrame(screen.frameBuffer, screen.frameOffset, screen.vram.length);
-    const record = new Uint32Array(FRAME_WORDS);
     const keyboard = { putScancodes: (set1: readonly number[]): void => listener.putScancodes(set1) };
     const mouse = {
       move: (dx: number, dy: number, dz: number, buttons: number): void => listener.moveMouse(dx, dy, dz, buttons),
     };
-    this.#host = new ShareHost({
-      ...{ machine, name, keyboard, mouse },
-      url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
-      token: async () => token ?? hostToken(server, machine),
-      desktop: new MachineDesktop({
+    const desktop = new MachineDesktop(
+      {
         ...{ vram: screen.vram, frame, keyboard, mouse },
         typeText: (text) => listener.typeText(text),
         sound: new SoundRingSource(screen.sound),
-      }),
-      fourByThree: () => {
-        frame.read(record);
-        return record[FRAME.fourByThree] !== 0;
       },
+      'all',
+    );
+    this.#host = new ShareHost({
+      ...{ desktop, machine, name, keyboard, mouse },
+      url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
+      token: async () => token ?? hostToken(server, machine),
+      fourByThree: () => desktop.fourByThree,
+      places: () => desktop.places(),
       typeText: (text) => listener.typeText(text),
       insertDisc: (image, name) => listener.insertDisc(Comlink.transfer(image, [image.buffer]), name),
       newOpusEncoder: await opusEncoder(),
+      videoEncoder: await videoEncoder(),
       onState: (state) => listener.onState(state),
       onPointer: (pointer) => listener.onPointer(pointer),
       onCopied: (copied) => listener.onCopied(copied),

@@ -1,6 +1,6 @@
 /** The desktop of a machine somewhere else, behind a link: for gateways that show it to clients of another protocol. */
 import type { SoundSource } from '#emu/host/sound.ts';
-import type { Desktop, DesktopSeat, DesktopView } from '../desktop/desktop.ts';
+import type { Desktop, DesktopSeat, DesktopView, GivenFile, VideoSource, VideoWatcher } from '../desktop/desktop.ts';
 import { DesktopViews } from '../desktop/desktop-views.ts';
 import { InputSeats } from '../desktop/input-seats.ts';
 import { SharedClipboard } from '../desktop/shared-clipboard.ts';
@@ -22,13 +22,27 @@ export class StreamDesktop implements Desktop {
   readonly clipboard: SharedClipboard = new SharedClipboard();
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
+  readonly #forms = { h264: false, vp9: false, vp8: false };
+  readonly #watchers = new Set<VideoWatcher>();
   #screen: Picture = NOTHING;
+  #takesVideo = false;
 
-  constructor(parts: Omit<ViewerParts, 'onPicture'>) {
+  constructor(parts: Omit<ViewerParts, 'onPicture' | 'video'>) {
     const size = (): Picture => this.#screen;
-    this.#views = new DesktopViews({ size, refresh: () => {}, onDemand: () => {} });
+    this.#views = new DesktopViews({ size, refresh: () => {}, onDemand: () => this.#tellVideo() });
     this.viewer = new Viewer({
       ...parts,
+      video: {
+        ...{ drawn: () => {} },
+        forms: this.#forms,
+        take: ({ x, y, width, height, data, isKey, layer }) => {
+          const picture = { area: { x, y, width, height }, data, isKey, layer };
+          for (const watcher of this.#watchers) watcher.picture(picture);
+        },
+        end: () => {
+          for (const watcher of this.#watchers) watcher.end();
+        },
+      },
       onPicture: (rects) => {
         const { width, height, pixels } = this.viewer;
         if (pixels !== this.#screen.pixels) {
@@ -50,6 +64,33 @@ export class StreamDesktop implements Desktop {
 
   get sound(): SoundSource {
     return this.viewer.sound;
+  }
+
+  readonly video: VideoSource = {
+    watch: (watcher) => {
+      this.#watchers.add(watcher);
+      this.#tellVideo();
+      return {
+        wantKey: () => this.viewer.wantVideoKey(),
+        close: () => {
+          this.#watchers.delete(watcher);
+          this.#tellVideo();
+        },
+      };
+    },
+  };
+
+  async giveFiles(files: readonly GivenFile[]): Promise<void> {
+    await this.viewer.giveDisc(files.map(({ name, bytes }) => ({ name, blob: new Blob([bytes]) })));
+  }
+
+  /** Videos come coded only while all who look here can show them; nothing here decodes them. */
+  #tellVideo(): void {
+    const takesVideo = this.#watchers.size > 0 && this.#watchers.size >= this.#views.count;
+    if (takesVideo === this.#takesVideo) return;
+    this.#takesVideo = takesVideo;
+    this.#forms.h264 = takesVideo;
+    this.viewer.tellVideo();
   }
 
   view(): DesktopView {

@@ -4,6 +4,7 @@ import { CodedError } from '#base/errors.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { SoundSource } from '#emu/host/sound.ts';
 import type { PictureSource } from '../canvas/canvas-presenter.ts';
+import type { MonitorPlace } from '../raster/all-monitors.ts';
 import type { Rect } from '../raster/rects.ts';
 import {
   type BodyOf,
@@ -22,8 +23,10 @@ import { ScreenDecoder } from '../stream/screen-decoder.ts';
 import { ClipboardAssembler, type Copied, clipboardParts } from './clipboard-parts.ts';
 import { canBeDirect, DirectPeer } from './direct-peer.ts';
 import { DiscOutbox, type NamedBlob } from './disc-outbox.ts';
+import { sessionAddress } from './early-socket.ts';
 import { movePointer, type Pointers } from './machine-sharing.ts';
 import { type MadeDecoder, ReceivedSound } from './received-sound.ts';
+import { type MadeVideoDecoder, ReceivedVideo } from './received-video.ts';
 import { type LinkState, RelayLink, type SocketMaker } from './relay-link.ts';
 
 export interface ViewerParts {
@@ -38,8 +41,23 @@ export interface ViewerParts {
   readonly onKey: (key: string) => void;
   /** Decodes Opus, where there is something that does. */
   readonly newOpusDecoder?: MadeDecoder | undefined;
+  /** Decodes video, where there is something that does. */
+  readonly videoDecoder?: Promise<MadeVideoDecoder | undefined>;
+  /** Takes videos as they come, in the forms it says; then none are decoded here. */
+  readonly video?: VideoSink | undefined;
   /** The picture has changed, and is what it now is until control goes back to the event loop. */
   readonly onPicture?: (rects: readonly Rect[]) => void;
+}
+
+/** Where a video's pictures go. */
+export interface VideoSink {
+  /** What it can show now. */
+  readonly forms: BodyOf<'videoForms'>;
+  take(picture: BodyOf<'video'>): void;
+  /** The picture itself has that part again. */
+  end(): void;
+  /** The picture was drawn there. */
+  drawn(rects: readonly Rect[]): void;
 }
 
 export interface ViewerState {
@@ -82,11 +100,14 @@ export class Viewer implements PictureSource {
   readonly #decoder = new ScreenDecoder();
   readonly #state: Signal<ViewerState> = signal(BEFORE);
   readonly #pointers: Signal<Pointers> = signal(new Map());
+  readonly #monitors: Signal<readonly MonitorPlace[]> = signal([]);
   readonly #copied: Signal<Copied | undefined> = signal(undefined);
   readonly #copies = new ClipboardAssembler();
   readonly #onKey: (key: string) => void;
   readonly #onPicture: ((rects: readonly Rect[]) => void) | undefined;
   readonly #sound: ReceivedSound;
+  readonly #video: VideoSink;
+  #videoKnown: Promise<void> | undefined;
   readonly #discs = new DiscOutbox((message) => this.#link.send(message));
   #direct: DirectPeer | undefined;
   #directBytes = 0;
@@ -95,7 +116,8 @@ export class Viewer implements PictureSource {
   #key: string;
   #changed: Rect[] = [];
 
-  constructor({ base, token, name, key, onKey, onPicture, newSocket, newOpusDecoder }: ViewerParts) {
+  constructor(parts: ViewerParts) {
+    const { base, token, name, key, onKey, onPicture, newSocket, newOpusDecoder } = parts;
     this.#key = key;
     this.#onKey = onKey;
     this.#onPicture = onPicture;
@@ -103,8 +125,9 @@ export class Viewer implements PictureSource {
       newOpusDecoder,
       onForms: (forms) => this.#link.send(encodeMessage('soundForms', forms)),
     });
+    this.#video = parts.video ?? this.#decodedBy(parts.videoDecoder);
     this.#link = new RelayLink({
-      url: new URL('relay/session', base).href.replace(/^http/, 'ws'),
+      url: sessionAddress(base),
       newSocket,
       token: () => Promise.resolve(token),
       onOpen: () => {
@@ -127,6 +150,11 @@ export class Viewer implements PictureSource {
     return this.#pointers;
   }
 
+  /** Where in the picture the machine's monitors lie; none: there is one. */
+  get monitors(): ReadonlySignal<readonly MonitorPlace[]> {
+    return this.#monitors;
+  }
+
   /** What somebody else has copied for all, last. */
   get copied(): ReadonlySignal<Copied | undefined> {
     return this.#copied;
@@ -147,8 +175,19 @@ export class Viewer implements PictureSource {
     return this.#sound;
   }
 
+  /** What videos can be shown here has changed. */
+  tellVideo(): void {
+    this.#link.send(encodeMessage('videoForms', this.#video.forms));
+  }
+
+  /** A picture of the video that builds upon no other is needed. */
+  wantVideoKey(): void {
+    this.#link.send(encodeMessage('videoKey', {}));
+  }
+
   close(): void {
     this.#direct?.close();
+    this.#video.end();
     this.#sound.close();
     this.#link.close();
   }
@@ -249,6 +288,8 @@ export class Viewer implements PictureSource {
         this.#tell({ id, role, machine });
         this.#connectDirectly();
         this.#sound.tell();
+        // Others see a video as long as nobody is known who cannot.
+        void Promise.resolve(this.#videoKnown).then(() => this.tellVideo());
         return;
       }
       case 'signal':
@@ -259,6 +300,9 @@ export class Viewer implements PictureSource {
         return;
       case 'lease':
         this.#tell({ lease: message.body });
+        return;
+      case 'monitors':
+        this.#monitors.value = message.body.places;
         return;
       case 'pointer':
         this.#pointers.value = movePointer(this.#pointers.value, message.body);
@@ -277,7 +321,39 @@ export class Viewer implements PictureSource {
       case 'update':
         this.#draw(message.body, this.#link);
         return;
+      case 'video':
+        this.#play(message.body, this.#link);
+        return;
+      case 'videoEnd':
+        this.#video.end();
+        return;
     }
+  }
+
+  #decodedBy(made: Promise<MadeVideoDecoder | undefined> | undefined): VideoSink {
+    let decoder: MadeVideoDecoder | undefined;
+    this.#videoKnown = made?.then((found) => {
+      decoder = found;
+    });
+    const shown = (rect: Rect): void => {
+      if (this.#onPicture) this.#onPicture([rect]);
+      else this.#changed.push(rect);
+    };
+    return new ReceivedVideo({
+      decoder: () => decoder,
+      picture: () => this.#decoder,
+      onShown: shown,
+      onBroken: () => {
+        // From here on in tiles.
+        decoder = undefined;
+        this.tellVideo();
+      },
+    });
+  }
+
+  #play(picture: BodyOf<'video'>, reply: { send(message: Uint8Array<ArrayBuffer>): void }): void {
+    this.#video.take(picture);
+    reply.send(encodeMessage('videoAck', { number: picture.number }));
   }
 
   /** By the shorter way, if nothing can be on the other that this would overtake. */
@@ -310,6 +386,8 @@ export class Viewer implements PictureSource {
         }
         this.#directBytes += bytes.length;
         if (message.name === 'update') this.#draw(message.body, peer);
+        else if (message.name === 'video') this.#play(message.body, peer);
+        else if (message.name === 'videoEnd') this.#video.end();
         else if (message.name === 'direct') this.#isDirectNow(peer);
       },
       onClose: () => {
@@ -336,6 +414,7 @@ export class Viewer implements PictureSource {
       // Whoever is told needs no account of it.
       if (this.#onPicture) this.#onPicture(rects);
       else this.#changed.push(...rects);
+      this.#video.drawn(rects);
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
       reply.send(encodeMessage('refresh', { since: 0 }));

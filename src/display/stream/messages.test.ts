@@ -11,6 +11,7 @@ import {
   type MessageName,
   ROLES,
   SOUND_FORMS,
+  VIDEO_FORMS,
 } from './messages.ts';
 
 const u16 = fc.nat(0xffff);
@@ -61,7 +62,18 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
   discPart: fc.record({ participant: u16, id: u16, at: u32, data: some(100) }),
   discTaken: fc.record({ participant: u16, id: u16, upTo: u32, refusal: name }),
   clipboard: fc.record({ participant: u16, isFirst: fc.boolean(), isLast: fc.boolean(), text: name }),
+  monitors: fc.record({
+    places: fc.array(fc.record({ monitor: fc.nat(255), x: u16, y: u16, width: u16, height: u16 }), { maxLength: 4 }),
+  }),
   soundForms: fc.record({ pcm: fc.boolean(), opus: fc.boolean() }),
+  videoForms: fc.record({ h264: fc.boolean(), vp9: fc.boolean(), vp8: fc.boolean() }),
+  video: fc.record({
+    ...{ number: u32, form: fc.constantFrom(...VIDEO_FORMS), x: u16, y: u16, width: u16, height: u16 },
+    ...{ isKey: fc.boolean(), layer: fc.nat(255), data: some(100) },
+  }),
+  videoEnd: fc.constant({}),
+  videoAck: fc.record({ number: u32 }),
+  videoKey: fc.constant({}),
   sound: fc.record({ form: fc.constantFrom(...SOUND_FORMS), firstFrame: u32, frames: u16, data: some(100) }),
 };
 

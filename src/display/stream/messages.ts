@@ -6,6 +6,10 @@
  * to `sequence`; base 0 builds upon nothing. So a late joiner, a slow viewer and everybody else are served by the same
  * kind of message, made once.
  *
+ * Videos. A part of the screen may come as a coded video instead; meanwhile updates leave what is in it as it was when the
+ * video began, and viewers show its pictures over it. `videoEnd` comes before the update that has that part again. Pictures
+ * of a higher layer are needed by none of a lower one, so viewers who are slow get fewer.
+ *
  * Sound is packets of one form or another, each with the number of its first frame (see emu/host/sound.ts). Nobody is sent
  * any who has not asked; where numbers jump there was silence, which is not sent, or the receiver was too slow.
  *
@@ -32,16 +36,16 @@ import {
 } from './fields.ts';
 
 /** Both ends say it; they go on only when it is the same. */
-export const STREAM_VERSION = 3;
+export const STREAM_VERSION = 5;
 /** No one: nobody holds the lease. */
 export const NOBODY = 0xffff;
 /** The participant who sits at the machine itself. */
 export const HOST = 0;
 
 /** Bytes of the longest message. */
-export const MAX_MESSAGE_BYTES: number = 17 << 20;
-/** Largest screen: what the display adapter can show, 2560 x 1600 in whatever shape. */
-export const MAX_SCREEN_PIXELS: number = 2560 * 1600;
+export const MAX_MESSAGE_BYTES: number = 34 << 20;
+/** Largest screen: what one monitor of the display adapter can show in whatever shape, or four of half the size. */
+export const MAX_SCREEN_PIXELS: number = 3840 * 2160;
 export const MAX_SCREEN_SIDE = 8192;
 /** Bytes of the longest message that somebody other than a host may send. */
 export const MAX_VIEWER_MESSAGE_BYTES = 20_000;
@@ -72,6 +76,11 @@ export const SOUND_FORMS = ['pcm', 'opus'] as const;
 export type SoundForm = (typeof SOUND_FORMS)[number];
 /** Frames of the longest packet, 60 ms. */
 export const MAX_SOUND_FRAMES = 2880;
+
+export const VIDEO_FORMS = ['h264', 'vp9', 'vp8'] as const;
+/** h264: ITU-T H.264, constrained baseline, Annex B, parameter sets with each key picture. vp9, vp8: frames of RFC 9628, RFC 6386. */
+export type VideoForm = (typeof VIDEO_FORMS)[number];
+export const MAX_VIDEO_BYTES: number = 4 << 20;
 
 /** Bytes of a part of a copied text. */
 export const MAX_CLIPBOARD_PART_BYTES = 16_000;
@@ -109,6 +118,10 @@ export type Link = RecordOf<{
   people: typeof u16;
 }>;
 export const ANY_NUMBER_OF_USES = 0xffff;
+
+/** Monitors of a machine. */
+export const MAX_PLACES = 4;
+const place = record({ monitor: u8, x: u16, y: u16, width: u16, height: u16 });
 
 const discFile = record({ name: text(255), byteCount: u32 });
 export type DiscFileHead = RecordOf<{ name: typeof name; byteCount: typeof u32 }>;
@@ -169,6 +182,18 @@ const SHAPES = {
   soundForms: { pcm: flag, opus: flag },
   /** Host, through the relay to those who asked for it. */
   sound: { form: choice(SOUND_FORMS), firstFrame: u32, frames: u16, data: bytes(MAX_SOUND_FRAMES * 4) },
+  /** Viewer: forms of video that I can show now. Relay to host: those that everybody here can; none when nobody is here. */
+  videoForms: { h264: flag, vp9: flag, vp8: flag },
+  /** Host, through the relay: a picture of a video that shows at x, y of the screen. */
+  video: {
+    ...{ number: u32, form: choice(VIDEO_FORMS), x: u16, y: u16, width: u16, height: u16, isKey: flag, layer: u8 },
+    data: bytes(MAX_VIDEO_BYTES),
+  },
+  videoEnd: {},
+  /** The receiver has the video up to this number. */
+  videoAck: { number: u32 },
+  /** To the host: somebody needs a picture that builds upon no other. */
+  videoKey: {},
   /** Viewer, through the relay to the host: files that are to be on a disc in the guest's CD drive. Ends an earlier one. */
   disc: { participant, id: u16, files: list(discFile, MAX_DISC_FILES) },
   /** Their bytes, one behind the other, from `at` on. */
@@ -177,6 +202,8 @@ const SHAPES = {
   discTaken: { participant, id: u16, upTo: u32, refusal: text(300) },
   /** A text that a participant has copied for all who may type, in parts: to the host, and from there to the others. */
   clipboard: { participant, isFirst: flag, isLast: flag, text: text(MAX_CLIPBOARD_PART_BYTES) },
+  /** Host, through the relay to all: where in the picture the machine's monitors lie; none: there is one. */
+  monitors: { places: list(place, MAX_PLACES) },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

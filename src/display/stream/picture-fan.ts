@@ -7,6 +7,15 @@
 export interface FanParts {
   /** Asks the host for an update that builds upon `since`; 0: upon nothing. */
   readonly refresh: (since: number) => void;
+  /** Asks the host for a picture of the video that builds upon no other. */
+  readonly wantKey?: () => void;
+}
+
+export interface VideoHead {
+  readonly number: number;
+  readonly isKey: boolean;
+  /** 0: others build upon it. */
+  readonly layer: number;
 }
 
 export interface UpdateHead {
@@ -18,6 +27,8 @@ export interface UpdateHead {
 const MOST_IN_FLIGHT = 4;
 /** Bytes that a viewer may have on their way, unless a single update is larger. */
 const MOST_BYTES_IN_FLIGHT = 512 << 10;
+/** Pictures of a video that a viewer may have on their way: those that others need not, and those that they do. */
+const MOST_VIDEO_IN_FLIGHT = [6, 3];
 /** What is kept for newcomers. */
 const MOST_KEPT_BYTES = 4 << 20;
 const MOST_KEPT = 200;
@@ -49,7 +60,12 @@ export class PictureFan {
 
   /** @param since the number of the last update the viewer has; 0 when it has nothing */
   open(send: (message: Uint8Array) => void, since = 0): PictureFeed {
-    const feed = new PictureFeed(send, () => this.#catchUp(), since);
+    const feed = new PictureFeed(
+      send,
+      () => this.#catchUp(),
+      since,
+      () => this.#parts.wantKey?.(),
+    );
     this.#feeds.add(feed);
     for (const { message, sequence } of since === 0 ? this.#kept : []) {
       this.#sentUpdates++;
@@ -95,6 +111,19 @@ export class PictureFan {
     this.#catchUp();
   }
 
+  /** The host sent a picture of a video. @param message it, to be passed on as it is */
+  video(message: Uint8Array, head: VideoHead): void {
+    for (const feed of this.#feeds) {
+      if (feed.video(message, head)) this.#sentUpdates++;
+      else this.#skippedUpdates++;
+    }
+  }
+
+  /** The host's video is over. @param message that says so */
+  videoEnd(message: Uint8Array): void {
+    for (const feed of this.#feeds) feed.videoEnd(message);
+  }
+
   #keep(one: Kept): void {
     if (one.base === 0) {
       this.#kept = [one];
@@ -137,11 +166,17 @@ export class PictureFeed {
   #inFlight: { readonly sequence: number; readonly bytes: number }[] = [];
   #bytes = 0;
   #got: number;
+  readonly #wantKey: () => void;
+  /** Numbers of a video's pictures that are on their way. */
+  #videoInFlight: number[] = [];
+  /** No picture of the video can be shown before one that builds upon no other. */
+  #needsKey = true;
 
-  constructor(send: (message: Uint8Array) => void, onRoom: () => void, got: number) {
+  constructor(send: (message: Uint8Array) => void, onRoom: () => void, got: number, wantKey: () => void) {
     this.#send = send;
     this.#onRoom = onRoom;
     this.#got = got;
+    this.#wantKey = wantKey;
   }
 
   /** Number of the last update sent. */
@@ -167,6 +202,38 @@ export class PictureFeed {
       this.#bytes -= this.#inFlight.shift()?.bytes ?? 0;
     }
     if (!had && this.hasRoom) this.#onRoom();
+  }
+
+  /** @returns false: it was left out, since the viewer is slow or lacks what it builds upon */
+  video(message: Uint8Array, { number, isKey, layer }: VideoHead): boolean {
+    if (this.#needsKey && !isKey) {
+      this.#askForKey();
+      return false;
+    }
+    if (this.#videoInFlight.length >= MOST_VIDEO_IN_FLIGHT[Math.min(layer, MOST_VIDEO_IN_FLIGHT.length - 1)]) {
+      if (layer === 0) this.#needsKey = true;
+      return false;
+    }
+    this.#needsKey = false;
+    this.#videoInFlight.push(number);
+    this.#send(message);
+    return true;
+  }
+
+  videoEnd(message: Uint8Array): void {
+    this.#needsKey = true;
+    this.#videoInFlight = [];
+    this.#send(message);
+  }
+
+  /** Pictures of the video up to `number` have been shown. */
+  videoAck(number: number): void {
+    this.#videoInFlight = this.#videoInFlight.filter((one) => one > number);
+    if (this.#needsKey) this.#askForKey();
+  }
+
+  #askForKey(): void {
+    if (this.#videoInFlight.length === 0) this.#wantKey();
   }
 
   /** The viewer could not draw what came. */

@@ -106,8 +106,10 @@ describe('a screen through the stream', () => {
     expect(encodeMessage('update', update).length).toBeLessThan(100);
   });
 
-  it('of the largest mode full of noise fits a message, and what is larger loses its lowest lines', () => {
-    const screen = canvas(2560, 1600);
+  it('of the largest mode full of noise fits a message, and what is larger loses its lowest lines', {
+    timeout: 600_000,
+  }, () => {
+    const screen = canvas(3840, 2160);
     let state = 1;
     for (let i = 0; i < screen.pixels.length; i++) {
       state = Math.imul(state, 1_664_525) + 1_013_904_223;
@@ -120,10 +122,10 @@ describe('a screen through the stream', () => {
     const decoder = new ScreenDecoder();
     decoder.apply(decodeMessage(message).body as BodyOf<'update'>);
     expect(isSame(decoder, screen)).toBe(true);
-    const tall = canvas(2560, 1700);
+    const tall = canvas(3840, 2300);
     encoder.absorb(tall, whole(tall));
     decoder.apply(encoder.updateSince(decoder.sequence));
-    expect([decoder.width, decoder.height]).toEqual([2560, 1600]);
+    expect([decoder.width, decoder.height]).toEqual([3840, 2160]);
   });
 });
 

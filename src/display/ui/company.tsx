@@ -2,6 +2,7 @@
 import { type ReadonlySignal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { MAX_CLIPBOARD_TEXT } from '../desktop/shared-clipboard.ts';
+import type { Rect } from '../raster/rects.ts';
 import type { Copied } from '../sharing/clipboard-parts.ts';
 import type { Pointers } from '../sharing/machine-sharing.ts';
 import { type BodyOf, HOST, type LeaseAction, NOBODY, type Person, type Role } from '../stream/messages.ts';
@@ -203,14 +204,21 @@ export interface PointerLayerProps {
   readonly picture: PictureBox;
   readonly pointers: ReadonlySignal<Pointers>;
   readonly people: readonly Person[];
+  /** What of the machine's picture is shown, in guest pixels; left out: all. */
+  readonly part?: Rect;
 }
 
 /** Where others point, with their names. */
-export function PointerLayer({ picture, pointers, people }: PointerLayerProps): JSX.Element {
-  const { left, top, width, height, guestWidth, guestHeight } = picture;
+export function PointerLayer({ picture, pointers, people, part }: PointerLayerProps): JSX.Element {
+  const { left, top, width, height } = picture;
+  const [guestWidth, guestHeight] = [part?.width ?? picture.guestWidth, part?.height ?? picture.guestHeight];
+  const shown = [...pointers.value].flatMap(([id, at]) => {
+    const [x, y] = [at.x - (part?.x ?? 0), at.y - (part?.y ?? 0)];
+    return x >= 0 && y >= 0 && x < guestWidth && y < guestHeight ? [{ id, x, y }] : [];
+  });
   return (
     <div class="pointers" aria-hidden="true">
-      {[...pointers.value].map(([id, { x, y }]) => (
+      {shown.map(({ id, x, y }) => (
         <span
           key={id}
           class={`pointer colour-${id % 6}`}

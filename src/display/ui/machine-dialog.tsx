@@ -149,7 +149,32 @@ function Fields({ value, onChange }: FieldsProps): JSX.Element {
         />
         Sound card (AC’97)
       </label>
-      <NetworkFields cards={value.networkCards} onChange={(cards) => onChange({ networkCards: [...cards] })} />
+      <label>
+        Display
+        <select
+          data-testid="display"
+          value={value.graphics.controller === 'stdvga' ? 0 : value.graphics.monitors}
+          onChange={(event) => {
+            const monitors = Number(event.currentTarget.value);
+            onChange({
+              graphics: { controller: monitors === 0 ? 'stdvga' : 'vboxvga', monitors: Math.max(1, monitors) },
+            });
+          }}
+        >
+          <option value={0}>Standard VGA</option>
+          <option value={1}>VBoxVGA</option>
+          {[2, 3, 4].map((monitors) => (
+            <option key={monitors} value={monitors}>
+              VBoxVGA, {monitors} monitors
+            </option>
+          ))}
+        </select>
+      </label>
+      <NetworkFields
+        {...{ cards: value.networkCards, groups: value.bandwidthGroups }}
+        onChange={(cards) => onChange({ networkCards: [...cards] })}
+        onGroups={(groups) => onChange({ bandwidthGroups: [...groups] })}
+      />
     </>
   );
 }
@@ -167,8 +192,11 @@ function SettingsDialog({
   const [error, setError] = useState('');
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
-    const { name, memoryMb, processor, firmware, bootOrder, directBoot, localTimeClock, audio, networkCards } = value;
-    const changes = { name, memoryMb, processor, firmware, bootOrder, directBoot, localTimeClock, audio, networkCards };
+    const { name, memoryMb, processor, firmware, bootOrder, directBoot, localTimeClock, audio } = value;
+    const { graphics, networkCards, bandwidthGroups } = value;
+    const boot = { firmware, bootOrder, directBoot };
+    const networks = { networkCards, bandwidthGroups };
+    const changes = { name, memoryMb, processor, ...boot, localTimeClock, audio, graphics, ...networks };
     try {
       await shell.library.update(machine.id, changes);
       onClose();

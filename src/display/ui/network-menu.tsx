@@ -1,6 +1,7 @@
 /** Cables of the machine's network cards: in, out, and once more. */
 import type { JSX } from 'preact';
 import type { MachineSession } from '../session/machine-session.ts';
+import { megabytes } from './format.ts';
 import { Menu, type MenuItem } from './menu.tsx';
 import type { Shell } from './shell.ts';
 
@@ -25,6 +26,17 @@ export function NetworkMenu({
         testId: `cable-${slot}`,
         onChoose: () => void shell.attempt(() => session.setCableConnected(slot, !isConnected)),
       },
+      activity?.traceBytes === undefined
+        ? {
+            label: `Record what passes card ${slot}`,
+            testId: `trace-${slot}`,
+            onChoose: () => void shell.attempt(() => session.traces.start(slot)),
+          }
+        : {
+            label: `Save what passed card ${slot} (${megabytes(activity.traceBytes)})`,
+            testId: `save-trace-${slot}`,
+            onChoose: () => void shell.attempt(() => session.traces.end(slot)),
+          },
       ...(refused
         ? [
             {

@@ -1,7 +1,7 @@
 /** One machine: its screen, its console and what can be done to it. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { CodedError } from '#base/errors.ts';
 import type { DriveSettings, MachineSettings } from '#storage/settings/machine-settings.ts';
 import type { MachineSession } from '../session/machine-session.ts';
@@ -13,6 +13,7 @@ import { ConsolePanel } from './console-panel.tsx';
 import { toggleFullscreen } from './fullscreen.ts';
 import { stateText } from './machine-card.tsx';
 import { ProblemPanel } from './problem-panel.tsx';
+import { saveFile } from './save-file.ts';
 import { Screen } from './screen.tsx';
 import type { Shell } from './shell.ts';
 import { StatusStrip } from './status-strip.tsx';
@@ -26,9 +27,15 @@ export interface RunViewProps {
 export function RunView({ shell, settings }: RunViewProps): JSX.Element {
   const session = shell.session.value;
   const state = stateText(session, shell.library.saved.value.has(settings.id));
-  const view = useSignal<View>({ console: true, crisp: false });
+  const view = useSignal<View>({ console: true, crisp: false, monitor: 'all', fits: false });
   const stage = useRef<HTMLDivElement>(null);
   const outputs = session?.outputs.value;
+  const traces = session?.traces.whole.value;
+  useEffect(() => {
+    for (const [slot, contents] of session?.traces.take() ?? []) {
+      saveFile(contents, `${settings.name}-card${slot}.pcap`);
+    }
+  }, [traces]);
   const focusScreen = (): void => stage.current?.querySelector<HTMLElement>('.screen')?.focus();
   const typeText = (text: string): void => {
     if (session && text !== '') void shell.attempt(() => session.typeText(text));
@@ -82,7 +89,7 @@ export function RunView({ shell, settings }: RunViewProps): JSX.Element {
       <div class={view.value.console ? 'stage' : 'stage no-console'} ref={stage}>
         {session && outputs ? (
           <>
-            <Screen {...{ session, outputs, onHostCombination, onPaste: typeText }} crisp={view.value.crisp} />
+            <Screen {...{ session, outputs, onHostCombination, onPaste: typeText, view: view.value }} />
             {view.value.console && <ConsolePanel outputs={outputs} />}
           </>
         ) : (

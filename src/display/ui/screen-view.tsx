@@ -17,6 +17,10 @@ export interface ScreenViewProps {
   readonly crisp: boolean;
   readonly onHostCombination: (code: string) => void;
   readonly onPaste: (text: string) => void;
+  /** There is room for a picture of this size, in CSS pixels; told at first, and when it has been another for a while. */
+  readonly onRoom?: (width: number, height: number) => void;
+  /** Of a guest that may take positions of the pointer. */
+  readonly pointing?: Pointing | undefined;
   /** The person did something: sound may start now. */
   readonly onActive?: () => void;
   /** The free pointer is over a guest pixel, or has left. */
@@ -25,6 +29,15 @@ export interface ScreenViewProps {
   readonly overlay?: (picture: PictureBox) => ComponentChildren;
   /** Instead of the usual line below, when keys do not reach the machine. */
   readonly hint?: string | undefined;
+}
+
+export interface Pointing {
+  /** The guest takes positions now. */
+  isOn(): boolean;
+  /** The pointer is over a pixel of the picture. */
+  at(x: number, y: number): void;
+  /** Called for each animation frame. @returns the CSS cursor over the picture */
+  cursor(): string;
 }
 
 /** Where the picture lies in its box, in CSS pixels, and how many guest pixels it has. */
@@ -39,9 +52,15 @@ export interface PictureBox {
 
 /** Positions of the pointer are told this often, at most. */
 const POINT_MS = 50;
+/** How long a size lasts before a guest is asked for it. */
+const ROOM_MS = 400;
 
 export function ScreenView(props: ScreenViewProps): JSX.Element {
   const { name, source, keyboard, mouse, crisp, onHostCombination, onPaste, onActive, onPoint, overlay, hint } = props;
+  const { onRoom, pointing } = props;
+  const wantsRoom = onRoom !== undefined;
+  const tellRoom = useRef(onRoom);
+  tellRoom.current = onRoom;
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const presenter = useRef<CanvasPresenter>(null);
@@ -61,6 +80,21 @@ export function ScreenView(props: ScreenViewProps): JSX.Element {
   }, [source]);
 
   useEffect(() => {
+    const target = box.current;
+    if (!target || !wantsRoom) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const observer = new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => tellRoom.current?.(target.clientWidth, target.clientHeight), ROOM_MS);
+    });
+    observer.observe(target);
+    return () => {
+      clearTimeout(timer);
+      observer.disconnect();
+    };
+  }, [wantsRoom, source]);
+
+  useEffect(() => {
     if (presenter.current) presenter.current.options = { integerScaling: crisp };
   }, [crisp]);
 
@@ -69,6 +103,13 @@ export function ScreenView(props: ScreenViewProps): JSX.Element {
     if (!target) return;
     const capture = new MouseCapture({
       ...{ target, mouse },
+      free: pointing && {
+        isOn: () => pointing.isOn(),
+        at: (clientX, clientY) => {
+          const at = presenter.current?.guestPoint(clientX, clientY);
+          if (at) pointing.at(at.x, at.y);
+        },
+      },
       onCapture: (now) => {
         captured.value = now;
       },
@@ -84,7 +125,19 @@ export function ScreenView(props: ScreenViewProps): JSX.Element {
       capture.stop();
       keys.stop();
     };
-  }, [keyboard, mouse]);
+  }, [keyboard, mouse, pointing]);
+
+  useEffect(() => {
+    const picture = canvas.current;
+    if (!picture || !pointing) return;
+    const follow = (): void => {
+      request = requestAnimationFrame(follow);
+      const cursor = pointing.cursor();
+      if (picture.style.cursor !== cursor) picture.style.cursor = cursor;
+    };
+    let request = requestAnimationFrame(follow);
+    return () => cancelAnimationFrame(request);
+  }, [pointing]);
 
   const point = (event: PointerEvent): void => {
     const now = performance.now();

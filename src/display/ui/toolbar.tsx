@@ -10,6 +10,10 @@ import type { Shell } from './shell.ts';
 export interface View {
   readonly console: boolean;
   readonly crisp: boolean;
+  /** Which monitor is shown, from 0. */
+  readonly monitor: number | 'all';
+  /** The guest is asked for a screen of the size that there is room for. */
+  readonly fits: boolean;
 }
 
 export interface ToolbarProps {
@@ -89,6 +93,7 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
       <fieldset aria-label="Media and network" disabled={!isOn}>
         <MediaMenu shell={shell} session={session} />
         <NetworkMenu shell={shell} session={session} />
+        {session.settings.audio === 'ac97' && <MicrophoneSwitch shell={shell} session={session} />}
       </fieldset>
       <fieldset aria-label="Share" disabled={!isOn}>
         <button
@@ -103,6 +108,34 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
         </button>
       </fieldset>
       <fieldset aria-label="View">
+        {session.settings.graphics.monitors > 1 && (
+          <select
+            aria-label="Monitor"
+            data-testid="monitor"
+            value={String(view.monitor)}
+            onChange={(event) => {
+              const chosen = event.currentTarget.value;
+              onView({ monitor: chosen === 'all' ? 'all' : Number(chosen) });
+              onDone();
+            }}
+          >
+            <option value="all">All monitors</option>
+            {Array.from({ length: session.settings.graphics.monitors }, (_, monitor) => (
+              <option key={monitor} value={monitor}>
+                Monitor {monitor + 1}
+              </option>
+            ))}
+          </select>
+        )}
+        <button
+          type="button"
+          aria-pressed={view.fits}
+          data-testid="fits"
+          title="Asks the guest for a screen as large as there is room for; it follows if its driver does"
+          onClick={() => onView({ fits: !view.fits })}
+        >
+          Resize guest
+        </button>
         <button
           type="button"
           aria-pressed={view.crisp}
@@ -124,6 +157,29 @@ export function Toolbar(props: ToolbarProps): JSX.Element {
         </button>
       </fieldset>
     </div>
+  );
+}
+
+/** Off until a person wants it; the browser shows by itself that a microphone is in use. */
+function MicrophoneSwitch({
+  shell,
+  session,
+}: {
+  readonly shell: Shell;
+  readonly session: MachineSession;
+}): JSX.Element {
+  const microphone = session.outputs.value?.microphone;
+  const isOn = microphone?.isOn.value ?? false;
+  return (
+    <button
+      type="button"
+      aria-pressed={isOn}
+      data-testid="microphone"
+      title="The guest can record what this computer’s microphone hears, while it is on"
+      onClick={() => void shell.attempt(async () => await microphone?.turn(!isOn))}
+    >
+      Microphone
+    </button>
   );
 }
 

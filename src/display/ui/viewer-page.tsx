@@ -4,8 +4,11 @@ import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { canSound, FarSound } from '../audio/far-sound.ts';
 import { opusDecoder } from '../audio/opus.ts';
+import { MonitorPicture } from '../sharing/monitor-picture.ts';
+import type { SocketMaker } from '../sharing/relay-link.ts';
 import { Viewer, type ViewerState } from '../sharing/viewer.ts';
 import { NOBODY } from '../stream/messages.ts';
+import { videoDecoder } from '../video/video-codec.ts';
 import {
   CopiedNotice,
   CopyButton,
@@ -24,9 +27,10 @@ export interface ViewerPageProps {
   /** The link's. */
   readonly token: string;
   readonly base: string;
+  readonly newSocket: SocketMaker;
 }
 
-export function ViewerPage({ token, base }: ViewerPageProps): JSX.Element {
+export function ViewerPage({ token, base, newSocket }: ViewerPageProps): JSX.Element {
   const name = useSignal<string | undefined>(undefined);
   if (name.value === undefined) {
     return (
@@ -38,7 +42,7 @@ export function ViewerPage({ token, base }: ViewerPageProps): JSX.Element {
       />
     );
   }
-  return <Watching {...{ token, base, name: name.value }} />;
+  return <Watching {...{ token, base, newSocket, name: name.value }} />;
 }
 
 function NameForm({ onName }: { readonly onName: (name: string) => void }): JSX.Element {
@@ -77,12 +81,16 @@ function NameForm({ onName }: { readonly onName: (name: string) => void }): JSX.
   );
 }
 
-function Watching({ token, base, name }: ViewerPageProps & { readonly name: string }): JSX.Element {
+/** From the first picture, and from the click when there is none, until the machine is heard. */
+const [AFTER_PICTURE_MS, WITHOUT_PICTURE_MS] = [50, 800];
+
+function Watching({ token, base, newSocket, name }: ViewerPageProps & { readonly name: string }): JSX.Element {
   const viewer = useMemo(
     () =>
       new Viewer({
-        ...{ token, base, name, key: rememberedKey(token), onKey: (key) => rememberKey(token, key) },
+        ...{ token, base, newSocket, name, key: rememberedKey(token), onKey: (key) => rememberKey(token, key) },
         newOpusDecoder: opusDecoder(),
+        videoDecoder: videoDecoder(),
       }),
     [],
   );
@@ -90,14 +98,23 @@ function Watching({ token, base, name }: ViewerPageProps & { readonly name: stri
   useEffect(() => {
     window.tabboxViewer = viewer;
     window.tabboxSound = sound;
-    // The click that led here lets the page sound.
-    sound?.turn(true);
     return () => {
       sound?.turn(false);
       viewer.close();
     };
   }, []);
   const state = viewer.state.value;
+  const hasSounded = useRef(false);
+  useEffect(() => {
+    // The click that led here lets the page sound. Opening an audio device takes the page's thread up to a quarter of a
+    // second, so the picture goes first; a browser does not wait for it much longer than that.
+    const begin = (): void => {
+      if (!hasSounded.current) sound?.turn(true);
+      hasSounded.current = true;
+    };
+    const timer = setTimeout(begin, state.isShown ? AFTER_PICTURE_MS : WITHOUT_PICTURE_MS);
+    return () => clearTimeout(timer);
+  }, [state.isShown]);
   if (state.connection === 'closed') return <Over state={state} />;
   return <Shown {...{ viewer, state, sound }} />;
 }
@@ -125,6 +142,15 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
   const { id, role, machine, people, lease, connection, isShown } = state;
   const stage = useRef<HTMLDivElement>(null);
   const crisp = useSignal(false);
+  const monitors = viewer.monitors.value;
+  const chosen = useSignal<number | undefined>(undefined);
+  // A monitor that is no longer there is not shown.
+  const monitor = monitors.some((place) => place.monitor === chosen.value) ? chosen.value : undefined;
+  const part = monitors.find((place) => place.monitor === monitor);
+  const one = useMemo(() => {
+    const place = () => viewer.monitors.peek().find((place) => place.monitor === monitor);
+    return monitor === undefined ? undefined : new MonitorPicture(viewer, place);
+  }, [viewer, monitor]);
   const withPeople = useSignal(false);
   const focusScreen = (): void => stage.current?.querySelector<HTMLElement>('.screen')?.focus();
   const paste = (): void =>
@@ -172,6 +198,23 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
         />
         <LeaseButtons {...{ people, lease, me: id, role }} act={(action, target) => viewer.act(action, target)} />
         <div class="toolbar" role="toolbar" aria-label="Screen" data-testid="toolbar">
+          {monitors.length > 1 && (
+            <select
+              aria-label="Monitor"
+              data-testid="monitor"
+              value={monitor === undefined ? 'all' : String(monitor)}
+              onChange={({ currentTarget: { value } }) => {
+                chosen.value = value === 'all' ? undefined : Number(value);
+              }}
+            >
+              <option value="all">All monitors</option>
+              {monitors.map((place) => (
+                <option key={place.monitor} value={place.monitor}>
+                  Monitor {place.monitor + 1}
+                </option>
+              ))}
+            </select>
+          )}
           <button type="button" data-testid="paste" disabled={!viewer.mayType} onClick={paste}>
             Paste
           </button>
@@ -235,14 +278,22 @@ function Shown({ viewer, state, sound }: ShownProps): JSX.Element {
         }}
       >
         <ScreenView
-          {...{ name: machine, source: viewer, keyboard: viewer.keyboard, mouse: viewer.mouse, crisp: crisp.value }}
+          {...{
+            name: machine,
+            source: one ?? viewer,
+            keyboard: viewer.keyboard,
+            mouse: viewer.mouse,
+            crisp: crisp.value,
+          }}
           onPaste={(text) => viewer.typeText(text)}
           onHostCombination={(code) => {
             if (code === 'KeyF') fullscreen();
             else if (code === 'KeyV') paste();
           }}
-          onPoint={(x, y, shown) => viewer.point(x, y, shown)}
-          overlay={(picture) => <PointerLayer {...{ picture, pointers: viewer.pointers, people }} />}
+          onPoint={(x, y, shown) => viewer.point(x + (part?.x ?? 0), y + (part?.y ?? 0), shown)}
+          overlay={(picture) => (
+            <PointerLayer {...{ picture, pointers: viewer.pointers, people, ...(part && { part }) }} />
+          )}
           hint={hintFor(state, viewer.mayType)}
         />
       </div>
