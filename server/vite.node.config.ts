@@ -1,11 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import type { UserConfig } from 'vite';
+import { builtInterpreters } from './vite.interpreters.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+const interpreters = await builtInterpreters('');
 
 /** What runs in Node: the command line, its machine worker and the HTTP server, with their packages inside, in dist/node. */
 const config: UserConfig = {
   root: at('..'),
+  define: interpreters.define,
+  plugins: [interpreters.plugin],
   publicDir: false,
   ssr: { noExternal: true },
   build: {

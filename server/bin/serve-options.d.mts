@@ -4,6 +4,10 @@ export interface ServeCommandOptions {
   readonly ports: readonly number[];
   readonly tlsCertificate: string | undefined;
   readonly tlsKey: string | undefined;
+  /** As given; what is in them is read once the rest of the program is there. */
+  readonly natNetworks: readonly string[];
+  readonly dhcpServers: readonly string[];
+  readonly hostOnlyInterfaces: readonly string[];
   readonly state: string | undefined;
   readonly ownPageTokens: boolean;
 }

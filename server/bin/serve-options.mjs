@@ -12,6 +12,8 @@ export const serveUsage = (
   --port N                port to listen on (default: ${FIRST_PORT}, or the next free one)
   --host ADDRESS          address to listen on (default: 127.0.0.1, this computer only)
   --tls-certificate FILE, --tls-key FILE   speak HTTPS; PEM files
+  --natnetwork NAME[,...], --dhcpserver WHERE[,...], --hostonlyif IF,ip=IP[,netmask=MASK]
+                          networks of pages, as tabbox run --help has them; may be repeated
   --state DIRECTORY       where the relay's key is kept (default: ~/.local/state/tabbox)
   --no-own-page-tokens    pages of this server join the relay only with a link that has a token
 `;
@@ -28,6 +30,9 @@ export function parseServeOptions(args) {
       host: { type: 'string', default: '127.0.0.1' },
       'tls-certificate': { type: 'string' },
       'tls-key': { type: 'string' },
+      natnetwork: { type: 'string', multiple: true, default: [] },
+      dhcpserver: { type: 'string', multiple: true, default: [] },
+      hostonlyif: { type: 'string', multiple: true, default: [] },
       state: { type: 'string' },
       'no-own-page-tokens': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -46,6 +51,9 @@ export function parseServeOptions(args) {
     ports: port === undefined ? Array.from({ length: PORTS_TRIED }, (_, i) => FIRST_PORT + i) : [Number(port)],
     tlsCertificate: values['tls-certificate'],
     tlsKey: values['tls-key'],
+    natNetworks: values.natnetwork,
+    dhcpServers: values.dhcpserver,
+    hostOnlyInterfaces: values.hostonlyif,
     state: values.state,
     // Each request is checked: pages of other computers get none whatever the address listened on.
     ownPageTokens: !values['no-own-page-tokens'],

@@ -8,6 +8,8 @@ export interface AudioOptions {
   readonly card: SoundCard | null;
   /** What it plays is heard by those who watch the machine. */
   readonly out: boolean;
+  /** It records what their microphones hear. */
+  readonly in: boolean;
 }
 
 type Texts = Readonly<Partial<Record<keyof typeof AUDIO_OPTIONS, string | undefined>>>;
@@ -23,7 +25,8 @@ export const AUDIO_OPTIONS = {
 export const AUDIO_HELP = `    --audio-enabled on|off   a sound card, heard by those who watch the machine (default: off)
     --audio-controller ac97  which one; --audio-codec stac9700 is on it
     --audio-driver default|null|none  null: nobody hears it; none: there is no card
-    --audio-out on|off       whether it is heard (default: on); --audio-in: recordings are silence
+    --audio-out on|off       whether it is heard (default: on)
+    --audio-in on|off        it records the microphones of RDP clients (default: off: silence)
 `;
 
 /** Backends of VBoxManage's, all of which are one here: whoever watches. */
@@ -47,8 +50,12 @@ export function parseAudio(texts: Texts): AudioOptions {
   }
   const isEnabled = parseSwitch('--audio-enabled', texts['audio-enabled']);
   const isOut = parseSwitch('--audio-out', texts['audio-out'] ?? texts.audioout) ?? true;
-  parseSwitch('--audio-in', texts['audio-in'] ?? texts.audioin);
+  const isIn = parseSwitch('--audio-in', texts['audio-in'] ?? texts.audioin) ?? false;
   const isNamed = driver !== undefined || controller !== undefined || codec !== undefined;
   const hasCard = driver !== 'none' && (isEnabled ?? isNamed);
-  return { card: hasCard ? ((controller ?? 'ac97') as SoundCard) : null, out: isOut && driver !== 'null' };
+  const isConnected = driver !== 'null';
+  return {
+    card: hasCard ? ((controller ?? 'ac97') as SoundCard) : null,
+    ...{ out: isOut && isConnected, in: isIn && isConnected },
+  };
 }

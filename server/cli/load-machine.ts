@@ -104,6 +104,7 @@ function configOf(options: RunOptions, nowUnixMs: number, notes: string[]): Mach
     cpu: options.cpu ?? DEFAULT_CONFIG.cpu,
     platform: options.platform ?? DEFAULT_CONFIG.platform,
     memoryMb: options.memoryMb ?? DEFAULT_CONFIG.memoryMb,
+    ...options.graphics,
     bootOrder: options.bootOrder ?? ['floppy', 'cdrom', 'disk'],
     ide,
     floppies: [floppyA, null],

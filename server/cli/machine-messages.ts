@@ -42,6 +42,8 @@ export type ToMachine =
       readonly dz: number;
       readonly buttons: number;
     }
+  /** See `MouseInput.point`. */
+  | { readonly kind: 'point'; readonly x: number; readonly y: number }
   /** A signal asks the run to end. */
   | { readonly kind: 'end'; readonly status: number };
 
@@ -55,6 +57,8 @@ export type FromMachine =
       readonly frame: SharedArrayBuffer;
       /** What the sound card plays: see emu/host/sound-ring.ts. */
       readonly sound: SharedArrayBuffer | undefined;
+      /** What it records: see emu/host/recording-ring.ts; undefined: silence. */
+      readonly recording: SharedArrayBuffer | undefined;
     }
   /** The machine's network cards are ready to be attached. */
   | { readonly kind: 'cables'; readonly cables: readonly CardCable[] }

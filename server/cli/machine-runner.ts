@@ -11,6 +11,8 @@ import { screenText } from '#display/raster/screen-text.ts';
 import { CompilerLink } from '#emu/cpu/jit/compiler-link.ts';
 import { STALL_MS } from '#emu/cpu/jit/tier1.ts';
 import { SharedFrame, sharedFrameBytes } from '#emu/host/frame.ts';
+import { createRecordingRing, RecordingInput } from '#emu/host/recording-ring.ts';
+import { DEAF } from '#emu/host/sound.ts';
 import { createSoundRing, SoundRingWriter } from '#emu/host/sound-ring.ts';
 import { saveMachine } from '#emu/machine/create-pc.ts';
 import type { Pc, PcHost } from '#emu/machine/pc.ts';
@@ -26,6 +28,7 @@ import {
 } from './machine-messages.ts';
 import type { MonitorCommand } from './monitor-commands.ts';
 import { PacketTraces } from './packet-traces.ts';
+import { preparedInterpreter } from './prepared-interpreter.ts';
 import { regionPort } from './region-port.ts';
 import type { RunOptions, Sink } from './run-options.ts';
 import { variableStore } from './variable-store.ts';
@@ -43,7 +46,9 @@ export class MachineRunner {
   readonly #frame: SharedFrame;
   readonly #traces: PacketTraces;
   readonly #sound = createSoundRing();
-  #rasteriser: Rasteriser | undefined;
+  readonly #recording = createRecordingRing();
+  /** Of the monitors that were looked at. */
+  readonly #rasterisers = new Map<number, Rasteriser>();
   /** Exit status, once the run is over. */
   #status: number | undefined;
   #busyMs = 0;
@@ -73,7 +78,9 @@ export class MachineRunner {
     }
     const frame = new SharedArrayBuffer(sharedFrameBytes(pc.vram.length));
     this.#frame = new SharedFrame(frame, 0, pc.vram.length);
-    this.#send({ kind: 'screen', vram: pc.vram, frame, sound: pc.board.sound && this.#sound });
+    const { sound } = pc.board;
+    const recording = data.options.audio.in ? this.#recording : undefined;
+    this.#send({ kind: 'screen', vram: pc.vram, frame, sound: sound && this.#sound, recording: sound && recording });
     const { debug } = data.options;
     if (debug.gdb || debug.trace) {
       this.#debugging = new MachineDebugging({
@@ -120,10 +127,12 @@ export class MachineRunner {
       nowMs: () => performance.now(),
       tier: this.#options.tier,
       regionCompiler: this.#regions,
+      preparedInterpreter,
       random: (into) => webcrypto.getRandomValues(into),
       poll: () => this.#pollNetwork(),
       onSerialOutput: (port, bytes) => serial[port]?.(bytes),
       onSound: this.#options.audio.out ? (samples) => sound.write(samples) : () => {},
+      soundInput: this.#options.audio.in ? new RecordingInput(this.#recording) : DEAF,
       onLeds: (leds) => this.#send({ kind: 'leds', leds }),
       onDebugOutput: debug,
       onFirmwareLog: firmware,
@@ -190,7 +199,8 @@ export class MachineRunner {
     else if (message.kind === 'mouse') {
       const { dx, dy, dz, buttons } = message;
       this.#pc.moveMouse(dx, dy, dz, buttons);
-    } else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
+    } else if (message.kind === 'point') this.#pc.pointMouse(message.x, message.y);
+    else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
     else if (message.kind === 'regions') {
       this.#regions.lost(message.why);
       if (message.port) this.#regions.connect(regionPort(message.port));
@@ -258,7 +268,7 @@ export class MachineRunner {
         pc.keys.type(command.keys);
         return [];
       case 'screenshotpng':
-        this.#screenshot(command.path);
+        this.#screenshot(command.path, command.monitor);
         return [];
       case 'screentext':
         pc.publish(this.#frame);
@@ -267,8 +277,8 @@ export class MachineRunner {
         pc.moveMouse(command.dx, command.dy, command.dz, command.buttons);
         return [];
       case 'setvideomodehint':
-        pc.suggestMode({ monitor: 0, enabled: true, width: command.width, height: command.height });
-        return [];
+        this.#checkMonitor(command.hint.monitor);
+        return pc.suggestMode(command.hint) ? [] : ["no driver of the guest's listens; it may see when it looks again"];
       case 'eject':
         pc.changeMedium(command.drive, undefined, { force: command.force });
         return [];
@@ -293,6 +303,8 @@ export class MachineRunner {
       case 'bandwidthctl':
       case 'nicpromisc':
       case 'nicproperty':
+      case 'natnetwork':
+      case 'dhcpserver':
         return unreachable('the main thread has the networks');
       case 'info':
         return this.#info();
@@ -327,12 +339,23 @@ export class MachineRunner {
     this.#end(STATUS.ok);
   }
 
-  #screenshot(path: string): void {
+  #checkMonitor(monitor: number): void {
+    const { monitorCount } = this.#pc.board.vga;
+    if (monitor < monitorCount) return;
+    throw new CodedError('bad-command', `the machine has monitors 0 to ${monitorCount - 1}, and no ${monitor}`);
+  }
+
+  #screenshot(path: string, monitor: number): void {
+    this.#checkMonitor(monitor);
     this.#pc.publish(this.#frame);
-    this.#rasteriser ??= new Rasteriser(this.#pc.vram, this.#frame);
-    this.#rasteriser.render();
+    let rasteriser = this.#rasterisers.get(monitor);
+    if (!rasteriser) {
+      rasteriser = new Rasteriser(this.#pc.vram, this.#frame, monitor);
+      this.#rasterisers.set(monitor, rasteriser);
+    }
+    rasteriser.render();
     try {
-      writeFileSync(path, toPng(this.#rasteriser));
+      writeFileSync(path, toPng(rasteriser));
     } catch (cause) {
       throw new CodedError('unwritable', `${path} cannot be written; check its folder`, { path }, cause);
     }

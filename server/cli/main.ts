@@ -1,12 +1,8 @@
 // The command `tabbox`.
 
 import { STATUS } from './machine-messages.ts';
-import { passwordHashCommand } from './password-hash.ts';
-import { rdpCommand } from './rdp-link.ts';
 import { runCommand } from './run.ts';
-import { serveCommand } from './serve.ts';
 import { DEFAULT_SERVER } from './share-options.ts';
-import { tokenCommand } from './token.ts';
 
 const HELP = `usage: tabbox COMMAND [options]
 
@@ -25,6 +21,7 @@ const WORKERS = {
   regions: new URL('./region-worker.js', import.meta.url),
 };
 
+/** A machine starts sooner when what serves pages has not been read before. */
 async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'run':
@@ -32,13 +29,13 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
     case 'share':
       return runCommand(['--share', DEFAULT_SERVER, ...args], WORKERS);
     case 'rdp':
-      return rdpCommand(args);
+      return (await import('./rdp-link.ts')).rdpCommand(args);
     case 'serve':
-      return serveCommand(args);
+      return (await import('./serve.ts')).serveCommand(args);
     case 'passwordhash':
-      return passwordHashCommand(args);
+      return (await import('./password-hash.ts')).passwordHashCommand(args);
     case 'token':
-      return tokenCommand(args);
+      return (await import('./token.ts')).tokenCommand(args);
     case 'help':
     case '--help':
     case '-h':

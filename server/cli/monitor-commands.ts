@@ -2,7 +2,11 @@
 
 import { CodedError } from '#base/errors.ts';
 import { parseScancodeHex, textScancodes } from '#emu/devices/input/keystrokes.ts';
+import type { ModeHint } from '#emu/devices/video/display-adapter.ts';
+import { MAX_MONITORS } from '#emu/host/frame.ts';
 import type { NicAttachment, PromiscuousPolicy } from '#emu/host/network-card.ts';
+import { type DhcpServerCommand, parseDhcpServerCommand } from './dhcp-server-command.ts';
+import { type NatNetworkCommand, parseNatNetworkCommand } from './nat-network-command.ts';
 
 /** Carried out where the networks are, not by the machine. `slot` is 1 to 8. */
 export type NetworkCommand =
@@ -22,10 +26,12 @@ export type NetworkCommand =
       readonly action: 'add' | 'set' | 'remove' | 'list';
       readonly name: string;
       readonly limit: string;
-    };
+    }
+  | NatNetworkCommand
+  | DhcpServerCommand;
 
 const NETWORK_VERBS: readonly string[] = [
-  ...['natpf', 'natpfdelete', 'natpflist', 'bandwidthctl'],
+  ...['natpf', 'natpfdelete', 'natpflist', 'bandwidthctl', 'natnetwork', 'dhcpserver'],
   ...['nic', 'nicpromisc', 'nicproperty'],
 ];
 export const isNetworkCommand = (command: MonitorCommand): command is NetworkCommand =>
@@ -38,9 +44,10 @@ export type MonitorCommand =
   | { readonly verb: 'savestate'; readonly path: string | undefined }
   | { readonly verb: 'keyboardputscancode'; readonly codes: readonly number[] }
   | { readonly verb: 'keyboardputstring'; readonly keys: readonly (readonly number[])[] }
-  | { readonly verb: 'screenshotpng'; readonly path: string }
+  /** `monitor` is 0 to 3. */
+  | { readonly verb: 'screenshotpng'; readonly path: string; readonly monitor: number }
   | { readonly verb: 'mouse'; readonly dx: number; readonly dy: number; readonly dz: number; readonly buttons: number }
-  | { readonly verb: 'setvideomodehint'; readonly width: number; readonly height: number }
+  | { readonly verb: 'setvideomodehint'; readonly hint: ModeHint }
   | { readonly verb: 'eject'; readonly drive: MediaDrive; readonly force: boolean }
   | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string }
   /** `slot` is 1 to 8. */
@@ -58,10 +65,11 @@ export const MONITOR_HELP: readonly string[] = [
   'savestate [FILE]                  save the machine and end the run',
   'keyboardputscancode HEX...        scan codes of set 1, such as 1c 9c',
   'keyboardputstring TEXT            type; \\n is Enter, \\t Tab, \\e Escape, \\\\ a backslash',
-  'screenshotpng FILE                the screen as a picture',
+  'screenshotpng FILE [MONITOR]      a screen as a picture; monitors are 0 to 3',
   'screentext                        the text on the screen',
   'mouse DX DY [DZ] [BUTTONS]        move; buttons: 1 left, 2 right, 4 middle',
-  'setvideomodehint WIDTH HEIGHT [32]   the mode that the panel asks the guest for',
+  'setvideomodehint WIDTH HEIGHT [32 [MONITOR [yes|no | X Y]]]   the mode a monitor asks the guest for, whether it is',
+  '                                  there, where it stands',
   'eject cdrom|floppy [force]        take the medium out',
   'insert cdrom|floppy FILE          put a medium in',
   'setlinkstateN on|off              plug the cable of network card N in or out',
@@ -75,6 +83,10 @@ export const MONITOR_HELP: readonly string[] = [
   'natpfN                            list the rules of network card N',
   'bandwidthctl add|set NAME --limit LIMIT   a limit for cards: 20m, 100k ... bits a second, 0 none',
   'bandwidthctl list, bandwidthctl remove NAME',
+  'natnetwork add|modify --netname NAME --network NET [--dhcp, --ipv6 on|off] [--port-forward-4 [delete] RULE] ...',
+  'natnetwork remove|start|stop --netname NAME, natnetwork list [NAME]   NAT networks, as VBoxManage has them',
+  'dhcpserver add|modify --network NAME|--interface NAME [--server-ip, --netmask, --lower-ip, --upper-ip IP]',
+  'dhcpserver remove --network NAME|--interface NAME, dhcpserver list   of internal and host-only networks',
   'info                              state and counters',
   'quit                              end the run at once',
 ];
@@ -113,8 +125,7 @@ export function parseMonitorLine(line: string): MonitorCommand | undefined {
       // The text begins after one space, so that it may begin with a space itself.
       return { verb, keys: textKeys(line.trimStart().slice(verb.length + 1)) };
     case 'screenshotpng':
-      if (rest === '') throw bad('screenshotpng takes the name of a file');
-      return { verb, path: unquoted(rest) };
+      return parseScreenshot(rest);
     case 'mouse':
       return parseMouse(words);
     case 'setvideomodehint':
@@ -130,6 +141,10 @@ export function parseMonitorLine(line: string): MonitorCommand | undefined {
     }
     case 'bandwidthctl':
       return parseBandwidth(words);
+    case 'dhcpserver':
+      return parseDhcpServerCommand(rest);
+    case 'natnetwork':
+      return parseNatNetworkCommand(rest);
     default:
       return parseCardCommand(verb, rest) ?? refuse(verb);
   }
@@ -236,13 +251,33 @@ const LEAST_SIDE = 200;
 const MOST_WIDTH = 2560;
 const MOST_HEIGHT = 1600;
 
+const lastMonitor = MAX_MONITORS - 1;
+const numberOf = (word: string | undefined): number =>
+  word !== undefined && /^\d{1,5}$/.test(word) ? Number(word) : Number.NaN;
+
+/** As `VBoxManage controlvm setvideomodehint` has it. */
 function parseModeHint(words: readonly string[]): MonitorCommand {
-  const [width, height, depth = 32] = words.map((word) => (/^\d{1,5}$/.test(word) ? Number(word) : Number.NaN));
+  const [widthWord, heightWord, depth = '32', monitorWord = '0', ...placed] = words;
+  const [width, height, monitor] = [numberOf(widthWord), numberOf(heightWord), numberOf(monitorWord)];
   const fits = LEAST_SIDE <= width && width <= MOST_WIDTH && LEAST_SIDE <= height && height <= MOST_HEIGHT;
-  if (words.length < 2 || words.length > 3 || !fits || depth !== 32) {
+  if (!fits || depth !== '32') {
     throw bad(`setvideomodehint takes a width and a height, up to ${MOST_WIDTH} and ${MOST_HEIGHT}`);
   }
-  return { verb: 'setvideomodehint', width, height };
+  if (!(monitor <= lastMonitor)) throw bad(`setvideomodehint takes a monitor from 0 to ${lastMonitor}`);
+  const isSwitch = placed.length === 1 && (placed[0] === 'yes' || placed[0] === 'no');
+  const [x, y] = placed.map((word) => numberOf(word));
+  if (placed.length > 0 && !isSwitch && (placed.length !== 2 || Number.isNaN(x) || Number.isNaN(y))) {
+    throw bad('setvideomodehint takes yes, no, or two coordinates behind the monitor');
+  }
+  const hint = { monitor, width, height, enabled: placed[0] !== 'no' };
+  return { verb: 'setvideomodehint', hint: placed.length === 2 ? { ...hint, origin: { x, y } } : hint };
+}
+
+function parseScreenshot(text: string): MonitorCommand {
+  const [, path, monitor] = /^(.+?)(?:\s+(\d))?$/.exec(text) ?? [];
+  if (path === undefined) throw bad('screenshotpng takes the name of a file, then a monitor');
+  if (Number(monitor ?? 0) > lastMonitor) throw bad(`screenshotpng takes a monitor from 0 to ${lastMonitor}`);
+  return { verb: 'screenshotpng', path: unquoted(path), monitor: Number(monitor ?? 0) };
 }
 
 /** Quotation marks around a whole name are not part of it. */

@@ -10,17 +10,26 @@ import { MONITOR_HELP, type MonitorCommand, parseMonitorLine } from './monitor-c
 import { answer, type Execute, serveLines, serveSocket } from './monitor-server.ts';
 import { EscapeFilter } from './terminal.ts';
 
+const modeHint = (monitor: number, width: number, height: number, enabled: boolean, more = {}): MonitorCommand => ({
+  verb: 'setvideomodehint',
+  hint: { monitor, width, height, enabled, ...more },
+});
+
 describe('the monitor’s language', () => {
   it.each<[string, MonitorCommand]>([
     ['pause', { verb: 'pause' }],
     ['  acpipowerbutton \r', { verb: 'acpipowerbutton' }],
     ['savestate', { verb: 'savestate', path: undefined }],
     ['savestate "/tmp/my machine"', { verb: 'savestate', path: '/tmp/my machine' }],
-    ['screenshotpng /tmp/a b.png', { verb: 'screenshotpng', path: '/tmp/a b.png' }],
+    ['screenshotpng /tmp/a b.png', { verb: 'screenshotpng', path: '/tmp/a b.png', monitor: 0 }],
+    ['screenshotpng "/tmp/a b.png" 3', { verb: 'screenshotpng', path: '/tmp/a b.png', monitor: 3 }],
     ['keyboardputscancode 1d 38 e0 53', { verb: 'keyboardputscancode', codes: [0x1d, 0x38, 0xe0, 0x53] }],
     ['mouse -5 7', { verb: 'mouse', dx: -5, dy: 7, dz: 0, buttons: 0 }],
     ['mouse 0 0 -1 3', { verb: 'mouse', dx: 0, dy: 0, dz: -1, buttons: 3 }],
-    ['setvideomodehint 1024 768 32', { verb: 'setvideomodehint', width: 1024, height: 768 }],
+    ['setvideomodehint 1024 768 32', modeHint(0, 1024, 768, true)],
+    ['setvideomodehint 640 480 32 3 no', modeHint(3, 640, 480, false)],
+    ['setvideomodehint 640 480 32 1 yes', modeHint(1, 640, 480, true)],
+    ['setvideomodehint 800 600 32 1 1024 0', modeHint(1, 800, 600, true, { origin: { x: 1024, y: 0 } })],
     ['setlinkstate1 off', { verb: 'setlinkstate', slot: 1, on: false }],
     ['nic1 nat', { verb: 'nic', slot: 1, attachment: { kind: 'nat', network: '', forwards: [] } }],
     ['nic2 intnet "my lab"', { verb: 'nic', slot: 2, attachment: { kind: 'intnet', network: 'my lab' } }],
@@ -40,6 +49,41 @@ describe('the monitor’s language', () => {
     ],
     ['bandwidthctl set up --limit 0', { verb: 'bandwidthctl', action: 'set', name: 'up', limit: '0' }],
     ['bandwidthctl remove up', { verb: 'bandwidthctl', action: 'remove', name: 'up', limit: '' }],
+    ['natnetwork list', { verb: 'natnetwork', action: 'list', name: '', words: [] }],
+    [
+      'natnetwork add --netname "my net" --network=192.168.15.0/24 --enable --dhcp off',
+      {
+        ...{ verb: 'natnetwork', action: 'add', name: 'my net' },
+        words: [
+          { option: 'network', value: '192.168.15.0/24' },
+          { option: 'enable', value: '' },
+          { option: 'dhcp', value: 'off' },
+        ],
+      },
+    ],
+    [
+      'natnetwork modify --netname n --port-forward-4 delete ssh --loopback-4 "127.0.0.1=2"',
+      {
+        ...{ verb: 'natnetwork', action: 'modify', name: 'n' },
+        words: [
+          { option: 'port-forward-4', value: 'ssh', isDelete: true },
+          { option: 'loopback-4', value: '127.0.0.1=2' },
+        ],
+      },
+    ],
+    ['dhcpserver list', { verb: 'dhcpserver', action: 'list', network: '', words: {} }],
+    [
+      'dhcpserver add --network="my lab" --server-ip 10.1.0.1 --netmask=255.255.0.0 --lowerip 10.1.2.0 --enable',
+      {
+        ...{ verb: 'dhcpserver', action: 'add', network: 'intnet my lab' },
+        words: { serverIp: '10.1.0.1', netmask: '255.255.0.0', lowerIp: '10.1.2.0' },
+      },
+    ],
+    [
+      'dhcpserver remove --interface vboxnet0',
+      { verb: 'dhcpserver', action: 'remove', network: 'hostonly vboxnet0', words: {} },
+    ],
+    ['natnetwork stop --netname n', { verb: 'natnetwork', action: 'stop', name: 'n', words: [] }],
     ['nictracefile2 "a b.pcap"', { verb: 'nictracefile', slot: 2, path: 'a b.pcap' }],
     ['eject cdrom', { verb: 'eject', drive: 'cdrom', force: false }],
     ['eject floppy force', { verb: 'eject', drive: 'floppy', force: true }],
@@ -74,6 +118,9 @@ describe('the monitor’s language', () => {
     ['keyboardputstring', /takes a text/],
     ['keyboardputstring ü', /no key/],
     ['screenshotpng', /name of a file/],
+    ['screenshotpng a.png 4', /a monitor from 0 to 3/],
+    ['setvideomodehint 1024 768 32 4', /a monitor from 0 to 3/],
+    ['setvideomodehint 1024 768 32 1 7', /yes, no, or two coordinates/],
     ['mouse 1', /DX DY/],
     ['mouse 1 x', /DX DY/],
     ['mouse 1 1 1 8', /buttons/],
@@ -85,6 +132,16 @@ describe('the monitor’s language', () => {
     ['nicproperty1 dest', /NAME=VALUE/],
     ['bandwidthctl add up', /takes list, add/],
     ['bandwidthctl add up --type disk --limit 5', /takes list, add/],
+    ['dhcpserver', /takes add, modify, remove, list/],
+    ['dhcpserver add --ip 1.2.3.4', /takes --network NAME or --interface NAME/],
+    ['dhcpserver remove --network n --ip 1.2.3.4', /no addresses/],
+    ['dhcpserver add --network n --disable', /not '--disable'/],
+    ['natnetwork', /takes add, modify, remove/],
+    ['natnetwork add --network 10.0.0.0/24', /takes --netname NAME/],
+    ['natnetwork add --netname n', /takes --network NETWORK/],
+    ['natnetwork add --netname n --color red', /not '--color'/],
+    ['natnetwork start --netname n --dhcp on', /and not --dhcp/],
+    ['natnetwork modify --netname n --port-forward-4', /takes a value/],
     ['nictracefile1', /name of a file/],
     ['eject', /cdrom or floppy/],
     ['eject cdrom now', /force/],

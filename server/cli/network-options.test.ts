@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CodedError } from '#base/errors.ts';
-import { type NicOptions, parseDhcpServer } from './network-options.ts';
+import type { NicOptions } from './network-options.ts';
 import { parseRunOptions } from './run-options.ts';
+import { parseDhcpServer, parseHostOnlyInterface, parseNatNetwork } from './shared-network-options.ts';
 
 function cards(...args: string[]): readonly NicOptions[] {
   const options = parseRunOptions(args);
@@ -88,6 +89,11 @@ describe('network cards of tabbox run', () => {
       promiscuous: 'allow-vms',
       bandwidthGroup: 'up',
     });
+    const bootFileOf = (...args: string[]): unknown => {
+      const { attachment } = cards('--nic1', 'nat', '--nattftpprefix1', '/srv', ...args)[0];
+      return attachment.kind === 'nat' ? attachment.bootFile : undefined;
+    };
+    expect([bootFileOf(), bootFileOf('--name', 'web')]).toEqual(['tabbox.pxe', 'web.pxe']);
     expect(() => cards('--nic1', 'nat', '--nicpromisc1', 'yes')).toThrow(/deny, allow-vms or allow-all/);
     expect(() => cards('--nic1', 'intnet', '--nattftpfile1', 'x')).toThrow(/goes with --nic1 nat/);
   });
@@ -123,6 +129,83 @@ describe('network cards of tabbox run', () => {
     [['--nic1', 'nat', '--nictrace1', 'on'], '--nictrace1 needs --nictracefile1'],
     [['--restore-state', 's', '--nic1', 'nat'], '--nic1 to --nic8 cannot change a saved machine'],
   ])('%j is refused', (args, message) => expect(complaint(...args)).toContain(message));
+});
+
+describe('every NAT option of VBoxManage modifyvm', () => {
+  it.each([
+    ['nat-net', '10.9.0.0/16', { network: '10.9.0.0/16' }],
+    ['nat-pf', 'a,tcp,,1,,2', { forwards: ['a,tcp,,1,,2'] }],
+    ['nat-localhostreachable', 'on', { localhostReachable: true }],
+    ['nat-dns-host-resolver', 'on', { hostResolver: true }],
+    ['nat-dns-proxy', 'off', { dnsProxy: false }],
+    ['nat-dns-pass-domain', 'off', { passDomain: false }],
+    ['nat-tftp-prefix', '/srv/tftp', { tftpFolder: '/srv/tftp' }],
+    ['nat-tftp-file', 'x.pxe', { bootFile: 'x.pxe' }],
+    ['nat-tftp-server', '10.0.0.9', { tftpServer: '10.0.0.9' }],
+    ['nat-bind-ip', '127.0.0.1', { bindIp: '127.0.0.1' }],
+    ['nat-settings', '9000,0,0,128,0', { mtu: 9000, tcpSendKb: 128, tcpReceiveKb: 0 }],
+    ['nat-alias-mode', 'default', {}],
+    ['nic-speed', '0', {}],
+    ['nic-boot-prio', '0', {}],
+  ])('--%s is taken in both spellings', (option, value, expected) => {
+    for (const name of [option, option === 'nat-localhostreachable' ? option : option.replaceAll('-', '')]) {
+      const [card] = cards('--nic2', 'nat', `--${name}2`, value);
+      expect(card.attachment, name).toMatchObject({ kind: 'nat', ...expected });
+    }
+  });
+
+  it.each([
+    ['nataliasmode', 'sameports', /not modelled: there is no libalias/],
+    ['nicspeed', '1000', /not modelled: .*--nicbandwidthgroup/],
+    ['nicbootprio', '1', /not modelled: firmware asks/],
+    ['natsettings', '1500,64,64,64,64', /not modelled, because the host adapts/],
+    ['natsettings', '1500', /five numbers/],
+    ['natsettings', '100,0,0,0,0', /the MTU is 0 or 1280 to 16000, not 100/],
+    ['natsettings', '0,0,0,4,0', /what TCP holds, in KB, is 0 or 8 to 1024, not 4/],
+    ['nattftpserver', 'host', /takes an IP address/],
+    ['natbindip', '1.2.3', /takes an IP address/],
+    ['natdnsproxy', 'yes', /takes on or off/],
+  ])('--%s %s says what is wrong', (option, value, message) => {
+    expect(complaint('--nic1', 'nat', `--${option}1`, value)).toMatch(message);
+  });
+});
+
+describe('--natnetwork and --hostonlyif', () => {
+  it('take what VBoxManage does', () => {
+    const rule = 'ssh:tcp:[]:1022:[192.168.15.5]:22';
+    const text = `lab,network=192.168.15.0/24,dhcp=off,ipv6=on,port-forward-4=${rule},loopback-4=127.0.0.1=2`;
+    const words = [
+      { option: 'network', value: '192.168.15.0/24' },
+      { option: 'dhcp', value: 'off' },
+      { option: 'ipv6', value: 'on' },
+      { option: 'port-forward-4', value: rule },
+      { option: 'loopback-4', value: '127.0.0.1=2' },
+    ];
+    expect(parseNatNetwork(text)).toEqual({ name: 'lab', words });
+    const own = { ip: 0xc0a8_3901, prefix: 25 };
+    const given = 'vboxnet1,ip=192.168.57.1,netmask=255.255.255.128';
+    expect(parseHostOnlyInterface(given)).toEqual({ adapter: 'vboxnet1', own });
+  });
+
+  it.each([
+    ['', /takes NAME/],
+    ['lab,color=red', /not 'color'/],
+    ['lab,network=10.0.0.0/30', /is not a network for NAT/],
+    ['lab,dhcp=yes', /on or off/],
+    ['lab,port-forward-4=ssh:tcp', /is not NAME:tcp/],
+    ['lab,loopback-4=8.8.8.8=2', /is not ADDRESS=OFFSET/],
+    ['lab,loopback-4=127.0.0.1=9', /from 2 to 3/],
+    ['lab,ipv6=on,ipv6-prefix=fd00::/48', /is no IPv6 prefix/],
+  ])('--natnetwork %j says what is wrong', (text, message) => {
+    expect(() => parseNatNetwork(text)).toThrow(message);
+  });
+
+  it.each(['vboxnet0', 'vboxnet0,ip=1.2.3', ',ip=1.2.3.4', 'vboxnet0,ip=1.2.3.4,mask=255.0.0.0'])(
+    '--hostonlyif %j is refused',
+    (text) => {
+      expect(() => parseHostOnlyInterface(text)).toThrow(/takes INTERFACE,ip=IP/);
+    },
+  );
 });
 
 describe('--dhcpserver', () => {

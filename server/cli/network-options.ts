@@ -1,6 +1,5 @@
 // The options of `tabbox run` for network cards: VBoxManage modifyvm's, in its old and its hyphenated spelling.
 
-import { CodedError } from '#base/errors.ts';
 import {
   MAX_NETWORK_CARDS,
   NIC_TYPES,
@@ -9,8 +8,8 @@ import {
   type PromiscuousPolicy,
   parseMac,
 } from '#emu/host/network-card.ts';
-import { type DhcpServerSettings, prefixOf } from '../../src/net-relay/nat/dhcp-station.ts';
-import { inNetwork, netmask, parseIpv4 } from '../../src/net-relay/wire/address.ts';
+import { NAT_OPTIONS, natOf, refuseNotModelled } from './nat-options.ts';
+import { CardValues, NIC_OPTIONS, type NicOption, usage, type Values } from './nic-values.ts';
 
 export interface NicOptions {
   /** 1 to 8. */
@@ -26,39 +25,12 @@ export interface NicOptions {
   readonly bandwidthGroup: string | undefined;
 }
 
-/** Values of node:util's parseArgs. */
-type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
-
-/** Without the card's number; the first spelling is the one that messages use. */
-const OPTIONS = {
-  nic: ['nic'],
-  type: ['nictype', 'nic-type'],
-  mac: ['macaddress', 'mac-address'],
-  cable: ['cableconnected', 'cable-connected'],
-  trace: ['nictrace', 'nic-trace'],
-  traceFile: ['nictracefile', 'nic-trace-file'],
-  natNetwork: ['natnet', 'nat-net'],
-  natForward: ['natpf', 'nat-pf'],
-  natLocalhost: ['nat-localhostreachable', 'natlocalhostreachable'],
-  natHostResolver: ['natdnshostresolver', 'nat-dns-host-resolver'],
-  natTftpFolder: ['nattftpprefix', 'nat-tftp-prefix'],
-  natBootFile: ['nattftpfile', 'nat-tftp-file'],
-  promiscuous: ['nicpromisc', 'nic-promisc'],
-  bandwidthGroup: ['nicbandwidthgroup', 'nic-bandwidth-group'],
-  internalNetwork: ['intnet'],
-  bridgeAdapter: ['bridgeadapter', 'bridge-adapter'],
-  hostOnlyAdapter: ['hostonlyadapter', 'host-only-adapter'],
-  sharedNatNetwork: ['nat-network', 'natnetwork'],
-  genericDriver: ['nicgenericdrv', 'nic-generic-drv'],
-  genericProperty: ['nicproperty', 'nic-property'],
-} as const;
-type Option = keyof typeof OPTIONS;
 /** They may be given several times. */
-const MULTIPLE: readonly Option[] = ['natForward', 'genericProperty'];
+const MULTIPLE: readonly NicOption[] = ['natForward', 'genericProperty'];
 /** What each attachment has of its own. */
-const OF_ATTACHMENT: Readonly<Record<NicAttachment['kind'], readonly Option[]>> = {
+const OF_ATTACHMENT: Readonly<Record<NicAttachment['kind'], readonly NicOption[]>> = {
   null: [],
-  nat: ['natNetwork', 'natForward', 'natLocalhost', 'natHostResolver', 'natTftpFolder', 'natBootFile'],
+  nat: NAT_OPTIONS,
   intnet: ['internalNetwork'],
   bridged: ['bridgeAdapter'],
   hostonly: ['hostOnlyAdapter'],
@@ -75,62 +47,31 @@ export const NETWORK_HELP = `  Network cards, N from 1 to 8; options as of VBoxM
     --nicgenericdrvN DRIVER, --nicpropertyN NAME=VALUE   UDPTunnel (dest, sport, dport) or VDE (network)
     --nat-localhostreachableN on|off   the guest reaches the host's loopback at the gateway's address (default: off)
     --natdnshostresolverN on|off       names are resolved as the host does, its hosts file and all (default: off)
-    --nattftpprefixN FOLDER, --nattftpfileN FILE   what TFTP serves at 10.0.2.4, and what network boot loads
+    --natdnsproxyN on|off    DHCP names the network's name server, not the host's (default: on)
+    --natdnspassdomainN on|off  DHCP names the host's domain (default: on)
+    --natbindipN IP          the host's address that the guest's connections come from
+    --natsettingsN MTU,0,0,SEND,RECEIVE   bytes, and KB that TCP holds to and from the guest; 0: the usual
+    --nattftpprefixN FOLDER, --nattftpfileN FILE, --nattftpserverN IP   what TFTP serves at 10.0.2.4, what network
+                             boot loads (default: NAME.pxe of that folder), and from where
     --nicpromiscN deny|allow-vms|allow-all, --nicbandwidthgroupN NAME
     --bandwidthgroup NAME=LIMIT        20m, 100k, ... bits a second; shared by the cards of the group
+    --natnetwork NAME[,network=NET][,dhcp=on|off][,ipv6=on|off][,ipv6-prefix=PREFIX][,ipv6-default=on|off]
+      [,port-forward-4=RULE][,port-forward-6=RULE][,loopback-4=IP=OFFSET][,loopback-6=IP=OFFSET]
+                             a NAT network; RULE is NAME:tcp|udp:[HOSTIP]:HOSTPORT:[GUESTIP]:GUESTPORT
+    --hostonlyif IF,ip=IP[,netmask=MASK]   the host's address on a host-only interface (default: 192.168.56.1)
     --dhcpserver interface=IF|network=NAME[,server-ip=IP,netmask=MASK,lower-ip=IP,upper-ip=IP]
                              for a host-only or an internal network
     --nictraceN on|off, --nictracefileN FILE   write what passes as pcap
 `;
 
-/** A DHCP server of an internal or a host-only network. */
-export interface DhcpServerOptions {
-  /** `intnet NAME` or `hostonly INTERFACE`. */
-  readonly network: string;
-  readonly settings: DhcpServerSettings;
-}
-
-const usage = (message: string): CodedError<'usage'> => new CodedError('usage', message);
 const slots: readonly number[] = Array.from({ length: MAX_NETWORK_CARDS }, (_, i) => i + 1);
 
 /** For node:util's parseArgs. */
 export function networkOptions(): Record<string, { readonly type: 'string'; readonly multiple: true }> {
-  const spellings = Object.values(OPTIONS).flat();
+  const spellings = Object.values(NIC_OPTIONS).flat();
   return Object.fromEntries(
     slots.flatMap((slot) => spellings.map((name) => [`${name}${slot}`, { type: 'string', multiple: true }])),
   );
-}
-
-/** The names are those of `VBoxManage dhcpserver add`, the defaults VirtualBox's for vboxnet0. @throws CodedError<'usage'> */
-export function parseDhcpServer(text: string): DhcpServerOptions {
-  const parts = new Map(text.split(',').map((part) => part.split(/=(.*)/s, 2) as [string, string | undefined]));
-  const take = (name: string, standard = ''): string => {
-    const value = parts.get(name) ?? standard;
-    parts.delete(name);
-    return value;
-  };
-  const [adapter, intnet] = [take('interface'), take('network')];
-  const names = ['server-ip', 'lower-ip', 'upper-ip'] as const;
-  const given = [take(names[0], '192.168.56.100'), take(names[1], '192.168.56.101'), take(names[2], '192.168.56.254')];
-  const mask = take('netmask', '255.255.255.0');
-  const wrong = (what: string): CodedError<'usage'> => usage(`--dhcpserver ${text}: ${what}`);
-  if ((adapter === '') === (intnet === '')) throw wrong('give an interface or a network');
-  const [stray] = parts.keys();
-  if (stray !== undefined) throw wrong(`takes interface, network, netmask, ${names.join(', ')}, not '${stray}'`);
-  const [serverIp, lower, upper] = given.map((ip, i) => {
-    const parsed = parseIpv4(ip);
-    if (parsed === undefined) throw wrong(`${names[i]} takes an address, not '${ip}'`);
-    return parsed;
-  });
-  const prefix = prefixOf(mask);
-  if (prefix === undefined) throw wrong(`netmask takes one such as 255.255.255.0, not '${mask}'`);
-  const network = { address: (serverIp & netmask(prefix)) >>> 0, prefix };
-  if (lower > upper || !inNetwork(lower, network) || !inNetwork(upper, network)) {
-    throw wrong('lower-ip to upper-ip is no part of the network of server-ip');
-  }
-  if (lower <= serverIp && serverIp <= upper) throw wrong('server-ip is among those that it gives away');
-  const name = adapter === '' ? `intnet ${intnet}` : `hostonly ${adapter}`;
-  return { network: name, settings: { serverIp, network, pool: [lower, upper] } };
 }
 
 /** @throws CodedError<'usage'> */
@@ -141,42 +82,9 @@ export function parseNetworkCards(values: Values): NicOptions[] {
   });
 }
 
-/** What the command line says of one card. */
-class CardValues {
-  readonly slot: number;
-  readonly #values: Values;
-
-  constructor(values: Values, slot: number) {
-    this.#values = values;
-    this.slot = slot;
-  }
-
-  name(option: Option): string {
-    return `--${OPTIONS[option][0]}${this.slot}`;
-  }
-
-  all(option: Option): string[] {
-    return OPTIONS[option].flatMap((name) => {
-      const given = this.#values[`${name}${this.slot}`];
-      return Array.isArray(given) ? given.map(String) : [];
-    });
-  }
-
-  /** The last one counts, as for VBoxManage. */
-  one(option: Option): string | undefined {
-    return this.all(option).at(-1);
-  }
-
-  flag(option: Option): boolean | undefined {
-    const text = this.one(option);
-    if (text === undefined || text === 'on' || text === 'off') return text === undefined ? undefined : text === 'on';
-    throw usage(`${this.name(option)} takes on or off, not '${text}'`);
-  }
-}
-
 function parseCard(given: CardValues): NicOptions | undefined {
   const kind = given.one('nic') ?? 'none';
-  const others = (Object.keys(OPTIONS) as Option[]).filter(
+  const others = (Object.keys(NIC_OPTIONS) as NicOption[]).filter(
     (option) => option !== 'nic' && given.all(option).length > 0,
   );
   if (kind === 'none') {
@@ -187,6 +95,7 @@ function parseCard(given: CardValues): NicOptions | undefined {
   if (!Object.hasOwn(OF_ATTACHMENT, kind)) {
     throw usage(`${given.name('nic')} takes none, ${Object.keys(OF_ATTACHMENT).join(', ')}, not '${kind}'`);
   }
+  refuseNotModelled(given);
   const attachment = parseAttachment(kind as NicAttachment['kind'], given);
   return {
     slot: given.slot,
@@ -258,25 +167,7 @@ function parseAttachment(kind: NicAttachment['kind'], given: CardValues): NicAtt
   }
 }
 
-function natOf(given: CardValues): NicAttachment {
-  const [localhostReachable, hostResolver, tftpFolder, bootFile] = [
-    given.flag('natLocalhost'),
-    given.flag('natHostResolver'),
-    given.one('natTftpFolder'),
-    given.one('natBootFile'),
-  ];
-  return {
-    kind: 'nat',
-    network: given.one('natNetwork') ?? '',
-    forwards: given.all('natForward'),
-    ...(localhostReachable === undefined ? {} : { localhostReachable }),
-    ...(hostResolver === undefined ? {} : { hostResolver }),
-    ...(tftpFolder === undefined ? {} : { tftpFolder }),
-    ...(bootFile === undefined ? {} : { bootFile }),
-  };
-}
-
-function needed(given: CardValues, option: Option, kind: string): string {
+function needed(given: CardValues, option: NicOption, kind: string): string {
   const text = given.one(option);
   if (text !== undefined) return text;
   throw usage(`${given.name('nic')} ${kind} needs ${given.name(option)}; give both`);

@@ -3,6 +3,7 @@
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { CompilerWatch } from '#emu/cpu/jit/compiler-watch.ts';
+import { WORKER_LIMITS } from './engine-options.ts';
 
 export interface RegionWorkersParts {
   /** The built worker. */
@@ -46,7 +47,10 @@ export class RegionWorkers {
 
   #start(died: (why: string) => void): void {
     const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(this.#parts.url, { workerData: port1, transferList: [port1], name: 'regions' });
+    const worker = new Worker(this.#parts.url, {
+      ...{ workerData: port1, transferList: [port1], name: 'regions' },
+      resourceLimits: WORKER_LIMITS,
+    });
     this.#worker = worker;
     this.#ending = 'it ended without a word';
     worker.on('error', (error) => {

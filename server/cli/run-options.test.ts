@@ -19,6 +19,15 @@ const complaint = (...args: string[]): string => {
   return '';
 };
 
+describe('--relay', () => {
+  it('is the address of a server, and its token goes with it', () => {
+    const options = parseRunOptions(['--relay', 'http://127.0.0.1:8086/index.html', '--relay-token', 't']);
+    expect(options).toMatchObject({ relay: { server: 'http://127.0.0.1:8086/', token: 't' } });
+    expect(() => parseRunOptions(['--relay', 'there'])).toThrow(/takes the address of a server/);
+    expect(() => parseRunOptions(['--relay-token', 't'])).toThrow(/needs --relay/);
+  });
+});
+
 describe('tabbox run', () => {
   it('takes a direct boot', () => {
     const options = parse('--kernel', 'k', '--initrd', 'a', '--initrd=b c', '--append', 'console=ttyS0 x=-1');
@@ -40,6 +49,21 @@ describe('tabbox run', () => {
     });
     expect(parse('--boot1', 'none').bootOrder).toEqual([]);
     expect(parse().bootOrder).toBeUndefined();
+  });
+
+  it('takes a display adapter and monitors', () => {
+    expect(parse().graphics).toBeUndefined();
+    const standard = { graphicsController: 'stdvga', monitorCount: 1, videoMemoryMb: 32 };
+    expect(parse('--vram', '20', '--accelerate3d', 'off').graphics).toEqual(standard);
+    expect(parse('--graphicscontroller', 'VBoxVGA').graphics).toMatchObject({ graphicsController: 'vboxvga' });
+    const three = { graphicsController: 'vboxvga', monitorCount: 3, videoMemoryMb: 64 };
+    expect(parse('--monitorcount', '3').graphics).toEqual(three);
+    expect(complaint('--monitorcount', '5')).toBe("--monitorcount takes 1 to 4, not '5'");
+    expect(complaint('--graphicscontroller', 'vmsvga')).toMatch(/takes stdvga or vboxvga, not 'vmsvga'/);
+    expect(complaint('--graphicscontroller', 'stdvga', '--monitorcount', '2')).toMatch(/has one monitor; take vboxvga/);
+    expect(complaint('--vram', '300')).toMatch(/1 to 256 megabytes, not '300'/);
+    expect(complaint('--accelerate3d', 'on')).toMatch(/nothing here accelerates/);
+    expect(complaint('--vram', '16', '--restore-state', 'x')).toMatch(/cannot change a saved machine/);
   });
 
   it('takes the switches of the CPU', () => {
@@ -75,10 +99,18 @@ describe('tabbox run', () => {
   });
 
   it('takes a sound card, in both spellings of VBoxManage', () => {
-    expect(parse().audio).toEqual({ card: null, out: true });
-    expect(parse('--audio-enabled', 'on').audio).toEqual({ card: 'ac97', out: true });
-    expect(parse('--audio', 'null', '--audiocontroller', 'ac97').audio).toEqual({ card: 'ac97', out: false });
-    expect(parse('--audio-driver', 'default', '--audioout', 'off').audio).toEqual({ card: 'ac97', out: false });
+    expect(parse().audio).toEqual({ card: null, out: true, in: false });
+    expect(parse('--audio-enabled', 'on').audio).toEqual({ card: 'ac97', out: true, in: false });
+    expect(parse('--audio', 'null', '--audiocontroller', 'ac97').audio).toEqual({
+      card: 'ac97',
+      out: false,
+      in: false,
+    });
+    expect(parse('--audio-driver', 'default', '--audioout', 'off', '--audioin', 'on').audio).toEqual({
+      card: 'ac97',
+      out: false,
+      in: true,
+    });
     expect(parse('--audio-enabled', 'on', '--audio-driver', 'none').audio.card).toBeNull();
     expect(parse('--audio-enabled', 'off', '--audio-codec', 'stac9700').audio.card).toBeNull();
     expect(complaint('--audio-controller', 'gus')).toMatch(/takes ac97, not 'gus'/);

@@ -9,16 +9,19 @@ import { parseLimit } from '../../src/net-relay/switch/bandwidth-group.ts';
 import { AUDIO_HELP, AUDIO_OPTIONS, type AudioOptions, parseAudio } from './audio-options.ts';
 import { parseCpu } from './cpu-options.ts';
 import { DEBUG_HELP, DEBUG_OPTIONS, type DebugOptions, parseDebugOptions } from './debug-options.ts';
+import { GRAPHICS_HELP, GRAPHICS_OPTIONS, type GraphicsOptions, parseGraphics } from './graphics-options.ts';
+import { NETWORK_HELP, type NicOptions, networkOptions, parseNetworkCards } from './network-options.ts';
+import { parsePlatform } from './platform-options.ts';
+import { parseRelayOptions, RELAY_HELP, RELAY_OPTIONS, type RelayOptions } from './relay-options.ts';
+import { parseShareOptions, SHARE_HELP, SHARE_OPTIONS, type ShareOptions } from './share-options.ts';
 import {
   type DhcpServerOptions,
-  NETWORK_HELP,
-  type NicOptions,
-  networkOptions,
+  type HostOnlyOptions,
+  type NatNetworkOptions,
   parseDhcpServer,
-  parseNetworkCards,
-} from './network-options.ts';
-import { parsePlatform } from './platform-options.ts';
-import { parseShareOptions, SHARE_HELP, SHARE_OPTIONS, type ShareOptions } from './share-options.ts';
+  parseHostOnlyInterface,
+  parseNatNetwork,
+} from './shared-network-options.ts';
 import { parseVrde, VRDE_HELP, type VrdeOptions, vrdeOptions } from './vrde-options.ts';
 
 /** Where a stream of bytes goes. */
@@ -54,6 +57,8 @@ export interface RunOptions {
   readonly cpu: CpuConfig | undefined;
   /** Undefined: no switch was given. */
   readonly platform: PlatformConfig | undefined;
+  /** Undefined: no switch was given. */
+  readonly graphics: GraphicsOptions | undefined;
   /** Undefined: none was named. */
   readonly bootOrder: readonly BootDevice[] | undefined;
   /** COM1 to COM4. */
@@ -63,8 +68,12 @@ export interface RunOptions {
   readonly firmwareLog: Sink;
   /** By slot. */
   readonly networkCards: readonly NicOptions[];
-  /** In bytes a second, 0 for none. */
   readonly dhcpServers: readonly DhcpServerOptions[];
+  readonly hostOnlyInterfaces: readonly HostOnlyOptions[];
+  readonly natNetworks: readonly NatNetworkOptions[];
+  /** Undefined: networks are those of this process. */
+  readonly relay: RelayOptions | undefined;
+  /** In bytes a second, 0 for none. */
   readonly bandwidthGroups: readonly { readonly name: string; readonly bytesPerSecond: number }[];
   readonly audio: AudioOptions;
   readonly debugExitPort: number | undefined;
@@ -107,6 +116,7 @@ Runs a PC without a screen and ends when it is switched off.
     --bios FILE              system firmware (default: that of the kind, from npm run guests)
     --vga-bios FILE          video BIOS (default: SeaVGABIOS, from npm run guests)
   Hardware
+    --name NAME              what the machine is called (default: tabbox)
     --memory MB              ${MEMORY_MB.least} to ${MEMORY_MB.most} (default: 128)
     --longmode on|off        64-bit mode (default: on)
     --pae on|off             physical address extension and execute-disable (default: on; 64-bit mode needs it)
@@ -118,7 +128,7 @@ Runs a PC without a screen and ends when it is switched off.
     --cdrom FILE             disc in the CD drive
     --floppy FILE            diskette in drive A
     --rtc WHEN               what the clock shows at power-on: utc, local, or a time such as 2024-02-29T12:00:00Z
-${AUDIO_HELP}${NETWORK_HELP}${VRDE_HELP}  Talking to it
+${GRAPHICS_HELP}${AUDIO_HELP}${NETWORK_HELP}${RELAY_HELP}${VRDE_HELP}  Talking to it
     --serial WHERE           stdio, file:PATH or none; repeated for COM2 to COM4. On a terminal Ctrl-A x quits
     --monitor WHERE          stdio or unix:PATH: commands, one a line (see help there)
     --debugcon WHERE         stdio or file:PATH: what the guest writes to port E9h
@@ -155,6 +165,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     memoryMb: parseMemory(values.memory),
     cpu: parseCpu(values),
     platform: parsePlatform(values),
+    graphics: parseGraphics(values),
     bootOrder: parseBootOrder([values.boot1, values.boot2, values.boot3, values.boot4]),
     serial,
     monitor: parseMonitor(values.monitor),
@@ -162,6 +173,9 @@ export function parseRunOptions(args: readonly string[]): RunOptions | 'help' {
     firmwareLog: parseSink('--firmware-log', values['firmware-log']),
     networkCards: parseNetworkCards(values),
     dhcpServers: values.dhcpserver.map(parseDhcpServer),
+    hostOnlyInterfaces: values.hostonlyif.map(parseHostOnlyInterface),
+    natNetworks: values.natnetwork.map(parseNatNetwork),
+    relay: parseRelayOptions(values),
     bandwidthGroups: values.bandwidthgroup.map(parseBandwidthGroup),
     audio: parseAudio(values),
     debugExitPort: parsePort(values['debug-exit']),
@@ -198,6 +212,7 @@ function parsed(args: readonly string[]) {
         hdb: text,
         cdrom: text,
         floppy: text,
+        name: text,
         memory: text,
         longmode: text,
         pae: text,
@@ -227,9 +242,13 @@ function parsed(args: readonly string[]) {
         rtc: text,
         'clock-ns': text,
         dhcpserver: { type: 'string', multiple: true, default: [] },
+        hostonlyif: { type: 'string', multiple: true, default: [] },
+        natnetwork: { type: 'string', multiple: true, default: [] },
         bandwidthgroup: { type: 'string', multiple: true, default: [] },
         tier: text,
         ...AUDIO_OPTIONS,
+        ...GRAPHICS_OPTIONS,
+        ...RELAY_OPTIONS,
         ...networkOptions(),
         ...vrdeOptions(),
         ...DEBUG_OPTIONS,
@@ -353,6 +372,7 @@ function refuseWithRestore(options: RunOptions): void {
     ['--memory', options.memoryMb !== undefined],
     ['--apic, --x2apic, --ioapic, --hpet and --acpi', options.platform !== undefined],
     ['--longmode, --pae, --cpu-profile and --cpuid-set', options.cpu !== undefined],
+    ['--graphicscontroller, --vram and --monitorcount', options.graphics !== undefined],
     ['--boot1 to --boot4', options.bootOrder !== undefined],
     ['--bios', options.bios !== undefined],
     ['--firmware', options.firmware !== 'BIOS'],

@@ -3,16 +3,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Desktop } from '#display/desktop/desktop.ts';
-import { FRAME, FRAME_WORDS, type SharedFrame } from '#emu/host/frame.ts';
+import type { MachineDesktop } from '#display/desktop/machine-desktop.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
 import { HeadlessShare } from '../session/headless-share.ts';
 import type { ShareOptions } from './share-options.ts';
 
 export interface RunningMachine {
-  readonly desktop: Desktop;
-  readonly frame: SharedFrame;
+  /** All monitors in one. */
+  readonly desktop: MachineDesktop;
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
@@ -44,16 +43,13 @@ const TOKEN_SECONDS = 3600;
 /** @throws CodedError<'bad-state'> this computer's key cannot be read */
 export function shareHeadless(options: ShareOptions, machine: RunningMachine, discs: GivenDiscs): HeadlessShare {
   const { server, token, role, lifetime, uses } = options;
-  const { desktop, frame, keyboard, mouse, typeText, say } = machine;
-  const record = new Uint32Array(FRAME_WORDS);
+  const { desktop, keyboard, mouse, typeText, say } = machine;
   const name = `Machine on ${hostname()}`;
   return new HeadlessShare({
     ...{ server, machine: name, role, lifetime, uses, desktop, keyboard, mouse, typeText, say },
     token: async () => token ?? ownToken(name),
-    fourByThree: () => {
-      frame.read(record);
-      return record[FRAME.fourByThree] !== 0;
-    },
+    fourByThree: () => desktop.fourByThree,
+    places: () => desktop.places(),
     insertDisc: async (image, name) => {
       await machine.insertDisc(discs.keep(image));
       say(`${name} are in the CD drive`);

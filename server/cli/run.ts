@@ -3,13 +3,15 @@
 
 import { MessageChannel, type Transferable, Worker } from 'node:worker_threads';
 import { CodedError } from '#base/errors.ts';
-import { MachineDesktop } from '#display/desktop/machine-desktop.ts';
+import { MachineDesktop, type MachineDesktopParts } from '#display/desktop/machine-desktop.ts';
+import { RecordingJack } from '#display/desktop/recording-jack.ts';
 import { SoundRingSource } from '#display/desktop/sound-ring-source.ts';
+import { isoImage } from '#display/sharing/iso-image.ts';
 import { textScancodes } from '#emu/devices/input/keystrokes.ts';
 import { SharedFrame } from '#emu/host/frame.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
 import type { RdpGateway } from '../rdp/gateway.ts';
-import { heedBranchHints } from './branch-hints.ts';
+import { setEngineOptions, WORKER_LIMITS } from './engine-options.ts';
 import { GdbSocket } from './gdb-socket.ts';
 import {
   type FromMachine,
@@ -25,8 +27,8 @@ import { RegionWorkers } from './region-workers.ts';
 import { isNicCommand, RunNetworks } from './run-networks.ts';
 import { parseRunOptions, RUN_HELP, type RunOptions } from './run-options.ts';
 import { GivenDiscs, type RunningMachine, shareHeadless } from './run-share.ts';
+import type { ShareOptions } from './share-options.ts';
 import { TERMINAL_HELP, useTerminal } from './terminal.ts';
-import { openVrde } from './vrde-server.ts';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -71,6 +73,8 @@ export async function runCommand(args: readonly string[], workers: RunWorkers): 
   }
 }
 
+type ScreenMessage = Extract<FromMachine, { readonly kind: 'screen' }>;
+
 class Run {
   readonly #options: RunOptions;
   readonly #worker: Worker;
@@ -88,6 +92,7 @@ class Run {
   readonly #keyboard: KeyboardInput = { putScancodes: (set1) => this.#send({ kind: 'scancodes', set1 }) };
   readonly #mouse: MouseInput = {
     move: (dx, dy, dz, buttons) => this.#send({ kind: 'mouse', dx, dy, dz, buttons }),
+    point: (x, y) => this.#send({ kind: 'point', x, y }),
   };
   #nextId = 1;
   #gdb: GdbSocket | undefined;
@@ -99,18 +104,21 @@ class Run {
     this.#options = options;
     const shared = new SharedArrayBuffer(SHARED_BYTES);
     this.#words = new Int32Array(shared);
-    this.#networks = new RunNetworks(this.#words, options);
+    this.#networks = new RunNetworks(this.#words, options, say);
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
     this.#started = new Promise((resolve) => {
       this.#resolveStarted = resolve;
     });
-    heedBranchHints();
+    setEngineOptions();
     const { port1, port2 } = this.#channel;
     const workerData: MachineWorkerData = { options, shared, port: port2 };
     port1.on('message', (message: FromMachine) => this.#take(message));
-    this.#worker = new Worker(workers.machine, { workerData, transferList: [port2], name: 'machine' });
+    this.#worker = new Worker(workers.machine, {
+      ...{ workerData, transferList: [port2], name: 'machine' },
+      resourceLimits: WORKER_LIMITS,
+    });
     if (options.tier !== '0') this.#startRegionWorkers(workers.regions);
     this.#worker.on('error', (error) => this.#end(STATUS.broken, `the machine broke: ${error.stack ?? error.message}`));
     // A worker that ended has said why; its message comes first.
@@ -173,6 +181,7 @@ class Run {
     for (const warning of vrde.warnings) say(warning);
     await Promise.race([this.#started, this.#ended]);
     if (this.#over || !this.#desktop) return;
+    const { openVrde } = await import('./vrde-server.ts');
     const gateway = await openVrde(this.#desktop, vrde, say);
     this.#vrde = gateway;
     this.#closers.push(() => gateway.close());
@@ -232,15 +241,7 @@ class Run {
         this.#resolveStarted();
         return;
       case 'screen':
-        this.#desktop = new MachineDesktop({
-          vram: message.vram,
-          frame: new SharedFrame(message.frame, 0, message.vram.length),
-          ...{ keyboard: this.#keyboard, mouse: this.#mouse, typeText: (text) => this.#type(text) },
-          sound: message.sound && new SoundRingSource(message.sound),
-          requestSize: (width, height) => void this.#execute({ verb: 'setvideomodehint', width, height }),
-          onWatched: (on) => this.#send({ kind: 'watched', on }),
-        });
-        this.#share(this.#desktop, new SharedFrame(message.frame, 0, message.vram.length));
+        this.#openDesktop(message);
         return;
       case 'leds':
         if (this.#desktop) this.#desktop.leds = message.leds;
@@ -275,6 +276,27 @@ class Run {
     }
   }
 
+  #openDesktop({ vram, frame, sound, recording }: ScreenMessage): void {
+    let watchers = 0;
+    const discs = new GivenDiscs();
+    this.#closers.push(() => discs.close());
+    const parts: MachineDesktopParts = {
+      ...{ vram, frame: new SharedFrame(frame, 0, vram.length) },
+      ...{ keyboard: this.#keyboard, mouse: this.#mouse, typeText: (text) => this.#type(text) },
+      sound: sound && new SoundRingSource(sound),
+      microphones: recording && new RecordingJack(recording),
+      giveFiles: (files, from) => this.#insert(discs.keep(isoImage(`From ${from}`, files, new Date()))),
+      requestSize: (width, height, monitor) =>
+        void this.#execute({ verb: 'setvideomodehint', hint: { monitor, enabled: true, width, height } }),
+      onWatched: (on) => {
+        watchers += on ? 1 : -1;
+        if (watchers === (on ? 1 : 0)) this.#send({ kind: 'watched', on });
+      },
+    };
+    this.#desktop = new MachineDesktop(parts);
+    if (this.#options.share) this.#share(new MachineDesktop(parts, 'all'), discs, this.#options.share);
+  }
+
   /** At a pace the guest can follow. */
   #type(text: string): void {
     try {
@@ -285,18 +307,18 @@ class Run {
     }
   }
 
-  #share(desktop: MachineDesktop, frame: SharedFrame): void {
-    const { share } = this.#options;
-    if (!share) return;
-    const discs = new GivenDiscs();
-    this.#closers.push(() => discs.close());
+  /** Puts the image in a file into the CD drive. @throws CodedError */
+  async #insert(path: string): Promise<void> {
+    const { error } = await this.#execute({ verb: 'insert', drive: 'cdrom', path });
+    if (error !== undefined) throw new CodedError('not-in', error);
+  }
+
+  #share(desktop: MachineDesktop, discs: GivenDiscs, share: ShareOptions): void {
+    this.#closers.push(() => desktop.close());
     const machine: RunningMachine = {
-      ...{ desktop, frame, keyboard: this.#keyboard, mouse: this.#mouse, say },
+      ...{ desktop, keyboard: this.#keyboard, mouse: this.#mouse, say },
       typeText: (text) => this.#type(text),
-      insertDisc: async (path) => {
-        const { error } = await this.#execute({ verb: 'insert', drive: 'cdrom', path });
-        if (error !== undefined) throw new CodedError('not-in', error);
-      },
+      insertDisc: (path) => this.#insert(path),
     };
     const shared = shareHeadless(share, machine, discs);
     this.#closers.push(() => shared.close());

@@ -25,6 +25,19 @@ describe('the options of serve', () => {
     expect(parseServeOptions(['--port', '0']).ports).toEqual([0]);
   });
 
+  it('set networks of pages up', async () => {
+    const networks = ['--natnetwork', 'lab,network=10.9.0.0/24', '--dhcpserver', 'network=lan'];
+    const server = await startFromOptions(
+      parseServeOptions(['--port', '0', '--state', root, ...networks, '--hostonlyif', 'vboxnet0,ip=10.8.0.1']),
+      directories(),
+    );
+    await server.close();
+    const wrong = parseServeOptions(['--port', '0', '--state', root, '--natnetwork', 'lab,network=nowhere']);
+    await expect(startFromOptions(wrong, directories())).rejects.toThrow(
+      /--natnetwork lab: 'nowhere' is not a network/,
+    );
+  });
+
   it('say what is wrong', () => {
     expect(() => parseServeOptions(['--port', '70000'])).toThrow(/--port takes a number from 0 to 65535/);
     expect(() => parseServeOptions(['--tls-key', 'k'])).toThrow(/go together/);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CodedError } from '#base/errors.ts';
 import { parseServeOptions, type ServeCommandOptions, serveUsage } from '../bin/serve-options.mjs';
 import { type RunningServer, startServer } from '../http/serve.ts';
+import { Networks } from '../net/networks.ts';
 import { JoinTokens, loadTokenKey, stateDirectory } from '../relay/join-tokens.ts';
 import { NetService } from '../relay/net-service.ts';
 import { Relay } from '../relay/relay.ts';
@@ -13,6 +14,7 @@ import type { RelayService } from '../relay/service.ts';
 import { SessionService } from '../session/session-service.ts';
 import { guestsDirectory } from './guests-directory.ts';
 import { STATUS } from './machine-messages.ts';
+import { parseDhcpServer, parseHostOnlyInterface, parseNatNetwork, setUpNetworks } from './shared-network-options.ts';
 
 export interface ServeDirectories {
   /** The built page. */
@@ -21,8 +23,8 @@ export interface ServeDirectories {
 }
 
 /** Everything that the relay offers to pages: a new service is one line here. */
-export function relayServices(tokens: JoinTokens): RelayService[] {
-  return [new NetService(), new SessionService(tokens)];
+export function relayServices(tokens: JoinTokens, networks: Networks = new Networks()): RelayService[] {
+  return [new NetService(networks), new SessionService(tokens)];
 }
 
 /** @throws CodedError what is wrong with the options, the state directory or the port */
@@ -31,12 +33,18 @@ export async function startFromOptions(
   directories: ServeDirectories,
 ): Promise<RunningServer> {
   const { host, ports, tlsCertificate, tlsKey, ownPageTokens } = given;
+  const networks = new Networks();
+  setUpNetworks(networks, {
+    natNetworks: given.natNetworks.map(parseNatNetwork),
+    dhcpServers: given.dhcpServers.map(parseDhcpServer),
+    hostOnlyInterfaces: given.hostOnlyInterfaces.map(parseHostOnlyInterface),
+  });
   const tokens = new JoinTokens(loadTokenKey(given.state ?? stateDirectory()));
   const tls = tlsCertificate !== undefined && tlsKey !== undefined && [tlsCertificate, tlsKey].map(readPem);
   return await startServer({
     ...{ ...directories, host, ports },
     ...(tls ? { tls: { certificate: tls[0], key: tls[1] } } : {}),
-    extension: new Relay({ tokens, services: relayServices(tokens), ownPageTokens }),
+    extension: new Relay({ tokens, services: relayServices(tokens, networks), ownPageTokens }),
   });
 }
 

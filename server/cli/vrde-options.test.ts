@@ -28,6 +28,7 @@ describe('options of the remote display', () => {
     ['--vrdeport', '5012-5010'],
     ['--vrde', 'yes'],
     ['--clipboard-mode', 'on'],
+    ['--clipboard-file-transfers', 'on'],
     ['--vrdeauthtype', 'password'],
     ['--vrdeproperty', 'Security/Method=none'],
     ['--vrdeproperty', 'Nonsense=1'],
@@ -61,8 +62,16 @@ describe('options of the remote display', () => {
       fromClient: true,
       toClient: false,
     });
+    const files = [...both, '--clipboard-file-transfers', 'enabled'];
+    expect(vrde(...files)?.clipboard).toEqual({ fromClient: true, toClient: true, files: true });
+    expect(vrde(...files, '--vrdeproperty', 'Client/DisableClipboard=1')?.clipboard).toEqual(none);
     expect(vrde(...both, '--vrdeproperty', 'Client/DisableClipboard=1')?.clipboard).toEqual(none);
     expect(vrde(...both, '--extradata', 'VRDP/Feature/Client/DisableClipboard=1')?.clipboard).toEqual(none);
+  });
+
+  it('switch off what clients may do', () => {
+    const options = vrde('--vrde', 'on', '--vrdeproperty', 'Client/DisableUpstreamAudio=1');
+    expect([options?.disableUpstreamAudio, options?.disableAudio]).toEqual([true, false]);
   });
 
   it('warn of doors without a lock', () => {

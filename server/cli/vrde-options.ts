@@ -19,7 +19,7 @@ export interface VrdeOptions {
   readonly authority: string | undefined;
   readonly keptCertificate: string;
   readonly authType: AuthType;
-  /** VBoxAuthSimple, or a program to ask. */
+  /** VBoxAuthSimple, VBoxAuth, or a program to ask. */
   readonly authLibrary: string;
   readonly multiple: boolean;
   readonly reuse: boolean;
@@ -28,6 +28,7 @@ export interface VrdeOptions {
   readonly disableDisplay: boolean;
   readonly disableInput: boolean;
   readonly disableAudio: boolean;
+  readonly disableUpstreamAudio: boolean;
   readonly clipboard: ClipboardWays;
   readonly extraData: ReadonlyMap<string, string>;
   /** What a person should know, such as old spellings. */
@@ -55,6 +56,8 @@ const MULTIPLE: readonly Option[] = ['property'];
 
 /** Without `vrde` in front. The first spelling is today's. */
 const CLIPBOARD_OPTIONS = ['clipboard-mode', 'clipboard'] as const;
+/** Whether files go too. */
+const FILES_OPTION = 'clipboard-file-transfers';
 const NO_CLIPBOARD: ClipboardWays = { fromClient: false, toClient: false };
 /** As VirtualBox has them; the host is whoever uses the machine. */
 const CLIPBOARD_MODES: Readonly<Record<string, ClipboardWays>> = {
@@ -95,7 +98,8 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --vrdeport PORTS         such as 5000,5010-5012: the first that is free (default: ${DEFAULT_PORT})
     --vrdeaddress ADDRESS    (default: ${LOOPBACK})
     --vrdeauthtype TYPE      null, external or guest (default: null on the loopback address, external elsewhere)
-    --vrdeauthlibrary WHAT   ${SIMPLE_LIBRARY} (default): hashes in extradata; or a program that reads three lines,
+    --vrdeauthlibrary WHAT   ${SIMPLE_LIBRARY} (default): hashes in extradata; VBoxAuth: PAM, the service that
+                             VBOX_AUTH_PAM_SERVICE names (default: login); or a program that reads three lines,
                              user, domain and password, and says yes with exit status 0
     --vrdemulticon on|off    several clients at once (default: off)
     --vrdereusecon on|off    a second client takes over (default: off)
@@ -104,10 +108,12 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --vrdeproperty NAME=VALUE   Security/Method=TLS|RDP|Negotiate (default: TLS), Security/ServerCertificate=FILE,
                              Security/ServerPrivateKey=FILE, Security/CACertificate=FILE, TCP/Ports, TCP/Address,
                              Client/DisableDisplay=1, Client/DisableInput=1, Client/DisableAudio=1,
-                             Client/DisableClipboard=1
+                             Client/DisableUpstreamAudio=1, Client/DisableClipboard=1
     --clipboard-mode MODE    text that clients copy: disabled (default), hosttoguest: Ctrl-Alt-Shift-V types it into the
                              machine, guesttohost: what others copy can be pasted by clients, and Ctrl-Alt-Shift-X
                              copies the text of a text screen, bidirectional: both
+    --clipboard-file-transfers enabled|disabled  with Ctrl-Alt-Shift-V, files that a client has copied come as a CD
+                             (default: disabled)
     --extradata KEY=VALUE    VBoxAuthSimple/users/NAME=HASH and TabBox/nt-hashes/NAME=HASH (network level
                              authentication); tabbox passwordhash makes both
 `;
@@ -124,7 +130,7 @@ export function vrdeOptions(): Record<string, { type: 'string'; multiple?: true 
   const options: Record<string, { type: 'string'; multiple?: true }> = {
     extradata: { type: 'string', multiple: true },
   };
-  for (const name of CLIPBOARD_OPTIONS) options[name] = { type: 'string' };
+  for (const name of [...CLIPBOARD_OPTIONS, FILES_OPTION]) options[name] = { type: 'string' };
   for (const option of Object.keys(OPTIONS) as Option[]) {
     for (const { name } of namesOf(option)) {
       options[name] = MULTIPLE.includes(option) ? { type: 'string', multiple: true } : { type: 'string' };
@@ -173,9 +179,13 @@ export function parseVrde(values: Values): VrdeOptions | undefined {
     disableDisplay: isSet(properties, 'Client/DisableDisplay'),
     disableInput: isSet(properties, 'Client/DisableInput'),
     disableAudio: isSet(properties, 'Client/DisableAudio'),
+    disableUpstreamAudio: isSet(properties, 'Client/DisableUpstreamAudio'),
     clipboard: isSet(properties, 'Client/DisableClipboard')
       ? NO_CLIPBOARD
-      : parseClipboard(CLIPBOARD_OPTIONS.map((name) => values[name]).find((value) => value !== undefined)),
+      : {
+          ...parseClipboard(CLIPBOARD_OPTIONS.map((name) => values[name]).find((value) => value !== undefined)),
+          ...(parseFiles(values[FILES_OPTION]) && { files: true }),
+        },
     extraData,
     warnings,
   };
@@ -227,6 +237,11 @@ function parseClipboard(mode: Values[string]): ClipboardWays {
   const name = String(mode ?? 'disabled');
   if (Object.hasOwn(CLIPBOARD_MODES, name)) return CLIPBOARD_MODES[name];
   throw usage(`--clipboard-mode takes ${Object.keys(CLIPBOARD_MODES).join(', ')}, not '${name}'`);
+}
+
+function parseFiles(text: Values[string]): boolean {
+  if (text === undefined || text === 'disabled' || text === 'enabled') return text === 'enabled';
+  throw usage(`--${FILES_OPTION} takes enabled or disabled, not '${text}'`);
 }
 
 const isLoopback = (address: string): boolean => /^127\.|^::1$|^localhost$/i.test(address);

@@ -5,6 +5,7 @@ import type { Desktop } from '#display/desktop/desktop.ts';
 import { RdpGateway } from '../rdp/gateway.ts';
 import { keptSelfSigned, type TlsIdentity, tlsIdentity } from '../rdp/security/certificate.ts';
 import type { CredSspSettings } from '../rdp/security/credssp.ts';
+import { checkByPam } from '../rdp/security/pam.ts';
 import {
   checkByProgram,
   checkKnownUsers,
@@ -25,13 +26,13 @@ export async function openVrde(
 ): Promise<RdpGateway> {
   const users = usersFromExtraData(options.extraData);
   const identity = await identityOf(options);
-  const { address, ports, multiple, reuse, method, disableDisplay, disableInput, disableAudio } = options;
-  const { clipboard, videoQuality } = options;
+  const { address, ports, multiple, reuse, method, disableDisplay, disableInput } = options;
+  const { clipboard, videoQuality, disableAudio: audio, disableUpstreamAudio: upstreamAudio } = options;
   return RdpGateway.open(desktop, {
     ...{ address, ports, multiple, reuse, identity, log, clipboard, videoQuality },
     policy: { method, credSsp: credSspOf(options, users, identity), credSspOnly: false },
-    check: checkOf(options, users),
-    disabled: { display: disableDisplay, input: disableInput, audio: disableAudio },
+    check: await checkOf(options, users),
+    disabled: { display: disableDisplay, input: disableInput, audio, upstreamAudio },
   });
 }
 
@@ -56,10 +57,18 @@ function credSspOf(options: VrdeOptions, users: KnownUsers, identity: TlsIdentit
   };
 }
 
-function checkOf({ authType, authLibrary }: VrdeOptions, users: KnownUsers): PasswordCheck {
+/** As VirtualBox's module finds its service. */
+const PAM_SERVICE_VARIABLES = ['VBOX_AUTH_PAM_SERVICE', 'VRDP_AUTH_PAM_SERVICE'] as const;
+const USUAL_PAM_SERVICE = 'login';
+
+async function checkOf({ authType, authLibrary }: VrdeOptions, users: KnownUsers): Promise<PasswordCheck> {
   if (authType === 'null') return async () => true;
   // No guest has an agent that could answer.
   if (authType === 'guest') return async () => false;
   if (authLibrary === 'VBoxAuthSimple') return checkKnownUsers(users);
+  if (authLibrary === 'VBoxAuth') {
+    const service = PAM_SERVICE_VARIABLES.map((name) => process.env[name]).find(Boolean) ?? USUAL_PAM_SERVICE;
+    return checkByPam({ service, timeoutMs: PROGRAM_TIMEOUT_MS });
+  }
   return checkByProgram(authLibrary, PROGRAM_TIMEOUT_MS);
 }

@@ -9,7 +9,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TABBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabbox}
 OUT=$CACHE/guests
-ALL=(firmware default net sound pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64 qemutests64)
+ALL=(firmware default net sound graphics pae amd64 disk disk64 installer grub memtest bench bench64 ovmf selftests64 qemutests64)
 TARGET=
 . "$HERE/lib.sh"
 
@@ -37,8 +37,8 @@ recipe() {
   local files=("$HERE/targets/$1.sh")
   case $1 in
     default | amd64) files+=("$HERE/lib.sh" "$HERE"/initramfs/*) ;;
-    net) files+=("$HERE/lib.sh" "$HERE"/net/*) ;;
-    sound) files+=("$HERE/lib.sh" "$HERE"/sound/* "$HERE/initramfs/modules") ;;
+    net) files+=("$HERE"/{lib,drivers}.sh "$HERE"/net/*) ;;
+    sound | graphics) files+=("$HERE"/{lib,drivers}.sh "$HERE/$1"/* "$HERE/initramfs/modules") ;;
     bench | bench64) files+=("$HERE/lib.sh" "$HERE"/bench/* "$HERE"/initramfs/init) ;;
     disk | disk64) files+=("$HERE"/disk/*) ;;
   esac

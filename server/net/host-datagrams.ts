@@ -13,13 +13,16 @@ export class SocketDatagrams implements HostDatagrams {
   readonly socket: Socket;
   #isClosed = false;
 
-  constructor(version: 4 | 6, onDatagram: OnDatagram) {
+  /** @param from the host's own address that datagrams come from; undefined: the host's choice */
+  constructor(version: 4 | 6, onDatagram: OnDatagram, from?: IpBytes) {
     this.socket = createSocket({ type: version === 4 ? 'udp4' : 'udp6', ipv6Only: version === 6, reuseAddr: false });
     this.socket.on('error', () => this.close());
     this.socket.on('message', (bytes: Buffer, from: RemoteInfo) => {
       const address = parseIp(from.address.split('%')[0]);
       if (address) onDatagram(bytes, address, from.port);
     });
+    // What is sent meanwhile waits for it.
+    if (from) this.socket.bind({ address: formatIp(from), port: 0, exclusive: true });
     // An idle flow keeps no process alive.
     this.socket.unref();
   }

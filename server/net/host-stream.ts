@@ -14,6 +14,13 @@ const readBuffer = new Uint8Array(READ_BYTES);
 const spareBlocks: Buffer[] = [];
 const MOST_SPARE_BLOCKS = 16;
 
+export interface StreamPlace {
+  readonly address: IpBytes;
+  readonly port: number;
+  /** The host's own address that it comes from; undefined: the host's choice. */
+  readonly from: IpBytes | undefined;
+}
+
 export class SocketStream implements HostStream {
   readonly #socket: Socket;
   readonly #now: () => number;
@@ -41,8 +48,7 @@ export class SocketStream implements HostStream {
   /** Connects to an address. @param onClosed called once */
   static connect(
     connection: TcpConnection,
-    address: IpBytes,
-    port: number,
+    { address, port, from }: StreamPlace,
     now: () => number,
     onClosed: () => void,
     moved: () => void,
@@ -55,7 +61,8 @@ export class SocketStream implements HostStream {
         return true;
       },
     };
-    const socket = connect({ host: formatIp(address), port, allowHalfOpen: true, noDelay: true, onread });
+    const place = { host: formatIp(address), port, ...(from ? { localAddress: formatIp(from) } : {}) };
+    const socket = connect({ ...place, allowHalfOpen: true, noDelay: true, onread });
     // Nothing is read before the guest has answered.
     socket.pause();
     const stream = new SocketStream(socket, now, moved);

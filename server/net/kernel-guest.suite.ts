@@ -66,7 +66,10 @@ export class KernelGuest {
     });
   }
 
-  /** Gets an address and a default route. @returns what udhcpc said: event, address, router, name servers, mask */
+  /**
+   * Gets an address and a default route; asks for half a minute, as clients do.
+   * @returns what udhcpc said: event, address, router, name servers, mask
+   */
   async dhcp(): Promise<string> {
     const folder = mkdtempSync(join(tmpdir(), 'tabbox-dhcp-'));
     const script = join(folder, 'script');
@@ -78,7 +81,7 @@ export class KernelGuest {
     ];
     writeFileSync(script, lines.join('\n'), { mode: 0o755 });
     try {
-      return (await this.run(`busybox udhcpc -i eth0 -n -q -f -s ${script}`)).stdout;
+      return (await this.run(`busybox udhcpc -i eth0 -n -q -f -t 10 -s ${script}`)).stdout;
     } finally {
       rmSync(folder, { recursive: true });
     }

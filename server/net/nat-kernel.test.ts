@@ -145,6 +145,20 @@ describe.skipIf(why)(`NAT with the Linux kernel as guest${why ? `: skipped, ${wh
     );
     server6.close();
     expect(stdout).toBe('six');
+    const found = await guest.run('busybox nslookup files.example fd17:625c:f037:2::3');
+    expect(found.stdout).toContain('192.0.2.7');
+    expect((await guest.run('busybox ping -c 2 fd17:625c:f037:2::2')).stdout).toContain('2 packets received');
+    const echo: UdpSocket = createSocket('udp6');
+    echo.on('message', (bytes, from) => echo.send(bytes, from.port, from.address));
+    await new Promise<void>((resolve) => echo.bind(0, '::1', resolve));
+    const program = [
+      'use IO::Socket::IP; $SIG{ALRM} = sub { die "late" }; alarm 30;',
+      `my $s = IO::Socket::IP->new(Type => SOCK_DGRAM, PeerHost => "fd17:625c:f037:2::2", PeerPort => ${echo.address().port}) or die $!;`,
+      'for my $n (1, 1452, 4000) { my $d = "x" x $n; $s->send($d); $s->recv(my $r, 65535); $r eq $d or die $n } print "ok";',
+    ].join('\n');
+    const said = await guest.run('perl -', program);
+    echo.close();
+    expect([said.stdout, said.stderr]).toEqual(['ok', '']);
   });
 
   it('refuses what nobody listens to', async () => {

@@ -1,17 +1,18 @@
 // What the NAT engine asks of its host, done with Node's sockets, files and randomness.
 
 import { randomBytes } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
-import { mayReach, type NatRights } from '../../src/net-relay/nat/address-policy.ts';
+import { addressKind, mayReach, type NatRights } from '../../src/net-relay/nat/address-policy.ts';
 import type { HostDatagrams, NatHost, StreamTarget } from '../../src/net-relay/nat/nat-host.ts';
 import type { HostStream, TcpConnection } from '../../src/net-relay/nat/tcp/tcp-connection.ts';
 import type { TftpFile } from '../../src/net-relay/nat/tftp-server.ts';
 import type { UdpFlow } from '../../src/net-relay/nat/udp-flows.ts';
 import { formatIp, type IpBytes, parseIp } from '../../src/net-relay/wire/address.ts';
-import { SocketDatagrams } from './host-datagrams.ts';
+import { sameBytes } from '../../src/net-relay/wire/bytes.ts';
+import { type OnDatagram, SocketDatagrams } from './host-datagrams.ts';
 import { pingOnce } from './host-ping.ts';
 import { SocketStream } from './host-stream.ts';
 import { NameResolver, type ResolverOptions } from './name-resolver.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { openTftpFile } from './tftp-folder.ts';
 
 export interface NatSocketOptions {
@@ -19,6 +20,10 @@ export interface NatSocketOptions {
   readonly resolver: ResolverOptions;
   /** Undefined: no TFTP. */
   readonly tftpFolder: string | undefined;
+  /** The host's own address that guests' connections of the same family come from, but for those to its loopback. */
+  readonly bindIp?: IpBytes | undefined;
+  /** May be reached whatever `rights` say. */
+  readonly alsoReached?: IpBytes | undefined;
 }
 
 /** How sockets talk to the network they belong to. */
@@ -61,14 +66,15 @@ export class NatSockets implements NatHost {
   }
 
   mayReach(address: IpBytes): boolean {
-    return mayReach(this.#options.rights, address, (ip) => this.#isOwn(ip));
+    const { rights, alsoReached } = this.#options;
+    if (alsoReached && sameBytes(alsoReached, address)) return true;
+    return mayReach(rights, address, (ip) => this.#isOwn(ip));
   }
 
   #isOwn(address: IpBytes): boolean {
     const nowMs = this.#parts.now();
     if (nowMs >= this.#ownUntilMs) {
-      const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-      this.#own = new Set(all.flatMap((one) => canonical(one.address)));
+      this.#own = new Set(ownAddresses().map(formatIp));
       this.#ownUntilMs = nowMs + OWN_MS;
     }
     return this.#own.has(formatIp(address));
@@ -79,8 +85,7 @@ export class NatSockets implements NatHost {
     this.streams++;
     return SocketStream.connect(
       connection,
-      address,
-      port,
+      { address, port, from: addressKind(address) === 'loopback' ? undefined : this.#from(address.length) },
       this.#parts.now,
       () => {
         this.streams--;
@@ -96,8 +101,14 @@ export class NatSockets implements NatHost {
     return { address: (server && parseIp(server.address)) ?? UNREACHABLE_V4, port: server?.port ?? 0 };
   }
 
+  #from(addressBytes: number): IpBytes | undefined {
+    const { bindIp } = this.#options;
+    return bindIp?.length === addressBytes ? bindIp : undefined;
+  }
+
   openDatagrams(flow: UdpFlow, version: 4 | 6): HostDatagrams {
-    return new SocketDatagrams(version, (bytes, address, port) => this.#parts.received(flow, bytes, address, port));
+    const received: OnDatagram = (bytes, address, port) => this.#parts.received(flow, bytes, address, port);
+    return new SocketDatagrams(version, received, this.#from(version === 4 ? 4 : 16));
   }
 
   resolve(query: Uint8Array, answer: (nowMs: number, reply: Uint8Array | undefined) => void): void {
@@ -123,9 +134,4 @@ export class NatSockets implements NatHost {
     this.#random = this.#random.subarray(1);
     return value;
   }
-}
-
-function canonical(text: string): string[] {
-  const ip = parseIp(text.split('%')[0]);
-  return ip ? [formatIp(ip)] : [];
 }

@@ -6,24 +6,26 @@
 # virtio_net.h.
 # Not modelled: on an interface that is no bridge, frames between guest and host (the wire has them, the host does not look
 # at what it sends itself), VLAN tags, segmentation of UDP.
-# usage: tap-helper.pl INTERFACE
+# usage: tap-helper.pl INTERFACE [IPV4/PREFIX]: the host's address on an interface that is made here
 use strict;
 use warnings;
 use IO::Handle;
-use Socket qw(AF_INET SOCK_DGRAM SOCK_RAW);
+use Socket qw(AF_INET SOCK_DGRAM SOCK_RAW inet_aton pack_sockaddr_in);
 
 use constant { TUNSETIFF => 0x400454ca, IFF_TAP => 0x0002, IFF_NO_PI => 0x1000, MOST => 65_549, PIPE => 262_144 };
+use constant { SIOCSIFADDR => 0x8916, SIOCSIFNETMASK => 0x891c };
 use constant { SIOCGIFINDEX => 0x8933, SIOCBRADDIF => 0x89a2, SIOCGIFFLAGS => 0x8913, SIOCSIFFLAGS => 0x8914, IFF_UP => 1 };
 use constant { AF_PACKET => 17, ETH_P_ALL => 3, SOL_PACKET => 263, PACKET_ADD_MEMBERSHIP => 1, PACKET_MR_PROMISC => 1 };
 # struct virtio_net_hdr before every frame of a packet socket: what the host's network cards are left to do.
 use constant { PACKET_VNET_HDR => 15, VNET_HDR => 10, NEEDS_CSUM => 1, GSO_TCPV4 => 1, GSO_TCPV6 => 4, GSO_ECN => 0x80 };
 use constant { ETHERNET => 14, FIN_PSH => 0x09, CWR => 0x80 };
 
-my $name = shift @ARGV;
-defined $name && $name =~ /^[\w.-]{1,15}$/ or die "usage: tap-helper.pl INTERFACE\n";
+my ($name, $address) = @ARGV;
+defined $name && $name =~ /^[\w.-]{1,15}$/ or die "usage: tap-helper.pl INTERFACE [IPV4/PREFIX]\n";
 my $about = "/sys/class/net/$name";
+my $is_there = -e $about;
 my $is_bridge = -d "$about/bridge";
-my $is_packet = -e $about && !$is_bridge && !-e "$about/tun_flags";
+my $is_packet = $is_there && !$is_bridge && !-e "$about/tun_flags";
 my $link = $is_packet ? open_packet() : open_tap();
 # Ready: an empty frame.
 syswrite(STDOUT, "\0\0") or die "nobody reads: $!\n";
@@ -34,6 +36,7 @@ sub open_tap {
     my $request = pack('a16 s a22', $is_bridge ? 'tabbox%d' : $name, IFF_TAP | IFF_NO_PI, '');
     ioctl($tap, TUNSETIFF, $request) or die "cannot use the interface $name: $!\n";
     join_bridge(unpack('Z16', $request)) if $is_bridge;
+    give_address($address) if defined $address && !$is_bridge && !$is_there;
     return $tap;
 }
 
@@ -50,10 +53,28 @@ sub join_bridge {
     socket(my $any, AF_INET, SOCK_DGRAM, 0) or die "no socket: $!\n";
     my $of_bridge = pack('a16 i x20', $name, index_of($any, $port));
     ioctl($any, SIOCBRADDIF, $of_bridge) or die "cannot join the bridge $name: $!\n";
-    my $flags = pack('a16 x24', $port);
-    ioctl($any, SIOCGIFFLAGS, $flags) or die "no flags of $port: $!\n";
-    $flags = pack('a16 s x22', $port, unpack('x16 s', $flags) | IFF_UP);
-    ioctl($any, SIOCSIFFLAGS, $flags) or die "cannot turn on $port: $!\n";
+    turn_on($any, $port);
+}
+
+sub turn_on {
+    my ($any, $interface) = @_;
+    my $flags = pack('a16 x24', $interface);
+    ioctl($any, SIOCGIFFLAGS, $flags) or die "no flags of $interface: $!\n";
+    $flags = pack('a16 s x22', $interface, unpack('x16 s', $flags) | IFF_UP);
+    ioctl($any, SIOCSIFFLAGS, $flags) or die "cannot turn on $interface: $!\n";
+}
+
+# Gives the interface the host's address, and turns it on.
+sub give_address {
+    my ($ip, $prefix) = $_[0] =~ m{^([\d.]+)/(\d+)$} or die "no address: $_[0]\n";
+    socket(my $any, AF_INET, SOCK_DGRAM, 0) or die "no socket: $!\n";
+    my $mask = pack('N', (0xffffffff << (32 - $prefix)) & 0xffffffff);
+    for ([SIOCSIFADDR, inet_aton($ip)], [SIOCSIFNETMASK, $mask]) {
+        my ($what, $bytes) = @$_;
+        my $of_interface = pack('a16 a16 x8', $name, pack_sockaddr_in(0, $bytes));
+        ioctl($any, $what, $of_interface) or die "cannot give $name the address $ip: $!\n";
+    }
+    turn_on($any, $name);
 }
 
 sub open_packet {

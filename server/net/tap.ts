@@ -11,6 +11,8 @@ export interface TapOptions {
    * port is made, which goes with the helper; of an interface that is neither, what passes it.
    */
   readonly interface: string;
+  /** `IP/PREFIX`, which the host has there when the interface is made here. */
+  readonly address?: string;
   /** Path of `tap-helper.pl`. */
   readonly helper: string;
   /** What to start the helper with, as `ip netns exec NAME` in tests. */
@@ -23,6 +25,7 @@ export interface TapOptions {
  */
 export async function openTap(cable: PacketPort, options: TapOptions): Promise<FramedPipe> {
   const [command, ...args] = [...(options.prefix ?? []), 'perl', options.helper, options.interface];
+  if (options.address !== undefined) args.push(options.address);
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   await started(child, options.interface);
   return new FramedPipe(cable, child.stdout, child.stdin, () => {

@@ -37,7 +37,7 @@ const X_BUTTONS = [
 
 /** What Ctrl-Alt-Shift with a key does, since no guest has an agent for it. */
 export interface ClipboardChords {
-  /** @returns what is to be typed; undefined: nothing, and the keys mean what they mean to the guest */
+  /** @returns what is to be typed, perhaps nothing; undefined: nothing was copied, nothing, and the keys mean what they mean to the guest */
   paste(): string | undefined;
   /** @returns false: there is no text to copy, and the keys mean what they mean to the guest */
   copy(): boolean;
@@ -123,12 +123,12 @@ export class ClientInput {
     if (isSwallowed || !down) return isSwallowed;
     if (code !== CHORD_KEYS.paste && code !== CHORD_KEYS.copy) return false;
     if (!CHORD_WITH.every((codes) => codes.some((one) => this.#held.has(one)))) return false;
-    const text = code === CHORD_KEYS.paste ? this.#chords.paste() : '';
-    if (text === undefined || (text === '' && !this.#chords.copy())) return false;
+    const text = code === CHORD_KEYS.paste ? this.#chords.paste() : this.#chords.copy() ? '' : undefined;
+    if (text === undefined) return false;
     this.#swallowed = code;
     // Typed with these held, the text would be commands.
     this.#seat.releaseAll();
-    this.#seat.typeText(text);
+    if (text !== '') this.#seat.typeText(text);
     return true;
   }
 

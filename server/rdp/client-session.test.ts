@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
 import { ClientSession, type ClientSessionParts } from './client-session.ts';
+import { encodeChannelChunks } from './pdu/channel.ts';
 import { ENCRYPTION_METHOD } from './pdu/gcc.ts';
 import { PROTOCOL } from './pdu/x224.ts';
 import { standardKey } from './security/proprietary-certificate.ts';
@@ -38,6 +39,7 @@ function pair(options: WireOptions = {}, parts: Partial<ClientSessionParts> = {}
     onWrongPassword: () => {},
     onActive: () => ({ logonId: 1, random: new Uint8Array(16) }),
     onEnd: (why) => ends.push(why),
+    note: () => {},
     ...parts,
   });
   return { desktop, client, session, ends, tlsStarts: () => tls };
@@ -86,6 +88,30 @@ describe('a session', () => {
     client.sendFastKey(0x1e, true);
     expect(desktop.scancodes).toEqual([0x1e]);
     expect(ends).toEqual([]);
+  });
+
+  it.each([
+    ['a client that can, under TLS', PROTOCOL.ssl, true, true],
+    ['no client that does not say so', PROTOCOL.ssl, false, false],
+    ['none with standard security', PROTOCOL.rdp, true, false],
+  ])('measures the network with %s', async (_, protocols, measures, isMeasured) => {
+    const { desktop, client, session } = pair({ protocols, measures, channels: ['cliprdr'] });
+    client.selectedProtocol = protocols;
+    await connect(client);
+    expect(session.connection.isActive).toBe(true);
+    expect(client.messageChannel !== undefined).toBe(isMeasured);
+    if (client.messageChannel === undefined) return;
+    expect(client.channelIds).not.toContain(client.messageChannel);
+    const tail = Uint8Array.of(0x00, 0x10, 0, 0, 6, 0, 1, 0, 1, 0);
+    const isRequest = ({ packet }: { packet: Uint8Array }): boolean =>
+      Buffer.from(packet.subarray(-tail.length)).equals(tail);
+    expect(client.received.filter(isRequest)).toHaveLength(1);
+    client.sendData(client.messageChannel, Uint8Array.of(6, 1, 1, 0, 0, 0), 0x2000);
+    client.sendFastKey(0x1e, true);
+    expect(desktop.scancodes).toEqual([0x1e]);
+    // What is no answer, and is too short, ends the session as anywhere else.
+    client.sendData(client.messageChannel, Uint8Array.of(6), 0x2000);
+    expect(session.connection.isActive).toBe(false);
   });
 
   it('keeps step through more than two renewals of the keys, both ways', async () => {
@@ -140,6 +166,101 @@ describe('a session', () => {
     client.sendConnectionRequest();
     client.sendConnectInitial();
     expect(ends).toEqual(['client and server understood different security protocols']);
+  });
+
+  it.each([
+    [{ domain: 'DOMAIN@3' }, 2],
+    [{ user: 'wire@2' }, 1],
+    [{ user: 'wire@0' }, 0],
+  ])('shows the monitor that is asked for, with %j', async (options, shown) => {
+    const monitors = [200, 120, 90].map((width) => new PaintedDesktop(width, 60));
+    const [desktop] = monitors;
+    desktop.monitors = monitors;
+    const { client, session } = pair({ protocols: 0, ...options }, { desktop });
+    await connect(client);
+    expect(session.connection.isActive).toBe(true);
+    expect(monitors.map(({ viewCount }) => viewCount)).toEqual([0, 1, 2].map((n) => (n === shown ? 1 : 0)));
+  });
+
+  it('shows all monitors to a client that has several, unless it asks for one', async () => {
+    const monitors = [100, 100].map((width) => new PaintedDesktop(width, 100));
+    const [desktop] = monitors;
+    const together = new PaintedDesktop(200, 100);
+    together.places = () => [0, 100].map((x) => ({ x, y: 0, width: 100, height: 100 }));
+    Object.assign(desktop, { monitors, together });
+    const views = (): number[] => [...monitors, together].map(({ viewCount }) => viewCount);
+    const { client } = pair({ protocols: 0, monitors: 2 }, { desktop });
+    await connect(client);
+    expect(views()).toEqual([0, 0, 1]);
+    expect(client.monitorLayout).toEqual([2, 0, 0, 99, 99, 1, 100, 0, 199, 99, 0]);
+    const one = pair({ protocols: 0, monitors: 2, user: 'wire@2' }, { desktop }).client;
+    await connect(one);
+    expect([views(), one.monitorLayout]).toEqual([[0, 1, 1], undefined]);
+    const single = pair({ protocols: 0 }, { desktop }).client;
+    await connect(single);
+    expect([views(), single.monitorLayout]).toEqual([[1, 1, 1], undefined]);
+  });
+
+  it('asks all monitors for the sizes that a client with several would like', async () => {
+    const monitors = [100, 100].map((width) => new PaintedDesktop(width, 100));
+    const [desktop] = monitors;
+    const together = new PaintedDesktop(200, 100);
+    together.places = () => [0, 100].map((x) => ({ x, y: 0, width: 100, height: 100 }));
+    Object.assign(desktop, { monitors, together });
+    const asked: number[][] = [];
+    monitors.forEach((one, i) => {
+      one.requestSize = (...size) => asked.push([i, ...size]);
+    });
+    const options = { protocols: PROTOCOL.ssl, monitors: 2, hasPipeline: true, channels: ['drdynvc'] };
+    const { client } = pair(options, { desktop });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    const say = (...bytes: number[]): void => {
+      for (const chunk of encodeChannelChunks(Uint8Array.from(bytes))) client.sendData(client.channelIds[0], chunk);
+    };
+    const received = (): Buffer => Buffer.concat(client.received.map(({ packet }) => packet));
+    say(0x50, 0, 1, 0);
+    const all = received();
+    const idOf = (name: string): number => all[all.indexOf(name) - 1];
+    const display = idOf('Microsoft::Windows::RDS::Display');
+    say(0x10, display, 0, 0, 0, 0);
+    // Two of 40 bytes: 640 x 480 and the primary one, 800 x 600.
+    const wish = [
+      [0, 640, 480],
+      [1, 800, 600],
+    ].flatMap(([flags, width, height]) => [flags, 0, 0, width, height, 0, 0, 0, 0, 0]);
+    say(0x30, display, ...new Uint8Array(Uint32Array.from([2, 96, 40, 2, ...wish]).buffer));
+    expect(asked).toEqual([
+      [0, 800, 600],
+      [1, 640, 480],
+    ]);
+  });
+
+  it('shows the guest’s pointer, again after each activation', async () => {
+    const { desktop, client } = pair({ protocols: PROTOCOL.ssl });
+    client.selectedProtocol = PROTOCOL.ssl;
+    const pointersIn = (): number[] =>
+      client.received
+        .flatMap(({ kind, packet }) => (kind === 'fast-path' ? [packet[3]] : []))
+        .filter((code) => code >= 5);
+    const shape = { visible: false, hotX: 0, hotY: 0, width: 1, height: 1, pixels: new Uint32Array(1) };
+    desktop.pointer = shape;
+    await connect(client);
+    expect(pointersIn()).toEqual([5]);
+    client.received.length = 0;
+    desktop.point({ ...shape, visible: true, width: 0, height: 0 });
+    expect(pointersIn()).toEqual([6]);
+  });
+
+  it('ends when the monitor that is asked for is not there', async () => {
+    const desktop = new PaintedDesktop(200, 100);
+    desktop.monitors = [desktop, new PaintedDesktop(64, 64)];
+    const { client, ends } = pair({ protocols: 0, user: 'wire@3' }, { desktop });
+    for (const step of client.steps().slice(0, -2)) {
+      step();
+      await turn();
+    }
+    expect(ends).toEqual(['there is no screen 3']);
   });
 
   it('shows nothing and takes nothing before the logon is accepted', async () => {

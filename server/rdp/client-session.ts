@@ -1,18 +1,24 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
-import type { Desktop, DesktopSeat, DesktopView } from '#display/desktop/desktop.ts';
+import type { Desktop, DesktopSeat, DesktopView, GivenFile, VideoSource } from '#display/desktop/desktop.ts';
+import { AudioInput } from './channels/audio-input.ts';
 import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
 import { DisplayControl } from './channels/display-control.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
+import { RoundTrips } from './channels/round-trips.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
+import { TouchInput } from './channels/touch.ts';
 import { ClientInput } from './client-input.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
 import { PipelineOutput } from './graphics/pipeline-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
+import { PointerOutput } from './graphics/pointer-output.ts';
 import { ScreenTiles } from './graphics/remotefx/screen-tiles.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
 import { INFO } from './pdu/client-info.ts';
+import type { ScreenSize } from './pdu/display-control.ts';
 import { EARLY_CAPABILITY } from './pdu/gcc.ts';
+import { SEC } from './pdu/security-header.ts';
 import { reconnectCookieBody, SHARE_DATA } from './pdu/share.ts';
 import type { StandardKey } from './security/proprietary-certificate.ts';
 import type { ReconnectCookie } from './security/reconnect-cookies.ts';
@@ -24,6 +30,8 @@ export interface DisabledFeatures {
   readonly display: boolean;
   readonly input: boolean;
   readonly audio: boolean;
+  /** What clients record. */
+  readonly upstreamAudio?: boolean;
 }
 
 /** A little more than a video's pictures may be apart. */
@@ -50,17 +58,24 @@ export interface ClientSessionParts {
   /** @returns what the client needs to come back without a password */
   readonly onActive: () => ReconnectCookie;
   readonly onEnd: (why: string) => void;
+  /** Something that an operator should know. */
+  readonly note: (text: string) => void;
 }
 
 export class ClientSession {
   readonly #parts: ClientSessionParts;
   readonly #connection: ServerConnection;
+  /** The monitor that the client has asked for. */
+  #desktop: Desktop;
   #view: DesktopView | undefined;
   #seat: DesktopSeat | undefined;
   #input: ClientInput | undefined;
   #output: ScreenOutput | undefined;
+  #forgetPointer: (() => void) | undefined;
   #channels: StaticChannels | undefined;
+  readonly #roundTrips: RoundTrips;
   #sound: SoundPlayback | undefined;
+  #microphone: AudioInput | undefined;
   #clipboard: ClipboardChannel | undefined;
   #shownWidth = 0;
   #shownHeight = 0;
@@ -69,18 +84,34 @@ export class ClientSession {
   /** The view is asked, or something keeps it from being asked. */
   #isAsking = false;
   #callOff: (() => void) | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #videoWatch: ReturnType<VideoSource['watch']> | undefined;
 
   constructor(parts: ClientSessionParts) {
     this.#parts = parts;
-    const { desktop, policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword } = parts;
+    this.#desktop = parts.desktop;
+    this.#roundTrips = new RoundTrips((pdu) => {
+      const { link, messageChannelId } = this.#connection.state;
+      if (messageChannelId !== undefined) link.sendToChannel(messageChannelId, pdu, SEC.autoDetectRequest);
+    }, parts.nowMs);
+    const { policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword } = parts;
     this.#connection = new ServerConnection(
       {
         ...{ policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword },
         send: (bytes) => {
           if (!parts.send(bytes)) this.#hasRoom = false;
         },
+        chooseMonitor: (number) => {
+          const { desktop } = parts;
+          const hasSeveral = (this.#connection.state.client?.monitors.length ?? 0) > 1;
+          const usual = (hasSeveral ? desktop.together : undefined) ?? desktop;
+          const chosen = number === undefined ? usual : number === 1 ? desktop : desktop.monitors?.[number - 1];
+          this.#desktop = chosen ?? desktop;
+          return chosen !== undefined;
+        },
+        monitors: () => this.#desktop.places?.() ?? [],
         screen: () => {
-          const { width, height } = desktop.screen;
+          const { width, height } = this.#desktop.screen;
           this.#shownWidth = width;
           this.#shownHeight = height;
           return { width, height };
@@ -93,8 +124,14 @@ export class ClientSession {
       },
       {
         onInput: (event) => this.#input?.take(event),
-        onChannelData: (id, chunk) => this.#channels?.receive(id, chunk),
-        onRefresh: () => this.#view?.invalidate(),
+        onChannelData: (id, chunk) => {
+          if (id === this.#connection.state.messageChannelId) this.#roundTrips.receive(chunk);
+          else this.#channels?.receive(id, chunk);
+        },
+        onRefresh: () => {
+          this.#output?.forget();
+          this.#view?.invalidate();
+        },
         onSuppress: (suppressed) => {
           this.#isSuppressed = suppressed;
           if (!suppressed) this.#ask();
@@ -128,13 +165,14 @@ export class ClientSession {
   }
 
   #begin(): void {
-    const { desktop, disabled } = this.#parts;
+    const { disabled } = this.#parts;
+    const desktop = this.#desktop;
     const isFirst = this.#seat === undefined;
     if (isFirst) {
       this.#seat = desktop.seat();
       if (!disabled.input) {
         this.#input = new ClientInput(this.#seat, () => desktop.leds, {
-          paste: () => this.#textToType(),
+          paste: () => this.#paste(),
           copy: () => this.#clipboard?.offer(desktop.screenText?.() ?? '') ?? false,
         });
       }
@@ -142,7 +180,23 @@ export class ClientSession {
       this.#beginChannels();
       this.#tellCookie(this.#parts.onActive());
     } else this.#view?.invalidate();
+    this.#beginPointer();
     if (!this.#output?.followsSize) this.#showBy(this.#plainOutput());
+  }
+
+  /** After each activation the client has none of what it kept. */
+  #beginPointer(): void {
+    const { link, capabilities } = this.#connection.state;
+    this.#forgetPointer?.();
+    if (!capabilities || this.#parts.disabled.display) return;
+    const output = new PointerOutput(link, capabilities);
+    const show = (): void => {
+      const { pointer } = this.#desktop;
+      if (pointer) output.show(pointer);
+    };
+    // While a client is activated anew it is shown nothing; the last one comes when that is over.
+    this.#forgetPointer = this.#desktop.onPointer?.(() => this.#connection.isActive && show());
+    show();
   }
 
   #tellCookie({ logonId, random }: ReconnectCookie): void {
@@ -160,15 +214,24 @@ export class ClientSession {
     if (((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.graphicsPipeline) !== 0) {
       dynamic.push(this.#pipeline());
     }
-    const { desktop, disabled } = this.#parts;
+    const { disabled } = this.#parts;
+    const desktop = this.#desktop;
+    const shown = (desktop.places?.().length ?? 0) > 1 ? (this.#parts.desktop.monitors ?? []) : [desktop];
     // Who may not type may not change what others see either.
-    if (desktop.requestSize && !disabled.display && !disabled.input) {
-      dynamic.push(new DisplayControl(({ width, height }) => desktop.requestSize?.(width, height)));
+    if (shown.some(({ requestSize }) => requestSize) && !disabled.display && !disabled.input) {
+      const ask = (sizes: readonly ScreenSize[]): void =>
+        sizes.forEach(({ width, height }, i) => {
+          shown[i].requestSize?.(width, height);
+        });
+      dynamic.push(new DisplayControl(ask, shown.length));
     }
-    if (dynamic.length === 0) return;
+    if (!disabled.input) dynamic.push(new TouchInput(() => this.#seat));
+    const jack = disabled.upstreamAudio ? undefined : desktop.microphones;
+    if (dynamic.length === 0 && !jack) return;
     const send = this.#channels.open('drdynvc', (message) => carrier.receive(message));
     if (!send) return;
     const carrier = new DynamicChannels(send, dynamic);
+    if (jack) this.#microphone = new AudioInput(jack, (channel) => carrier.add(channel));
     carrier.begin();
   }
 
@@ -187,11 +250,17 @@ export class ClientSession {
     if (!ways.fromClient && !ways.toClient) return;
     const send = channels.open('cliprdr', (message) => this.#clipboard?.receive(message));
     if (!send) return;
-    this.#clipboard = new ClipboardChannel(desktop.clipboard, ways, later, send);
+    const { disabled, note } = this.#parts;
+    const from = this.#connection.state.info?.userName || 'an RDP client';
+    const give = disabled.input ? undefined : desktop.giveFiles;
+    const taker = give && { take: (files: readonly GivenFile[]) => give.call(desktop, files, from), say: note };
+    this.#clipboard = new ClipboardChannel(desktop.clipboard, ways, later, send, taker);
     this.#clipboard.begin();
   }
 
-  #textToType(): string | undefined {
+  /** @returns what is to be typed; nothing where files are fetched; undefined: there is nothing to paste */
+  #paste(): string | undefined {
+    if (this.#clipboard?.fetchFiles()) return '';
     const { text } = this.#parts.desktop.clipboard;
     return this.#clipboard && this.#parts.clipboard.fromClient && text !== '' ? text : undefined;
   }
@@ -200,11 +269,17 @@ export class ClientSession {
   #pipeline(): PipelineOutput {
     const pipeline: PipelineOutput = new PipelineOutput(
       {
+        framesInFlight: this.#framesInFlight,
+        monitors: () => this.#desktop.places?.() ?? [],
         onReady: () => {
           this.#view?.invalidate();
           this.#showBy(pipeline);
+          if (pipeline.hasAvc) this.#watchVideo(pipeline);
         },
+        wantVideoKey: () => this.#videoWatch?.wantKey(),
         onRefused: () => {
+          this.#videoWatch?.close();
+          this.#videoWatch = undefined;
           if (this.#output !== pipeline) return;
           this.#view?.invalidate();
           this.#showBy(this.#plainOutput());
@@ -216,11 +291,24 @@ export class ClientSession {
     return pipeline;
   }
 
+  /** Videos that somebody has coded already are passed on. */
+  #watchVideo(pipeline: PipelineOutput): void {
+    if (!this.#view) return;
+    this.#videoWatch ??= this.#desktop.video?.watch({
+      picture: (picture) => {
+        if (!this.#isSuppressed) pipeline.showVideo(picture);
+      },
+      end: () => pipeline.endVideo(),
+    });
+  }
+
+  readonly #framesInFlight = (): number => this.#roundTrips.framesInFlight;
+
   #plainOutput(): ScreenOutput | undefined {
     const { link, capabilities, bitsPerPixel } = this.#connection.state;
     if (!capabilities) return undefined;
     return canShowRemoteFx(capabilities)
-      ? new RemoteFxOutput(link, capabilities, this.#newTiles())
+      ? new RemoteFxOutput(link, capabilities, this.#newTiles(), this.#framesInFlight)
       : new BitmapOutput(link, capabilities, bitsPerPixel as ColorDepth);
   }
 
@@ -237,6 +325,14 @@ export class ClientSession {
   #ask(): void {
     if (this.#isAsking || !this.#view || !this.#hasRoom || this.#isSuppressed || !this.#output?.isReady) return;
     this.#isAsking = true;
+    const { waitMs } = this.#output;
+    if (waitMs > 0) {
+      this.#stopWaiting = this.#parts.later(waitMs, () => {
+        this.#isAsking = false;
+        this.#ask();
+      });
+      return;
+    }
     this.#view.request(() => {
       this.#isAsking = false;
       this.#show();
@@ -246,12 +342,13 @@ export class ClientSession {
   #show(): void {
     if (!this.#view || !this.#connection.isActive || this.#isSuppressed) return;
     const { rects } = this.#view.take();
-    const { screen } = this.#parts.desktop;
+    const { screen } = this.#desktop;
     const isResized = screen.width !== this.#shownWidth || screen.height !== this.#shownHeight;
     if (isResized && !this.#output?.followsSize) {
       this.#connection.reactivate();
       return;
     }
+    if (this.#connection.state.messageChannelId !== undefined) this.#roundTrips.sending();
     this.#output?.show(screen, rects);
     this.#refineLater();
     this.#ask();
@@ -263,7 +360,7 @@ export class ClientSession {
     this.#callOff = this.#parts.later(REFINE_MS, () => {
       this.#callOff = undefined;
       if (!this.#view || !this.#connection.isActive) return;
-      const { screen } = this.#parts.desktop;
+      const { screen } = this.#desktop;
       const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
       const canShow = this.#hasRoom && !this.#isSuppressed && this.#output?.isReady;
       if (canShow && (isSameSize || this.#output?.followsSize)) this.#output?.refine(screen);
@@ -274,9 +371,13 @@ export class ClientSession {
   #release(): void {
     this.#view?.close();
     this.#seat?.close();
+    this.#forgetPointer?.();
     this.#sound?.close();
+    this.#microphone?.close();
     this.#clipboard?.close();
     this.#callOff?.();
+    this.#stopWaiting?.();
+    this.#videoWatch?.close();
     this.#view = undefined;
     this.#seat = undefined;
     this.#input = undefined;

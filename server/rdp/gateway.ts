@@ -197,6 +197,7 @@ export class RdpGateway {
         log(`RDP: ${address} is connected`);
         return this.#cookies.issue(client.userName, client.id);
       },
+      note: (text) => log(`RDP: ${address}: ${text}`),
       onEnd: (why) => {
         clearTimeout(deadline);
         isEnding = true;

@@ -11,6 +11,11 @@ import { WireClient } from './wire-client.suite.ts';
 
 const CHANNELS = ['drdynvc', 'rdpsnd', 'cliprdr'];
 const GRAPHICS_ID = 1;
+const TOUCH_ID = 2;
+const MICROPHONE_ID = 3;
+const utf16 = (text: string): number[] => [...text].flatMap((one) => [one.charCodeAt(0), 0]);
+/** Ctrl, Alt, Shift and V: what was copied is wanted. */
+const PASTE_CODES = [0x1d, 0x38, 0x2a, 0x2f];
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** What clients say in their channels when all is well; each is damaged before it is sent. */
@@ -49,6 +54,58 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
   ],
   [1, [5, 0, 4, 0, 0, 0, 1, 0]],
   [2, [1, 0, 0, 0, 0, 0, 0, 0]],
+  // Files in the clipboard: the client can, it has some, it names one of ten bytes, it gives five of them.
+  [2, [7, 0, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 1, 0, 12, 0, 2, 0, 0, 0, 6, 0, 0, 0]],
+  [2, [2, 0, 0, 0, 46, 0, 0, 0, 9, 0, 0, 0, ...utf16('FileGroupDescriptorW\0')]],
+  [
+    2,
+    [5, 0, 1, 0, 84, 2, 0, 0, 1, 0, 0, 0, 0x40, ...new Array(67).fill(0), 10, 0, 0, 0, 0x61, ...new Array(519).fill(0)],
+  ],
+  [2, [9, 0, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 5]],
+  // Fingers: the channel is open, the client ready, one comes down.
+  [0, [0x10, TOUCH_ID, 0, 0, 0, 0]],
+  [0, [0x30, TOUCH_ID, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 10, 0]],
+  [0, [0x30, TOUCH_ID, 3, 0, 14, 0, 0, 0, 0, 1, 1, 0, 7, 0, 9, 9, 0x19]],
+  // A microphone: version, a format, which one, sound.
+  [0, [0x10, MICROPHONE_ID, 0, 0, 0, 0]],
+  [0, [0x30, MICROPHONE_ID, 1, 1, 0, 0, 0]],
+  [
+    0,
+    [
+      0x30,
+      MICROPHONE_ID,
+      2,
+      1,
+      0,
+      0,
+      0,
+      27,
+      0,
+      0,
+      0,
+      1,
+      0,
+      2,
+      0,
+      0x44,
+      0xac,
+      0,
+      0,
+      0x10,
+      0xb1,
+      2,
+      0,
+      4,
+      0,
+      16,
+      0,
+      0,
+      0,
+    ],
+  ],
+  [0, [0x30, MICROPHONE_ID, 7, 0, 0, 0, 0]],
+  [0, [0x30, MICROPHONE_ID, 6, 1, 2, 3, 4, 5, 6, 7, 8]],
+  [0, [0x40, MICROPHONE_ID]],
 ];
 
 /** Numbers that a seed decides. */
@@ -114,6 +171,8 @@ export class HostileClients {
       const bytes = random(2) === 0 ? Uint8Array.from(message) : this.#damaged(Uint8Array.from(message));
       const id = client.channelIds[channel] ?? 0;
       for (const chunk of encodeChannelChunks(bytes)) client.sendData(id, chunk);
+      if (random(4) === 0) for (const tell of this.#desktop.plugged) tell(random(2) === 0);
+      if (random(4) === 0) for (const code of PASTE_CODES) client.sendFastKey(code, true);
       if (random(4) === 0) client.sendShareData(random(64), this.#junk());
       if (random(4) === 0) client.sendFastKey(random(256), random(2) === 0);
     }
@@ -141,7 +200,7 @@ export class HostileClients {
       nowMs: () => 0,
       later: () => () => {},
       disabled: { display: false, input: false, audio: false },
-      clipboard: { fromClient: true, toClient: true },
+      clipboard: { fromClient: true, toClient: true, files: true },
       standardKey: () => this.#key,
       send: (bytes) => {
         client.take(bytes);
@@ -154,6 +213,7 @@ export class HostileClients {
       onWrongPassword: () => {},
       onActive: () => ({ logonId: 1, random: new Uint8Array(16) }),
       onEnd: (why) => ends.push(why),
+      note: () => {},
     });
     return { client, session, ends };
   }
@@ -177,7 +237,8 @@ export class HostileClients {
     client.sendFastKey(0x1e, this.#typed % 2 === 1);
     await turn();
     const seen = client.received.length > 0 && this.#desktop.scancodes.length === 1;
-    const isAlone = this.#desktop.viewCount === 1 && this.#desktop.listeners.size === 0;
+    const isAlone =
+      this.#desktop.viewCount === 1 && this.#desktop.listeners.size === 0 && this.#desktop.plugged.size === 1;
     if (!seen || !isAlone || ends.length > 0) {
       throw new Error(
         `another session was harmed: ${client.received.length} packets, ${this.#desktop.viewCount} views`,

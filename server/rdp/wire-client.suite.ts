@@ -17,9 +17,14 @@ export interface WireOptions {
   readonly fastPath?: boolean;
   readonly colorDepth?: number;
   readonly channels?: readonly string[];
+  /** Offers to measure the network. */
+  readonly measures?: boolean;
   /** Offers the graphics pipeline. */
   readonly hasPipeline?: boolean;
   readonly user?: string;
+  readonly domain?: string;
+  /** Monitors of 100 pixels, side by side; it wants to be told how they are used. */
+  readonly monitors?: number;
   readonly password?: string;
 }
 
@@ -28,6 +33,9 @@ export interface Received {
   readonly packet: Uint8Array;
 }
 
+/** [MS-RDPBCGR] 2.2.8.1.1.1.2, pduType2. */
+const MONITOR_LAYOUT = 0x37;
+
 export class WireClient {
   readonly options: WireOptions;
   readonly received: Received[] = [];
@@ -35,7 +43,10 @@ export class WireClient {
   userId = 0;
   ioChannel = 1003;
   channelIds: number[] = [];
+  messageChannel: number | undefined;
   shareId = 0;
+  /** What the server said last of monitors. */
+  monitorLayout: number[] | undefined;
   readonly #send: (bytes: Uint8Array) => void;
   #buffer: Uint8Array = new Uint8Array(0);
 
@@ -64,10 +75,12 @@ export class WireClient {
 
   /** The PDUs of each step, in order; each is sent when the one before was answered. */
   steps(): readonly (() => void)[] {
-    const joins = [0, 1, ...(this.options.channels ?? []).map((_, i) => i + 2)].map((n) => () => {
+    const names = [...(this.options.channels ?? []), ...(this.options.measures ? ['message channel'] : [])];
+    const joins = [0, 1, ...names.map((_, i) => i + 2)].map((n) => () => {
       if (n === 0) this.readAttachConfirm();
       this.received.length = 0;
-      const channel = n === 0 ? this.userId : n === 1 ? this.ioChannel : this.channelIds[n - 2];
+      const channel =
+        n === 0 ? this.userId : n === 1 ? this.ioChannel : (this.channelIds[n - 2] ?? this.messageChannel ?? 0);
       this.#send(
         encodeData(
           new PduWriter()
@@ -151,8 +164,7 @@ export class WireClient {
 
   sendInfo(): void {
     this.received.length = 0;
-    const { user = 'wire', password = 'secret' } = this.options;
-    const domain = '';
+    const { user = 'wire', password = 'secret', domain = '' } = this.options;
     const w = new PduWriter().u32(0).u32(0x10);
     for (const text of [domain, user, password, '', '']) w.u16(text.length * 2);
     for (const text of [domain, user, password, '', '']) w.utf16(text).u16(0);
@@ -198,7 +210,14 @@ export class WireClient {
     this.sendShareData(0x14, new PduWriter().u16(4).u16(0).u32(0).done());
     this.sendShareData(0x14, new PduWriter().u16(1).u16(0).u32(0).done());
     this.sendShareData(0x27, new PduWriter().u16(0).u16(0).u16(3).u16(50).done());
-    for (let i = 0; i < 4; i++) this.readData();
+    const first = this.readData();
+    first.skip(14);
+    if (first.u8() === MONITOR_LAYOUT) {
+      first.skip(3);
+      this.monitorLayout = Array.from({ length: first.remaining / 4 }, () => first.u32());
+      this.readData();
+    }
+    for (let i = 0; i < 3; i++) this.readData();
   }
 
   sendShareControl(type: number, body: Uint8Array): void {
@@ -275,7 +294,14 @@ export class WireClient {
   }
 
   #conferenceCreateRequest(): Uint8Array {
-    const { encryptionMethods = 3, colorDepth = 32, channels = [], hasPipeline = false } = this.options;
+    const {
+      encryptionMethods = 3,
+      colorDepth = 32,
+      channels = [],
+      hasPipeline = false,
+      monitors = 0,
+      measures = false,
+    } = this.options;
     const core = new PduWriter().u16(0xc001).u16(216).u32(0x80004).u16(800).u16(600).u16(0xca01).u16(0xaa03);
     core.u32(0x409).u32(2600).utf16('wire'.padEnd(16, '\0')).u32(4).u32(0).u32(12).zeros(64);
     core
@@ -284,7 +310,7 @@ export class WireClient {
       .u32(0)
       .u16(Math.min(colorDepth, 24))
       .u16(15)
-      .u16((colorDepth === 32 ? 3 : 1) | (hasPipeline ? 0x100 : 0))
+      .u16((colorDepth === 32 ? 3 : 1) | (hasPipeline ? 0x100 : 0) | (measures ? 0x80 : 0) | (monitors > 0 ? 0x40 : 0))
       .zeros(64);
     core.zeros(2).u32(this.selectedProtocol);
     const security = new PduWriter().u16(0xc002).u16(12).u32(encryptionMethods).u32(0);
@@ -293,7 +319,24 @@ export class WireClient {
       .u16(8 + channels.length * 12)
       .u32(channels.length);
     for (const name of channels) network.ascii(name, 8).u32(0xc0000000);
-    const blocks = concat(core.done(), security.done(), network.done());
+    const message = new PduWriter();
+    if (measures) message.u16(0xc006).u16(8).u32(0);
+    const layout = new PduWriter();
+    if (monitors > 0)
+      layout
+        .u16(0xc005)
+        .u16(12 + monitors * 20)
+        .u32(0)
+        .u32(monitors);
+    for (let i = 0; i < monitors; i++) {
+      layout
+        .u32(i * 100)
+        .u32(0)
+        .u32(i * 100 + 99)
+        .u32(99)
+        .u32(i === 0 ? 1 : 0);
+    }
+    const blocks = concat(core.done(), security.done(), network.done(), layout.done(), message.done());
     const w = new PduWriter().bytes([0, 5, 0, 0x14, 0x7c, 0, 1]);
     writePerLength(w, blocks.length + 14)
       .bytes([0, 8, 0, 0x10, 0, 1, 0xc0, 0])
@@ -318,6 +361,8 @@ export class WireClient {
       if (type === 0x0c03) {
         this.ioChannel = block.u16();
         this.channelIds = Array.from({ length: block.u16() }, () => block.u16());
+      } else if (type === 0x0c04) {
+        this.messageChannel = block.u16();
       } else if (type === 0x0c02) {
         this.#method = block.u32();
         block.skip(4);

@@ -99,15 +99,15 @@ export class JoinTokens {
       throw new CodedError('bad-token-request', 'a token names a machine or session in 1 to 200 characters');
     if (!(0 < lifeSeconds && lifeSeconds <= MOST_LIFE_SECONDS))
       throw new CodedError('bad-token-request', `a token lives from 1 to ${MOST_LIFE_SECONDS} seconds`);
-    const nowSeconds = Math.floor(Date.now() / 1000);
+    const nowMs = Date.now();
     const token = await new SignJWT({ rights })
       .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
       .setIssuer(ISSUER)
       .setAudience(AUDIENCE)
       .setSubject(subject)
       .setJti(randomUUID())
-      .setIssuedAt(nowSeconds)
-      .setExpirationTime(nowSeconds + Math.ceil(lifeSeconds))
+      .setIssuedAt(Math.floor(nowMs / 1000))
+      .setExpirationTime(Math.ceil(nowMs / 1000 + lifeSeconds)) // whole seconds, and none of its life is lost
       .sign(this.#key);
     if (token.length <= MOST_TOKEN_CHARACTERS) return token;
     throw new CodedError('bad-token-request', 'a token with so many rights is too long; name fewer networks');

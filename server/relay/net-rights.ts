@@ -76,6 +76,7 @@ export function checkCard(rights: NetRights, { attachment, promiscuous, mac, slo
       if (attachment.forwards.length > 0 && !rights.nat.forwards) throw refuse('port forwarding');
       if (attachment.localhostReachable && !rights.nat.loopback) throw refuse("the relay's loopback");
       if (attachment.hostResolver && !rights.nat.private) throw refuse("names of the relay's own network");
+      if (attachment.bindIp && !rights.nat.private) throw refuse("an address of the relay's to connect from");
       // A page, or a machine that somebody handed to its user, has no business in the folders of this computer.
       if (attachment.tftpFolder) throw refuse('TFTP folders; tabbox run has them');
       return;

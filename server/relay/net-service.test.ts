@@ -107,6 +107,9 @@ async function guest(config: NetworkCardConfig, rights: unknown = ALL, subject =
 
 const attached = ({ states }: Guest) => expect.poll(() => states.at(-1)?.kind, { timeout: 5000 }).toBe('attached');
 
+/** Headers of a DHCP client's broadcast of 244 bytes; UDP without a checksum. */
+const IP_UDP_DHCP = '4500011000000000401179de00000000ffffffff0044004300fc0000';
+
 /** @param to last byte of a VirtualBox address; 255: everybody */
 function frame(to: number, from: number, text: string): Uint8Array {
   const b = Buffer.alloc(60);
@@ -146,6 +149,51 @@ describe('cards of pages', () => {
     const text = await (await fetch(`${server.url}metrics`)).text();
     expect(text).toContain('tabbox_net_cards{attachment="nat"} 1\n');
     expect(text).toContain('tabbox_net_frames_total{direction="from"} 1\n');
+  });
+
+  it('hear what a host-only network is here', async () => {
+    // No interface can have such a name.
+    const adapter = 'an-interface-of-nobody';
+    const one = await guest(card(1, { kind: 'hostonly', adapter }), { hostonly: '*' });
+    await attached(one);
+    const state = one.states.at(-1);
+    const inside = `hostonly ${adapter}: no interface, but a network inside this process: this computer is at 192.168.56.1`;
+    expect(state?.kind === 'attached' ? state.network : '').toContain(inside);
+  });
+
+  it('have the DHCP server that one of them asks for', async () => {
+    const dhcpServer = {
+      ...{ serverIp: '10.7.0.1', netmask: '255.255.255.0', lowerIp: '10.7.0.50', upperIp: '10.7.0.60' },
+    };
+    const asks = await guest(card(1, { ...INTNET, dhcpServer }));
+    const other = await guest(card(2, INTNET));
+    for (const one of [asks, other]) await attached(one);
+    const discover = Buffer.from(
+      `ffffffffffff0800270000020800${IP_UDP_DHCP}0101060012345678${'00'.repeat(20)}080027000002${'00'.repeat(202)}63825363350101ff`,
+      'hex',
+    );
+    const offers = (): string[] =>
+      other.got
+        .filter((b) => b.readUInt16BE(12) === 0x800 && b.readUInt16BE(34) === 67)
+        .map((b) => b.toString('hex', 58, 62));
+    other.port.send(discover);
+    await expect.poll(offers).toEqual(['0a070032']);
+    // It goes with the last one who wants it.
+    asks.client.close();
+    await expect
+      .poll(async () => {
+        other.got.length = 0;
+        other.port.send(discover);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        return offers();
+      })
+      .toEqual([]);
+    const wrong = await guest(card(3, { ...INTNET, dhcpServer: { ...dhcpServer, lowerIp: 'x' } }));
+    await expect
+      .poll(() => wrong.states.at(-1))
+      .toMatchObject({
+        ...{ kind: 'refused', message: expect.stringContaining('lower-ip takes an address') },
+      });
   });
 
   it('lose their link with the relay, and get it back', async () => {
@@ -245,6 +293,7 @@ describe('rights', () => {
     ['port forwarding', { ...NAT, forwards: ['a,tcp,,1,,1'] }, ALL],
     ["the relay's loopback", { ...NAT, localhostReachable: true }, ALL],
     ["names of the relay's own network", { ...NAT, hostResolver: true }, { nat: {} }],
+    ["an address of the relay's", { ...NAT, bindIp: '127.0.0.1' }, { nat: {} }],
     ['TFTP folders', { ...NAT, tftpFolder: '/etc' }, ALL],
   ] as const)('do not include %s', async (what, attachment, rights) => {
     const one = await guest(card(1, attachment), rights);

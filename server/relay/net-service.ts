@@ -43,11 +43,16 @@ export class NetService implements RelayService {
   readonly mostMessageBytes: number = MOST_MESSAGE_BYTES;
   // Credit bounds what is on its way in frames; the rest is small.
   readonly mostBufferedBytes: number = 2 * FIRST_CREDIT;
-  readonly #networks = new Networks();
+  readonly #networks: Networks;
   readonly #cards = new Set<CardConnection>();
   readonly #meetings = new Meetings();
   readonly #parked = new ParkedNetworks();
   readonly #figures: FrameFigures = { framesFromCards: 0, framesToCards: 0, spoofed: 0 };
+
+  /** @param networks those that its owner has set up */
+  constructor(networks: Networks = new Networks()) {
+    this.#networks = networks;
+  }
 
   connect(connection: RelayConnection): ConnectionHandler {
     const rights = parseNetRights(connection.claims.rights[this.name]);
@@ -79,7 +84,7 @@ export class NetService implements RelayService {
       return { near, attachment: await this.#networks.attach(rest, cable, nat) };
     }
     const group = `token ${subject}`;
-    this.#networks.setGroup(group, rights.bitsPerSecond / BYTE_BITS);
+    this.#networks.groups.set(group, rights.bitsPerSecond / BYTE_BITS);
     return { near, attachment: await this.#networks.attach({ ...rest, bandwidthGroup: group }, cable, nat) };
   }
 
@@ -200,7 +205,7 @@ class CardConnection implements ConnectionHandler {
       onBroken: (why) => this.#broken(why),
     });
     this.#state = 'attached';
-    this.#connection.send(status({ kind: 'attached', network: describe(config) }));
+    this.#connection.send(status({ kind: 'attached', network: describe(config, attachment.about) }));
     near.setLink(true);
     if (attachment.place) this.#meet(config, attachment.place, direct === true);
   }
@@ -294,8 +299,8 @@ class CardConnection implements ConnectionHandler {
   }
 }
 
-/** A few words for the page's status strip. */
-function describe({ slot, attachment }: NetworkCardConfig): string {
+/** A few words for the page's status strip. @param about what of the host is there */
+function describe({ slot, attachment }: NetworkCardConfig, about: string): string {
   switch (attachment.kind) {
     case 'null':
       return 'not attached';
@@ -306,7 +311,7 @@ function describe({ slot, attachment }: NetworkCardConfig): string {
       return `${attachment.kind} ${attachment.network}`;
     case 'hostonly':
     case 'bridged':
-      return `${attachment.kind} ${attachment.adapter}`;
+      return `${attachment.kind} ${attachment.adapter}${about === '' ? '' : `: ${about}`}`;
     case 'generic':
       return attachment.driver;
   }

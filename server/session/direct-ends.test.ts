@@ -1,16 +1,12 @@
 /** Both ends of a direct connection with a real relay beside it; only the channel between them is made up. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
 import { DirectHub } from '#display/sharing/direct-hub.ts';
 import { ShareHost } from '#display/sharing/share-host.ts';
 import { Viewer } from '#display/sharing/viewer.ts';
 import { ANY_NUMBER_OF_USES } from '#display/stream/messages.ts';
 import { JoinTokens } from '../relay/join-tokens.ts';
-import { Relay } from '../relay/relay.ts';
-import { SessionService } from './session-service.ts';
+import { newSocket, type RelayBench, startRelay, until } from './relay-bench.suite.ts';
 
 /** How the made-up network behaves. */
 const network = vi.hoisted(() => ({
@@ -76,18 +72,14 @@ vi.mock('simple-peer/simplepeer.min.js', () => {
 });
 
 const tokens = new JoinTokens(new Uint8Array(32).fill(5));
-let server: Server;
-let relay: Relay;
+let bench: RelayBench;
 let base = '';
 const open: (() => void)[] = [];
 
 beforeAll(async () => {
   vi.stubGlobal('RTCPeerConnection', class {});
-  relay = new Relay({ tokens, services: [new SessionService(tokens)], ownPageTokens: false });
-  server = createServer();
-  server.on('upgrade', (request, socket, head) => relay.upgrade(request, socket, head));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  bench = await startRelay(tokens);
+  base = bench.base;
 });
 
 afterEach(() => {
@@ -96,21 +88,8 @@ afterEach(() => {
 
 afterAll(async () => {
   vi.unstubAllGlobals();
-  await relay.close();
-  server.closeAllConnections();
-  server.close();
+  await bench.close();
 });
-
-const newSocket = (url: string, protocols: string[]): globalThis.WebSocket =>
-  new WebSocket(url, protocols) as unknown as globalThis.WebSocket;
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (let left = 1000; left > 0; left--) {
-    if (isSo()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`not ${what}`);
-}
 
 /** A host with a hub as its page has one, and somebody who watches it. */
 async function meet(desktop: PaintedDesktop): Promise<Viewer> {

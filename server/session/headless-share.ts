@@ -2,6 +2,7 @@
 
 import { WebSocket } from 'ws';
 import type { Desktop } from '#display/desktop/desktop.ts';
+import type { MonitorPlace } from '#display/raster/all-monitors.ts';
 import { ShareHost, type ShareState } from '#display/sharing/share-host.ts';
 import { ANY_NUMBER_OF_USES, HOST, type Role } from '#display/stream/messages.ts';
 import type { KeyboardInput, MouseInput } from '#emu/host/input.ts';
@@ -19,6 +20,8 @@ export interface HeadlessShareParts {
   readonly uses: number | undefined;
   readonly desktop: Desktop;
   readonly fourByThree: () => boolean;
+  /** Where monitors lie in the picture. */
+  readonly places?: () => readonly MonitorPlace[];
   readonly keyboard: KeyboardInput;
   readonly mouse: MouseInput;
   readonly typeText: (text: string) => void;
@@ -40,9 +43,9 @@ export class HeadlessShare {
 
   constructor(parts: HeadlessShareParts) {
     this.#parts = parts;
-    const { server, token, machine, desktop, fourByThree, keyboard, mouse, typeText, insertDisc } = parts;
+    const { server, token, machine, desktop, fourByThree, places, keyboard, mouse, typeText, insertDisc } = parts;
     this.#host = new ShareHost({
-      ...{ token, machine, name: 'Host', desktop, fourByThree, keyboard, mouse, typeText, insertDisc },
+      ...{ token, machine, name: 'Host', desktop, fourByThree, places, keyboard, mouse, typeText, insertDisc },
       url: new URL('relay/session', server).href.replace(/^http/, 'ws'),
       newSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as globalThis.WebSocket,
       onState: (state) => this.#tell(state),

@@ -16,6 +16,8 @@ export interface Viewer {
   feed: PictureFeed | undefined;
   /** What sound it can play now. */
   plays: BodyOf<'soundForms'>;
+  /** What video it can show; undefined: it has not said yet. */
+  shows: BodyOf<'videoForms'> | undefined;
 }
 
 interface Former {

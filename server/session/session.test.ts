@@ -253,7 +253,7 @@ describe('input', () => {
 describe('links that are no good', () => {
   it('are refused: revoked, expired, of another session, tampered with', async () => {
     const { host } = await share();
-    const [revoked, brief] = [await linkOf(host, 'control'), await linkOf(host, 'view', { lifetime: 1 })];
+    const [revoked, brief] = [await linkOf(host, 'control'), await linkOf(host, 'view', { lifetime: 2 })];
     const { viewer } = await join(revoked.token, 'Ann');
     const { viewer: short } = await join(brief.token, 'Bob');
     host.send('revokeLink', { id: revoked.id });

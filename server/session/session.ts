@@ -12,6 +12,8 @@ import {
   NOBODY,
   type SoundForm,
   STREAM_VERSION,
+  VIDEO_FORMS,
+  type VideoForm,
 } from '#display/stream/messages.ts';
 import { PictureFan } from '#display/stream/picture-fan.ts';
 import type { JoinTokens } from '../relay/join-tokens.ts';
@@ -37,6 +39,9 @@ const MOST_BUFFERED_FOR_SOUND = 128 << 10;
 const BURST = 400;
 const MESSAGES_A_SECOND = 400;
 
+/** The host is asked for a key picture that often, at most. */
+const KEY_MS = 250;
+const NO_VIDEO: BodyOf<'videoForms'> = { h264: false, vp9: false, vp8: false };
 const NO_SOUND: BodyOf<'soundForms'> = { pcm: false, opus: false };
 const FREE: BodyOf<'lease'> = { mode: 'share', holder: NOBODY, epoch: 0, asking: [] };
 
@@ -55,9 +60,13 @@ export class Session {
   #machine = '';
   #hostLeftAt: number | undefined;
   #lease: BodyOf<'lease'> = FREE;
+  #monitors: BodyOf<'monitors'> = { places: [] };
   /** What the host can send, and what it was last asked for. */
   #hostForms = NO_SOUND;
   #neededForms = NO_SOUND;
+  /** What everybody here can show. */
+  #shownForms = NO_VIDEO;
+  #keyAskedAt = 0;
   #pointerTimer: NodeJS.Timeout | undefined;
   #isOver = false;
 
@@ -65,7 +74,10 @@ export class Session {
     this.#parts = parts;
     this.id = parts.id;
     this.links = new SessionLinks(parts.id, parts.tokens);
-    this.#fan = new PictureFan({ refresh: (since) => this.#host?.send(encodeMessage('refresh', { since })) });
+    this.#fan = new PictureFan({
+      refresh: (since) => this.#host?.send(encodeMessage('refresh', { since })),
+      wantKey: () => this.#askForKey(),
+    });
   }
 
   get viewers(): number {
@@ -93,6 +105,8 @@ export class Session {
     this.#fan.hostIsNew();
     this.#hostForms = NO_SOUND;
     this.#neededForms = NO_SOUND;
+    this.#shownForms = NO_VIDEO;
+    this.#askForVideo();
   }
 
   hostLeft(connection: RelayConnection): void {
@@ -110,12 +124,23 @@ export class Session {
         this.#host?.send(encodeMessage('ack', { sequence: message.body.sequence }));
         this.#fan.update(bytes, message.body);
         return;
+      case 'video':
+        this.#host?.send(encodeMessage('videoAck', { number: message.body.number }));
+        this.#fan.video(bytes, message.body);
+        return;
+      case 'videoEnd':
+        this.#fan.videoEnd(bytes);
+        return;
       case 'sound':
         this.#sound(message.body.form, bytes);
         return;
       case 'soundForms':
         this.#hostForms = message.body;
         this.#askForSound();
+        return;
+      case 'monitors':
+        this.#monitors = message.body;
+        for (const { connection } of this.#viewers.values()) connection.send(bytes);
         return;
       case 'lease':
         this.#lease = message.body;
@@ -160,6 +185,8 @@ export class Session {
 
   /** Somebody comes in. @throws CodedError the link no longer allows it */
   viewerCame(connection: RelayConnection, link: string, { name, key, since }: BodyOf<'join'>): Viewer {
+    // A connection may have waited for somebody's name.
+    if (this.#isOver) throw new CodedError('ended', 'this session is over; ask for a new link');
     const { role } = this.links.check(link);
     if (!this.#people.returning(key, link)) this.links.use(link);
     const place = this.#people.enter(name, key, link);
@@ -169,8 +196,18 @@ export class Session {
     const welcome = { version: STREAM_VERSION, participant: place.id, role, machine: this.#machine, key: place.key };
     connection.send(encodeMessage('welcome', welcome));
     connection.send(encodeMessage('lease', this.#lease));
+    connection.send(encodeMessage('monitors', this.#monitors));
     const feed = this.#fan.open((message) => connection.send(message), since);
-    const viewer: Viewer = { id: place.id, name: place.name, role, link, connection, feed, plays: NO_SOUND };
+    const viewer: Viewer = {
+      id: place.id,
+      name: place.name,
+      role,
+      link,
+      connection,
+      feed,
+      plays: NO_SOUND,
+      shows: undefined,
+    };
     this.#viewers.set(place.id, viewer);
     this.#tellRoster();
     this.#tellLinks();
@@ -183,6 +220,7 @@ export class Session {
     this.#people.leave(viewer.id);
     if (viewer.feed) this.#fan.close(viewer.feed);
     this.#askForSound();
+    this.#askForVideo();
     this.#point({ participant: viewer.id, x: 0, y: 0, shown: false });
     this.#tellRoster();
     this.#tellLinks();
@@ -194,6 +232,16 @@ export class Session {
     switch (message.name) {
       case 'ack':
         viewer.feed?.ack(message.body.sequence);
+        return;
+      case 'videoAck':
+        viewer.feed?.videoAck(message.body.number);
+        return;
+      case 'videoForms':
+        viewer.shows = message.body;
+        this.#askForVideo();
+        return;
+      case 'videoKey':
+        this.#askForKey();
         return;
       case 'refresh':
         if (viewer.feed) this.#fan.restart(viewer.feed);
@@ -262,6 +310,25 @@ export class Session {
       if (this.#formFor(viewer) !== form || viewer.connection.bufferedBytes > MOST_BUFFERED_FOR_SOUND) continue;
       viewer.connection.send(bytes);
     }
+  }
+
+  // Video.
+
+  /** Tells the host what everybody here can show, when that has changed. */
+  #askForVideo(): void {
+    const said = [...this.#viewers.values()].flatMap(({ shows }) => shows ?? []);
+    const can = (form: VideoForm): boolean => said.length > 0 && said.every((shows) => shows[form]);
+    const shown = { h264: can('h264'), vp9: can('vp9'), vp8: can('vp8') };
+    if (VIDEO_FORMS.every((form) => shown[form] === this.#shownForms[form])) return;
+    this.#shownForms = shown;
+    this.#host?.send(encodeMessage('videoForms', shown));
+  }
+
+  #askForKey(): void {
+    const now = performance.now();
+    if (now - this.#keyAskedAt < KEY_MS) return;
+    this.#keyAskedAt = now;
+    this.#host?.send(encodeMessage('videoKey', {}));
   }
 
   /** What a role does not allow goes no further; the host checks it again. */

@@ -1,32 +1,26 @@
 /** Both ends of a link as browsers run them, with a real relay between them. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { CodedError } from '#base/errors.ts';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
 import type { Copied } from '#display/sharing/clipboard-parts.ts';
+import { EarlySocket } from '#display/sharing/early-socket.ts';
 import { ShareHost, type ShareState } from '#display/sharing/share-host.ts';
 import { Viewer } from '#display/sharing/viewer.ts';
 import { ANY_NUMBER_OF_USES, decodeMessage, encodeMessage, HOST, type Role } from '#display/stream/messages.ts';
 import { ScreenDecoder } from '#display/stream/screen-decoder.ts';
 import { JoinTokens } from '../relay/join-tokens.ts';
-import { Relay } from '../relay/relay.ts';
-import { SessionService } from './session-service.ts';
+import { type RelayBench, startRelay, until } from './relay-bench.suite.ts';
 
 const tokens = new JoinTokens(new Uint8Array(32).fill(9));
-let server: Server;
-let relay: Relay;
+let bench: RelayBench;
 let base = '';
 const sockets: WebSocket[] = [];
 const open: { close(): void }[] = [];
 
 beforeAll(async () => {
-  relay = new Relay({ tokens, services: [new SessionService(tokens)], ownPageTokens: false });
-  server = createServer();
-  server.on('upgrade', (request, socket, head) => relay.upgrade(request, socket, head));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  bench = await startRelay(tokens);
+  base = bench.base;
 });
 
 afterEach(() => {
@@ -34,23 +28,13 @@ afterEach(() => {
 });
 
 afterAll(async () => {
-  await relay.close();
-  server.closeAllConnections();
-  server.close();
+  await bench.close();
 });
 
 function newSocket(url: string, protocols: string[]): globalThis.WebSocket {
   const socket = new WebSocket(url, protocols);
   sockets.push(socket);
   return socket as unknown as globalThis.WebSocket;
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (let left = 1000; left > 0; left--) {
-    if (isSo()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`not ${what}`);
 }
 
 /** A host whose direct connections are what the test makes of them. */
@@ -105,6 +89,48 @@ const shows = (viewer: Viewer, { screen }: PaintedDesktop): boolean =>
   Buffer.compare(Buffer.from(viewer.pixels.buffer), Buffer.from(screen.pixels.buffer)) === 0;
 
 describe('a host and its viewers', () => {
+  it.each(['opens', 'is open', 'is gone'])(
+    'meet over a connection that %s before the viewer has a name',
+    async (state) => {
+      const desktop = new PaintedDesktop(300, 200);
+      const { host } = hostOf(desktop);
+      const token = await linkOf(host, 'view');
+      const had = sockets.length;
+      const early = new EarlySocket(base, token, newSocket);
+      const [socket] = sockets.slice(had);
+      if (state !== 'opens') await until('open', () => socket.readyState === WebSocket.OPEN);
+      if (state === 'is gone') {
+        socket.terminate();
+        await until('gone', () => socket.readyState === WebSocket.CLOSED);
+      }
+      expect(host.state.people).toHaveLength(1);
+      const ann = new Viewer({ base, token, name: 'Ann', key: '', onKey: () => {}, newSocket: early.take });
+      open.push(ann);
+      await until('the picture', () => shows(ann, desktop));
+      expect(sockets.length - had).toBe(state === 'is gone' ? 2 : 1);
+      // It is used once: what comes after it are connections of their own.
+      sockets[sockets.length - 1].terminate();
+      desktop.paint(10, 10, 50, 50, 0xff_0000);
+      await until('the picture again', () => shows(ann, desktop));
+      expect(sockets.length - had).toBe(state === 'is gone' ? 3 : 2);
+    },
+  );
+
+  it('do not meet once the session is over, though the connection was there before', async () => {
+    const { host } = hostOf(new PaintedDesktop(300, 200));
+    const token = await linkOf(host, 'view');
+    const had = sockets.length;
+    const early = new EarlySocket(base, token, newSocket);
+    await until('open', () => sockets[had].readyState === WebSocket.OPEN);
+    host.stop();
+    await until('over', () => sockets[had - 1].readyState === WebSocket.CLOSED);
+    const ann = new Viewer({ base, token, name: 'Ann', key: '', onKey: () => {}, newSocket: early.take });
+    open.push(ann);
+    await until('refused', () => ann.state.value.connection === 'closed');
+    expect(ann.state.value.why).toMatch(/over/);
+    expect(sockets.length - had).toBe(1);
+  });
+
   it('show the same through changes of picture and size', async () => {
     const desktop = new PaintedDesktop(300, 200);
     const { host } = hostOf(desktop);

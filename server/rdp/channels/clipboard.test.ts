@@ -85,6 +85,44 @@ it('offers what others copy, and gives it when it is asked for', () => {
   expect(taken()).toEqual([pdu(5, 2)]);
 });
 
+it('leaves a client alone whose clipboard is what others have copied', () => {
+  const { one, other, heard, wait, taken } = channel();
+  one.begin();
+  one.receive(formats());
+  one.receive(formats(TEXT_FORMAT));
+  taken();
+  other.put('newer');
+  // Its list was on its way before ours came.
+  one.receive(formats(TEXT_FORMAT));
+  one.receive(FORMATS_TAKEN);
+  wait(60_000);
+  expect(taken()).toEqual([formats(TEXT_FORMAT), FORMATS_TAKEN]);
+  one.receive(REQUEST);
+  expect([heard, taken()]).toEqual([[], [data('newer')]]);
+});
+
+it('asks ever more seldom where each answer is followed by the same formats, and at once where the text is another', () => {
+  const { one, heard, wait, taken } = channel();
+  one.begin();
+  one.receive(formats(TEXT_FORMAT));
+  let asked = 0;
+  for (let ms = 0; ms < 60_000; ms += 50) {
+    wait(50);
+    if (!taken().some((message) => message[0] === 4)) continue;
+    asked++;
+    one.receive(data('the same'));
+    one.receive(formats(TEXT_FORMAT));
+  }
+  expect(asked).toBeLessThan(60);
+  wait(60_000);
+  one.receive(data('another'));
+  one.receive(formats(TEXT_FORMAT));
+  taken();
+  wait(100);
+  expect(taken()).toEqual([REQUEST]);
+  expect(heard).toEqual(['the same', 'another']);
+});
+
 it('tells a client that comes later', () => {
   const { one, other, taken } = channel();
   other.put('before');

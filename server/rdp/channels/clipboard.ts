@@ -5,19 +5,24 @@
  * What a client copies is fetched soon, so that others can paste it when the client has gone. xfreerdp looks at its
  * clipboard itself when that changes, loses answers while it does and says that there is nothing; so it is left a moment, and
  * asked again. Several copies in a row become one, and there is one question at a time.
- * Not modelled: formats other than text, files, locks.
+ * Files are fetched only when they are wanted (`clipboard-files.ts`).
+ * Not modelled: formats other than text and lists of files.
  */
 import type { ClipboardPlace, SharedClipboard } from '#display/desktop/shared-clipboard.ts';
 import {
   CF_UNICODETEXT,
+  type ClipboardFormat,
+  clipboardText,
   decodeClipboardMessage,
   encodeClipboardCapabilities,
   encodeClipboardData,
+  encodeDataRequest,
   encodeFormatsTaken,
   encodeMonitorReady,
   encodeTextFormat,
-  encodeTextRequest,
+  FILE_LIST_NAME,
 } from '../pdu/clipboard.ts';
+import { ClipboardFiles, type FileTaker } from './clipboard-files.ts';
 
 /** Which ways text may go. */
 export interface ClipboardWays {
@@ -25,6 +30,8 @@ export interface ClipboardWays {
   readonly fromClient: boolean;
   /** What others copy. */
   readonly toClient: boolean;
+  /** Files as well, where what a client copies may go anywhere. */
+  readonly files?: boolean;
 }
 
 /** @returns a function that calls it off */
@@ -39,12 +46,17 @@ const ANSWER_MS = 3000;
  * one before: a client on a busy computer takes seconds to see what it has.
  */
 const MOST_ATTEMPTS = 7;
+/** The longest that a text's being the same makes the next question wait, as a power of two of {@link SETTLE_MS}. */
+const MOST_REPEATS = 4;
 
 export class ClipboardChannel {
   readonly #send: (message: Uint8Array) => void;
   readonly #ways: ClipboardWays;
   readonly #later: Later;
   readonly #place: ClipboardPlace;
+  readonly #files: ClipboardFiles | undefined;
+  #hasLongNames = false;
+  #clientHasFiles = false;
   /** What the client may paste; undefined: its own clipboard is newer. */
   #offered: string | undefined;
   /** The client has told its formats: from then on it may be told ours. */
@@ -57,29 +69,48 @@ export class ClipboardChannel {
   #isAsked = false;
   /** The client has copied something since. */
   #isStale = false;
+  /** As soon as the question before has been answered. */
+  #areFilesWanted = false;
   #attempts = 0;
+  #fetched: string | undefined;
+  /** How often in a row the client has given the same text: rdesktop tells its formats again after each answer. */
+  #repeats = 0;
   #callOffAsking = (): void => {};
 
-  /** @param send takes messages of the channel */
-  constructor(clipboard: SharedClipboard, ways: ClipboardWays, later: Later, send: (message: Uint8Array) => void) {
+  /** @param send takes messages of the channel, @param taker left out: nobody wants files */
+  constructor(
+    clipboard: SharedClipboard,
+    ways: ClipboardWays,
+    later: Later,
+    send: (message: Uint8Array) => void,
+    taker?: FileTaker,
+  ) {
     this.#ways = ways;
     this.#later = later;
     this.#send = send;
-    this.#place = clipboard.open((text) => this.offer(text));
+    if (taker && ways.files && ways.fromClient) this.#files = new ClipboardFiles(send, later, taker);
+    this.#place = clipboard.open((text) => {
+      this.#files?.copied(undefined);
+      this.offer(text);
+    });
     this.offer(clipboard.text);
   }
 
   begin(): void {
-    this.#send(encodeClipboardCapabilities());
+    this.#send(encodeClipboardCapabilities(this.#files !== undefined));
     this.#send(encodeMonitorReady());
   }
 
   /** A message of the channel. @throws PduError */
   receive(message: Uint8Array): void {
-    const said = decodeClipboardMessage(message);
+    const said = decodeClipboardMessage(message, this.#hasLongNames);
     switch (said?.kind) {
+      case 'capabilities':
+        this.#hasLongNames = this.#files !== undefined && said.hasLongNames;
+        this.#clientHasFiles = said.hasFiles;
+        return;
       case 'formats':
-        this.#copied(said.formats.includes(CF_UNICODETEXT), said.formats.length === 0);
+        this.#copied(said.formats);
         return;
       case 'formatsTaken':
         this.#isTaken();
@@ -88,19 +119,40 @@ export class ClipboardChannel {
         this.#send(encodeClipboardData(said.format === CF_UNICODETEXT ? this.#offered : undefined));
         return;
       case 'data':
-        this.#answered(said.text);
+        if (this.#files?.isListing) this.#files.listed(said.data);
+        else this.#answered(said.data && clipboardText(said.data));
+        return;
+      case 'contents':
+        this.#files?.contents(said.stream, said.data);
     }
+  }
+
+  /** Fetches the files that the client has copied. @returns false: it has copied something else last */
+  fetchFiles(): boolean {
+    // One question at a time: it is a moment until the client has said what else it has.
+    if (!this.#files?.areThere) return false;
+    if (this.#isAsked) this.#areFilesWanted = true;
+    else this.#files.fetch();
+    return true;
   }
 
   close(): void {
     this.#place.close();
     this.#callOffAsking();
     this.#callOffTelling();
+    this.#files?.close();
   }
 
-  /** The client has copied something. @param isNothing its clipboard is empty, or it has lost sight of it */
-  #copied(isText: boolean, isNothing: boolean): void {
+  /** The client has copied something. @param formats none: its clipboard is empty, or it has lost sight of it */
+  #copied(formats: readonly ClipboardFormat[]): void {
     this.#send(encodeFormatsTaken());
+    // It had not yet seen ours, which take its clipboard's place.
+    if (this.#isTold) return;
+    const isText = formats.some(({ id }) => id === CF_UNICODETEXT);
+    const isNothing = formats.length === 0;
+    const list = formats.find(({ name }) => name === FILE_LIST_NAME);
+    this.#areFilesWanted = false;
+    this.#files?.copied(this.#clientHasFiles ? list?.id : undefined);
     const isFirst = !this.#isReady;
     this.#isReady = true;
     // The first list says what the client's clipboard has had all along; what was copied here may be newer.
@@ -113,16 +165,20 @@ export class ClipboardChannel {
       // xfreerdp tells so as well when it was too slow to see what there is: it may know when it is asked.
       if (this.#isAsked || isNothing) return;
       this.#callOffAsking();
-      if (isText) this.#askIn(SETTLE_MS);
+      if (isText) this.#askIn(SETTLE_MS << this.#repeats);
     }
   }
 
   #askIn(ms: number): void {
     this.#callOffAsking = this.#later(ms, () => {
+      if (this.#files?.isListing) {
+        this.#askIn(SETTLE_MS);
+        return;
+      }
       this.#isAsked = true;
       this.#isStale = false;
       this.#attempts++;
-      this.#send(encodeTextRequest());
+      this.#send(encodeDataRequest(CF_UNICODETEXT));
       this.#callOffAsking = this.#later(ANSWER_MS, () => this.#answered(undefined));
     });
   }
@@ -132,14 +188,26 @@ export class ClipboardChannel {
     if (!this.#isAsked) return;
     this.#isAsked = false;
     this.#callOffAsking();
-    if (text !== undefined && !this.#isStale) this.#place.put(text);
-    else if (this.#isStale || this.#attempts < MOST_ATTEMPTS) this.#askIn(SETTLE_MS << this.#attempts);
+    if (this.#areFilesWanted) {
+      this.#areFilesWanted = false;
+      this.#files?.fetch();
+    }
+    if (text !== undefined && !this.#isStale) {
+      this.#repeats = text === this.#fetched ? Math.min(this.#repeats + 1, MOST_REPEATS) : 0;
+      this.#fetched = text;
+      this.#place.put(text);
+    } else if (this.#isStale || this.#attempts < MOST_ATTEMPTS) this.#askIn(SETTLE_MS << this.#attempts);
   }
 
   /** Gives the client a text to paste. @returns false: there is none, or none may go to clients */
   offer(text: string): boolean {
     if (!this.#ways.toClient || text === '') return false;
     this.#offered = text;
+    // Whatever the client had is older. Asked afterwards, it would ask back what this side has.
+    this.#areFilesWanted = false;
+    this.#isAsked = false;
+    this.#callOffAsking();
+    this.#repeats = 0;
     if (this.#isReady) this.#tell();
     return true;
   }
@@ -148,7 +216,7 @@ export class ClipboardChannel {
     this.#isToTell = this.#isTold;
     if (this.#isTold) return;
     this.#isTold = true;
-    this.#send(encodeTextFormat());
+    this.#send(encodeTextFormat(this.#hasLongNames));
     this.#callOffTelling = this.#later(ANSWER_MS, () => this.#isTaken());
   }
 

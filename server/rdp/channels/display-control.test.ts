@@ -19,10 +19,10 @@ function layout(...monitors: Monitor[]): Uint8Array {
   return w.done();
 }
 
-function channel() {
+function channel(count = 1) {
   const wishes: ScreenSize[] = [];
   const sent: Uint8Array[] = [];
-  const one = new DisplayControl((size) => wishes.push(size));
+  const one = new DisplayControl((sizes) => wishes.push(...sizes), count);
   one.opened((message) => sent.push(message));
   return { one, wishes, sent };
 }
@@ -38,6 +38,17 @@ it('says what it can, and hears what the client would like for its primary scree
     { width: 1024, height: 768 },
     { width: 1360, height: 767 },
     { width: 2560, height: 1600 },
+  ]);
+});
+
+it('hears what a client with several screens would like, as many as there are', () => {
+  const { one, wishes, sent } = channel(2);
+  expect(sent[0][8]).toBe(2);
+  const sizes = [640, 800, 1024].map((width, i) => ({ flags: i === 1 ? 1 : 0, width, height: 600 }));
+  one.received(layout(...sizes));
+  expect(wishes).toEqual([
+    { width: 800, height: 600 },
+    { width: 640, height: 600 },
   ]);
 });
 

@@ -60,6 +60,35 @@ it('is told when the client does not have it', () => {
   expect(closes()).toBe(1);
 });
 
+it('opens more later, closes them, and uses a number again once the client has answered', () => {
+  const { channels, sent } = opened();
+  const got: number[] = [];
+  const late = (): (() => void) =>
+    channels.add({
+      name: 'late',
+      opened: () => {},
+      closed: () => got.push(-1),
+      received: (message) => got.push(message[0]),
+    });
+  channels.begin();
+  channels.receive(Uint8Array.of(0x50, 0, 1, 0));
+  sent.length = 0;
+  const ask = [0x10, 2, 0x6c, 0x61, 0x74, 0x65, 0];
+  const close = late();
+  channels.receive(Uint8Array.of(0x10, 2, 0, 0, 0, 0));
+  channels.receive(Uint8Array.of(0x30, 2, 7));
+  close();
+  channels.receive(Uint8Array.of(0x30, 2, 8));
+  // Closed before the client has said that it is open.
+  const closeThird = late();
+  closeThird();
+  channels.receive(Uint8Array.of(0x10, 3, 0, 0, 0, 0));
+  channels.receive(Uint8Array.of(0x40, 2));
+  late();
+  expect(sent.map((pdu) => [...pdu])).toEqual([ask, [0x40, 2], [0x10, 3, ...ask.slice(2)], [0x40, 3], ask]);
+  expect(got).toEqual([7]);
+});
+
 it('takes any bytes', () => {
   const pdu = fc.tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 40 }));
   fc.assert(

@@ -7,6 +7,8 @@ import { PduError, PduReader, PduWriter } from '../pdu/bytes.ts';
 
 const COMMAND = { create: 1, dataFirst: 2, data: 3, close: 4, capabilities: 5 } as const;
 const VERSION_1 = 1;
+/** What an id of 8 bits can tell apart. */
+const MOST_CHANNELS = 255;
 /** Bytes of a PDU: one chunk of the static channel. */
 const MAX_PDU = 1600;
 /** Bytes of the longest message that a client may send. */
@@ -26,20 +28,33 @@ export interface DynamicChannel {
 interface Open {
   readonly channel: DynamicChannel;
   isOpen: boolean;
+  /** Nobody here wants it any more; the client has not answered yet. */
+  isLeft: boolean;
   /** A message under way. */
   parts: { readonly bytes: Uint8Array; at: number } | undefined;
 }
 
 export class DynamicChannels {
   readonly #send: (pdu: Uint8Array) => void;
-  readonly #channels: readonly DynamicChannel[];
   readonly #open = new Map<number, Open>();
   #isReady = false;
 
   /** @param send takes messages of the static channel */
   constructor(send: (pdu: Uint8Array) => void, channels: readonly DynamicChannel[]) {
     this.#send = send;
-    this.#channels = channels;
+    for (const channel of channels) this.add(channel);
+  }
+
+  /** Opens one more, now or when the client is ready. @returns a function that closes it, after which it hears no more */
+  add(channel: DynamicChannel): () => void {
+    let id = 1;
+    while (this.#open.has(id)) id++;
+    // A client that answers nothing gets no more.
+    if (id > MOST_CHANNELS) return () => {};
+    const open: Open = { channel, isOpen: false, isLeft: false, parts: undefined };
+    this.#open.set(id, open);
+    if (this.#isReady) this.#askFor(id, channel);
+    return () => this.#leave(id, open);
   }
 
   begin(): void {
@@ -69,12 +84,21 @@ export class DynamicChannels {
   #create(): void {
     if (this.#isReady) return;
     this.#isReady = true;
-    this.#channels.forEach((channel, i) => {
-      const id = i + 1;
-      this.#open.set(id, { channel, isOpen: false, parts: undefined });
-      const w = new PduWriter().u8(COMMAND.create << 4).u8(id);
-      this.#send(w.ascii(channel.name, channel.name.length + 1).done());
-    });
+    for (const [id, { channel }] of this.#open) this.#askFor(id, channel);
+  }
+
+  #askFor(id: number, { name }: DynamicChannel): void {
+    const w = new PduWriter().u8(COMMAND.create << 4).u8(id);
+    this.#send(w.ascii(name, name.length + 1).done());
+  }
+
+  #leave(id: number, open: Open): void {
+    if (this.#open.get(id) !== open || open.isLeft) return;
+    open.isLeft = true;
+    open.parts = undefined;
+    if (open.isOpen) this.#send(Uint8Array.of(COMMAND.close << 4, id));
+    // Its number is free again once the client has said what became of it.
+    else if (!this.#isReady) this.#open.delete(id);
   }
 
   /** @param status negative as a signed number: the client has no such channel */
@@ -85,24 +109,29 @@ export class DynamicChannels {
       return;
     }
     open.isOpen = true;
+    if (open.isLeft) {
+      this.#send(Uint8Array.of(COMMAND.close << 4, id));
+      return;
+    }
     open.channel.opened((message) => {
-      if (this.#open.get(id) === open) this.#sendData(id, message);
+      if (this.#open.get(id) === open && !open.isLeft) this.#sendData(id, message);
     });
   }
 
   #closed(id: number, open: Open): void {
     this.#open.delete(id);
-    open.channel.closed();
+    if (!open.isLeft) open.channel.closed();
   }
 
   #first(open: Open, length: number, r: PduReader): void {
+    if (open.isLeft) return;
     if (length > MAX_MESSAGE) throw new PduError('a message of a dynamic channel is too long', { length });
     open.parts = { bytes: new Uint8Array(length), at: 0 };
     this.#more(open, r);
   }
 
   #more(open: Open, r: PduReader): void {
-    if (!open.isOpen) return;
+    if (!open.isOpen || open.isLeft) return;
     const { parts } = open;
     if (!parts) {
       open.channel.received(r.rest());

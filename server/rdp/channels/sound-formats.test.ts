@@ -38,6 +38,24 @@ it.each([44_100, 22_050])('a tone goes on from packet to packet at %i Hz', (rate
   });
 });
 
+it.each([44_100, 16_000])('a tone of %i Hz goes on from packet to packet', (rate) => {
+  const resampler = new Resampler(48_000, rate);
+  const made: number[] = [];
+  const frames = rate / 100;
+  for (let packet = 0; packet < 100; packet++) {
+    const wave = (i: number): number =>
+      12_000 * Math.sin((2 * Math.PI * 500 * (packet * frames + (i >> 1) + 1)) / rate);
+    const samples = resampler.take(Int16Array.from({ length: frames * 2 }, (_, i) => wave(i)));
+    for (let i = 0; i < samples.length; i += 2) made.push(samples[i]);
+  }
+  expect(Math.abs(made.length - 48_000)).toBeLessThanOrEqual(3);
+  const late = 48_000 / rate - 1;
+  made.forEach((sample, i) => {
+    const wanted = 12_000 * Math.sin((2 * Math.PI * 500 * (i + 1 + late)) / 48_000);
+    if (Math.abs(sample - wanted) > 300) throw new Error(`${i}: ${sample} ${wanted}`);
+  });
+});
+
 /** [MS-RDPEA] 2.2.3.3 and 2.2.3.4: the first four bytes of sound are in the first message, and its length counts all. */
 it('older clients get sound in two messages', () => {
   const data = Uint8Array.of(1, 2, 3, 4, 5, 6);

@@ -1,7 +1,7 @@
-/** From the machine's form of sound to that of clients. Source: ITU-T G.711 (A-law). */
+/** From the machine's form of sound to that of clients, and back. Source: ITU-T G.711 (A-law). */
 import { SAMPLE_RATE } from '#emu/host/sound.ts';
 
-/** Fewer frames a second, by straight lines between samples; a packet goes on where the one before ended. */
+/** Fewer or more frames a second, by straight lines between samples; a packet goes on where the one before ended. */
 export class Resampler {
   readonly #step: number;
   /** Where the next frame lies, in frames of the source behind the last one of the packet before. */
@@ -9,9 +9,9 @@ export class Resampler {
   #left = 0;
   #right = 0;
 
-  /** @param rate frames a second, at most SAMPLE_RATE */
-  constructor(rate: number) {
-    this.#step = SAMPLE_RATE / rate;
+  /** @param rate, from frames a second afterwards and before */
+  constructor(rate: number, from: number = SAMPLE_RATE) {
+    this.#step = from / rate;
   }
 
   /** @param samples left and right alternating, at least one frame */

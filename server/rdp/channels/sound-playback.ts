@@ -4,7 +4,14 @@
  * Not modelled: training, UDP, volume, which is the client's own.
  */
 import { SAMPLE_RATE, type SoundSource } from '#emu/host/sound.ts';
-import { type AudioFormat, decodeAudioMessage, encodeAudioFormats, encodeWave, WAVE_FORMAT } from '../pdu/audio.ts';
+import {
+  type AudioFormat,
+  decodeAudioMessage,
+  encodeAudioFormats,
+  encodeWave,
+  isSameFormat,
+  WAVE_FORMAT,
+} from '../pdu/audio.ts';
 import { aLaw, Resampler } from './sound-formats.ts';
 
 /** Frames of a packet: 10 ms. */
@@ -60,7 +67,7 @@ export class SoundPlayback {
     this.close();
     this.#version = version;
     for (const wanted of FORMATS) {
-      this.#format = formats.findIndex((one) => isSame(one, wanted));
+      this.#format = formats.findIndex((one) => isSameFormat(one, wanted));
       if (this.#format < 0) continue;
       const resampler = new Resampler(wanted.samplesPerSecond);
       const isALaw = wanted.tag === WAVE_FORMAT.aLaw;
@@ -94,9 +101,3 @@ export class SoundPlayback {
     for (const message of encodeWave(wave, this.#version)) this.#send(message);
   }
 }
-
-const isSame = (a: AudioFormat, b: AudioFormat): boolean =>
-  a.tag === b.tag &&
-  a.channels === b.channels &&
-  a.samplesPerSecond === b.samplesPerSecond &&
-  a.bitsPerSample === b.bitsPerSample;

@@ -23,8 +23,12 @@ export interface ScreenOutput {
   /** The client has just become active, and shows nothing. */
   begin(): void;
   show(screen: Picture, rects: readonly Rect[]): void;
+  /** The client asks for all of the screen again. */
+  forget(): void;
   /** False while the client has to say first that it has shown what it got. */
   readonly isReady: boolean;
+  /** Milliseconds until more should be shown; not above 0: now. */
+  readonly waitMs: number;
   /** Something could be shown better once it has been still for a while. */
   readonly canRefine: boolean;
   /** Shows better what has been still. */
@@ -49,9 +53,11 @@ export class BitmapOutput implements ScreenOutput {
 
   /** Bitmap updates are not acknowledged. */
   readonly isReady = true;
+  readonly waitMs = 0;
   readonly followsSize = false;
   readonly canRefine = false;
   refine(): void {}
+  forget(): void {}
 
   onFrameAcknowledged(): void {}
 

@@ -1,65 +1,76 @@
 /**
- * Shows a screen to a client by the graphics pipeline: one surface as large as the screen. What has been drawn (text,
- * windows) goes without loss, what has been photographed by RemoteFX.
+ * Shows a screen to a client by the graphics pipeline: versions, surfaces, frames and their acknowledgement.
  * Source: [MS-RDPEGFX] 1.3, 3.2.
  */
-import type { Rect } from '#display/raster/rects.ts';
+import type { VideoPicture } from '#display/desktop/desktop.ts';
+import { overlap, type Rect } from '#display/raster/rects.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import type { DynamicChannel } from '../channels/dynamic-channels.ts';
 import {
   chooseCapabilities,
   decodePipelineMessages,
-  PIPELINE_CODEC,
+  hasAvc420,
   type PipelineMessage,
   PipelineWriter,
 } from '../pdu/graphics-pipeline.ts';
+import type { MonitorBox } from '../pdu/share.ts';
 import type { ScreenOutput } from './bitmap-output.ts';
-import { copyTopDown } from './pixels.ts';
-import { encodePlanar } from './planar.ts';
-import { encodeFrame, encodeHeaders } from './remotefx/message.ts';
+import { BulkCompressor } from './bulk-compressor.ts';
 import type { ScreenTiles } from './remotefx/screen-tiles.ts';
-import { TILE_SIZE } from './remotefx/tile-module.ts';
-
-/** Frames that a client may have before it says that it has shown one. */
-const FRAMES_IN_FLIGHT = 2;
-/** Share of the pixels that are as the one before, from which on a picture has been drawn rather than photographed. */
-const DRAWN_SHARE = 0.5;
+import { type Drawing, SurfaceEncoder } from './surface-encoder.ts';
+import { VideoSurface } from './video-surface.ts';
 
 export interface PipelineParts {
+  /** Frames that the client may have before it says that it has shown one. */
+  readonly framesInFlight: () => number;
+  /** Where monitors lie in the picture, if it shows several. */
+  readonly monitors: () => readonly MonitorBox[];
   /** The client can be shown something from now on. */
   readonly onReady: () => void;
   /** The client cannot do it, or does no longer. */
   readonly onRefused: () => void;
   /** One more frame may go out. */
   readonly onAcknowledged: () => void;
+  /** A picture of the video that builds upon no other is needed. */
+  readonly wantVideoKey: () => void;
 }
 
 export class PipelineOutput implements ScreenOutput, DynamicChannel {
   readonly name = 'Microsoft::Windows::RDS::Graphics';
   readonly #parts: PipelineParts;
-  readonly #tiles: ScreenTiles;
-  readonly #pixels = new Uint32Array(TILE_SIZE * TILE_SIZE);
-  #send: ((message: Uint8Array) => void) | undefined;
+  readonly #encoder: SurfaceEncoder;
+  /** While the channel is open. */
+  #sendPdus: ((pdus: Uint8Array, isDense?: boolean) => void) | undefined;
   #isConfirmed = false;
   #surface = 0;
   #width = 0;
   #height = 0;
+  #layout = '';
   #frame = 0;
   #acknowledged = 0;
   #acknowledges = true;
-  #hasHeaders = false;
+  #hasAvc = false;
+  readonly #video: VideoSurface;
 
   constructor(parts: PipelineParts, tiles: ScreenTiles) {
-    this.#tiles = tiles;
+    this.#encoder = new SurfaceEncoder(tiles);
     this.#parts = parts;
+    this.#video = new VideoSurface(parts.wantVideoKey);
+  }
+
+  /** The client can be shown H.264 as it comes. */
+  get hasAvc(): boolean {
+    return this.#hasAvc;
   }
 
   opened(send: (message: Uint8Array) => void): void {
-    this.#send = send;
+    const bulk = new BulkCompressor();
+    this.#sendPdus = (pdus, isDense) => send(bulk.encode(pdus, isDense));
   }
 
   closed(): void {
-    this.#send = undefined;
+    this.#sendPdus = undefined;
+    this.#encoder.forget();
     this.#isConfirmed = false;
     this.#parts.onRefused();
   }
@@ -73,38 +84,70 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
   onFrameAcknowledged(): void {}
 
   get isReady(): boolean {
-    return this.#isConfirmed && (!this.#acknowledges || this.#frame - this.#acknowledged < FRAMES_IN_FLIGHT);
+    const inFlight = this.#frame - this.#acknowledged;
+    return this.#isConfirmed && (!this.#acknowledges || inFlight < this.#parts.framesInFlight());
+  }
+
+  get waitMs(): number {
+    return this.#encoder.waitMs;
   }
 
   /** The size of the surface follows the screen. */
   readonly followsSize = true;
 
   get canRefine(): boolean {
-    return this.#tiles.hasCoarse;
+    return this.#encoder.canRefine;
+  }
+
+  forget(): void {
+    this.#encoder.forget();
   }
 
   show(screen: Picture, rects: readonly Rect[]): void {
-    this.#tiles.drawn(rects);
-    this.#put(screen, rects);
-  }
-
-  refine(screen: Picture): void {
-    this.#put(screen, this.#tiles.takeStopped());
-  }
-
-  #put(screen: Picture, rects: readonly Rect[]): void {
     if (!this.#isConfirmed || rects.length === 0) return;
-    const w = new PipelineWriter(16 * 1024);
-    if (screen.width !== this.#width || screen.height !== this.#height) this.#resize(screen, w);
-    w.startFrame(++this.#frame);
-    const photos: Rect[] = [];
-    for (const rect of rects) {
-      const drawn = this.#encodeDrawn(screen, rect);
-      if (drawn) w.bitmap(this.#surface, PIPELINE_CODEC.planar, rect, drawn);
-      else photos.push(rect);
-    }
-    if (photos.length > 0) this.#encodePhotos(screen, photos, w);
-    this.#send?.(w.endFrame(this.#frame).done());
+    const setUp = this.#resized(screen);
+    const drawing = this.#encoder.show(screen, rects, this.#frame + 1);
+    if (!drawing) return;
+    const { area } = this.#video;
+    if (area && rects.some((rect) => overlap(rect, area))) this.#video.copy(this.#surface, drawing.dense);
+    this.#sendFrame(drawing, setUp);
+  }
+
+  /** Shows a picture of a video that somebody else has coded, if the client keeps up. */
+  showVideo(picture: VideoPicture): void {
+    const { x, y, width, height } = picture.area;
+    const isOnScreen = x + width <= this.#width && y + height <= this.#height;
+    if (!this.#isConfirmed || !isOnScreen || !this.#video.accepts(picture, this.isReady)) return;
+    const dense = new PipelineWriter(picture.data.length + 256);
+    this.#video.show(picture, this.#surface, dense);
+    this.#sendFrame({ sparse: new PipelineWriter(16), dense }, new PipelineWriter(64));
+  }
+
+  /** The screen has that part again. */
+  endVideo(): void {
+    const { area } = this.#video;
+    if (!area) return;
+    const w = new PipelineWriter(64);
+    this.#video.end(w);
+    this.#video.reset();
+    this.#sendPdus?.(w.done());
+    this.#encoder.overwritten(area);
+  }
+
+  refine(): void {
+    if (!this.#isConfirmed) return;
+    const shown = this.#acknowledges ? this.#acknowledged : this.#frame;
+    const drawing = this.#encoder.refine(shown, this.#frame + 1);
+    if (drawing) this.#sendFrame(drawing, new PipelineWriter());
+  }
+
+  /** @param setUp what goes before the frame */
+  #sendFrame({ sparse, dense }: Drawing, setUp: PipelineWriter): void {
+    this.#frame++;
+    const front = setUp.startFrame(this.#frame).append(sparse);
+    if (dense.length === 0) front.endFrame(this.#frame);
+    this.#sendPdus?.(front.done());
+    if (dense.length > 0) this.#sendPdus?.(dense.endFrame(this.#frame).done(), true);
   }
 
   #take(message: PipelineMessage): void {
@@ -114,9 +157,10 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
         this.#parts.onRefused();
         return;
       }
-      this.#send?.(new PipelineWriter().confirm(chosen).done());
+      this.#sendPdus?.(new PipelineWriter().confirm(chosen).done());
       // A client that says it again has lost what it had.
       this.#width = 0;
+      this.#hasAvc = hasAvc420(chosen);
       this.#isConfirmed = true;
       this.#parts.onReady();
       return;
@@ -126,37 +170,22 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
     this.#parts.onAcknowledged();
   }
 
-  #resize({ width, height }: Picture, w: PipelineWriter): void {
+  /** A surface of the size of the screen, if there is none. */
+  #resized(screen: Picture): PipelineWriter {
+    const w = new PipelineWriter(16 * 1024);
+    const { width, height } = screen;
+    const monitors = this.#parts.monitors();
+    const layout = monitors.map((one) => `${one.x} ${one.y} ${one.width} ${one.height}`).join();
+    if (width === this.#width && height === this.#height && layout === this.#layout) return w;
+    this.#video.end(w);
+    this.#video.reset();
     if (this.#surface !== 0) w.deleteSurface(this.#surface);
     this.#surface++;
-    w.reset(width, height).createSurface(this.#surface, width, height).mapToOutput(this.#surface);
+    w.reset(width, height, monitors).createSurface(this.#surface, width, height).mapToOutput(this.#surface);
+    this.#layout = layout;
     this.#width = width;
     this.#height = height;
-    this.#hasHeaders = false;
-    this.#tiles.reset();
-  }
-
-  /** @returns undefined when the rectangle looks like a photograph */
-  #encodeDrawn(screen: Picture, rect: Rect): Uint8Array | undefined {
-    const count = rect.width * rect.height;
-    const pixels = this.#pixels.subarray(0, count);
-    copyTopDown(screen, rect, pixels);
-    let same = 0;
-    for (let i = 1; i < count; i++) if (pixels[i] === pixels[i - 1]) same++;
-    if (same < (count - 1) * DRAWN_SHARE) return undefined;
-    return encodePlanar(pixels, rect, false, count * 3);
-  }
-
-  #encodePhotos(screen: Picture, rects: readonly Rect[], w: PipelineWriter): void {
-    const { width, height } = screen;
-    const tiles = rects.map((rect) => this.#tiles.encode(screen, rect));
-    const { quantizations } = this.#tiles;
-    const frame = encodeFrame({ index: this.#frame, rects, tiles, quantizations });
-    const headers = this.#hasHeaders ? new Uint8Array(0) : encodeHeaders(width, height);
-    this.#hasHeaders = true;
-    const data = new Uint8Array(headers.length + frame.length);
-    data.set(headers);
-    data.set(frame, headers.length);
-    w.bitmap(this.#surface, PIPELINE_CODEC.remoteFx, { x: 0, y: 0, width, height }, data);
+    this.#encoder.begin(this.#surface, screen);
+    return w;
   }
 }

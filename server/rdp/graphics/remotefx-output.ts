@@ -6,6 +6,7 @@ import { type ClientCapabilities, SURFACE_COMMAND } from '../pdu/capabilities.ts
 import { FAST_UPDATE } from '../pdu/fast-path.ts';
 import type { Link } from '../sequence/link.ts';
 import type { ScreenOutput } from './bitmap-output.ts';
+import { isDrawn } from './pixels.ts';
 import { encodeFrame, encodeHeaders, type PlacedTile, tileBytes } from './remotefx/message.ts';
 import type { ScreenTiles } from './remotefx/screen-tiles.ts';
 
@@ -15,8 +16,6 @@ const FRAME_END = 1;
 /** Room for everything in an update that is not a tile. */
 const OVERHEAD_BYTES = 8192;
 const LONGEST_UPDATE = 256 * 1024;
-/** Frames that a client may have before it says that it has shown one. */
-const FRAMES_IN_FLIGHT = 2;
 
 /** True for clients that asked for it and can take what it needs. */
 export const canShowRemoteFx = (capabilities: ClientCapabilities): boolean =>
@@ -30,13 +29,16 @@ export class RemoteFxOutput implements ScreenOutput {
   readonly #codecId: number;
   readonly #limit: number;
   readonly #tiles: ScreenTiles;
+  readonly #framesInFlight: () => number;
   #frame = 0;
   #acknowledged = 0;
   #hasHeaders = false;
   /** A client that has never acknowledged anything may not know how. */
   #acknowledges = false;
 
-  constructor(link: Link, capabilities: ClientCapabilities, tiles: ScreenTiles) {
+  /** @param framesInFlight that the client may have before it says that it has shown one */
+  constructor(link: Link, capabilities: ClientCapabilities, tiles: ScreenTiles, framesInFlight: () => number) {
+    this.#framesInFlight = framesInFlight;
     this.#tiles = tiles;
     this.#link = link;
     this.#codecId = capabilities.remoteFxId ?? 0;
@@ -50,8 +52,12 @@ export class RemoteFxOutput implements ScreenOutput {
     this.#tiles.reset();
   }
 
+  forget(): void {
+    this.#tiles.reset();
+  }
+
   get isReady(): boolean {
-    return !this.#acknowledges || this.#frame - this.#acknowledged < FRAMES_IN_FLIGHT;
+    return !this.#acknowledges || this.#frame - this.#acknowledged < this.#framesInFlight();
   }
 
   onFrameAcknowledged(frame: number): void {
@@ -73,6 +79,10 @@ export class RemoteFxOutput implements ScreenOutput {
     this.#put(screen, this.#tiles.takeStopped());
   }
 
+  get waitMs(): number {
+    return this.#tiles.waitMs;
+  }
+
   #put(screen: Picture, rects: readonly Rect[]): void {
     if (rects.length === 0) return;
     this.#frame++;
@@ -80,6 +90,7 @@ export class RemoteFxOutput implements ScreenOutput {
     let tiles: PlacedTile[] = [];
     let shown: Rect[] = [];
     let bytes = 0;
+    let sent = 0;
     // Each rectangle lies inside one square of the desktop's grid, which is RemoteFX's as well.
     for (const rect of rects) {
       const tile = this.#tiles.encode(screen, rect);
@@ -88,6 +99,7 @@ export class RemoteFxOutput implements ScreenOutput {
         this.#send(screen, shown, tiles);
         tiles = [];
         shown = [];
+        sent += bytes;
         bytes = 0;
       }
       tiles.push(tile);
@@ -96,6 +108,10 @@ export class RemoteFxOutput implements ScreenOutput {
     }
     this.#send(screen, shown, tiles);
     this.#mark(FRAME_END);
+    // Text that scrolls is no video, though it moves like one.
+    const videos = rects.filter((rect) => this.#tiles.showsVideo(rect));
+    const photos = videos.filter((rect) => !isDrawn(screen, rect));
+    if (photos.length > videos.length / 2) this.#tiles.sentVideo(sent + bytes);
   }
 
   #mark(action: number): void {

@@ -40,7 +40,8 @@ export function decodeAudioMessage(message: Uint8Array): AudioMessage | undefine
   return { kind: 'formats', version, formats: Array.from({ length: count }, () => decodeFormat(r)) };
 }
 
-function decodeFormat(r: PduReader): AudioFormat {
+/** 2.2.2.1.1 AUDIO_FORMAT. @throws PduError */
+export function decodeFormat(r: PduReader): AudioFormat {
   const [tag, channels, samplesPerSecond] = [r.u16(), r.u16(), r.u32()];
   r.skip(6);
   const bitsPerSample = r.u16();
@@ -50,16 +51,24 @@ function decodeFormat(r: PduReader): AudioFormat {
 
 export function encodeAudioFormats(formats: readonly AudioFormat[]): Uint8Array {
   const w = new PduWriter().u32(0).u32(0).u32(0).u16(0).u16(formats.length).u8(0).u16(VERSION_WAVE2).u8(0);
-  for (const { tag, channels, samplesPerSecond, bitsPerSample } of formats) {
-    const align = (channels * bitsPerSample) >> 3;
-    w.u16(tag)
-      .u16(channels)
-      .u32(samplesPerSecond)
-      .u32(samplesPerSecond * align);
-    w.u16(align).u16(bitsPerSample).u16(0);
-  }
+  for (const format of formats) writeFormat(w, format);
   return message(MESSAGE.formats, w.done());
 }
+
+export function writeFormat(w: PduWriter, { tag, channels, samplesPerSecond, bitsPerSample }: AudioFormat): PduWriter {
+  const align = (channels * bitsPerSample) >> 3;
+  w.u16(tag)
+    .u16(channels)
+    .u32(samplesPerSecond)
+    .u32(samplesPerSecond * align);
+  return w.u16(align).u16(bitsPerSample).u16(0);
+}
+
+export const isSameFormat = (a: AudioFormat, b: AudioFormat): boolean =>
+  a.tag === b.tag &&
+  a.channels === b.channels &&
+  a.samplesPerSecond === b.samplesPerSecond &&
+  a.bitsPerSample === b.bitsPerSample;
 
 export interface Wave {
   /** Milliseconds, modulo 2^16. */

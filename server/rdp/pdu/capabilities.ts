@@ -141,6 +141,11 @@ export interface ClientCapabilities {
   readonly surfaceCommands: number;
   /** Id by which the client knows RemoteFX; undefined: it does not. */
   readonly remoteFxId: number | undefined;
+  /** Pointers that it keeps: with alpha, and of 24 bits a pixel. */
+  readonly newPointerCache: number;
+  readonly colorPointerCache: number;
+  /** Pointers may be larger than 32 x 32. */
+  readonly largePointers: boolean;
   /** Frames that may be under way; undefined: it acknowledges none. */
   readonly framesInFlight: number | undefined;
 }
@@ -150,6 +155,7 @@ export function decodeClientCapabilities(r: PduReader, count: number): ClientCap
   const found = {
     ...{ fastPathOutput: false, noBitmapCompressionHeader: false, skipAlpha: false, bitsPerPixel: 8 },
     ...{ autoReconnect: false, desktopResize: false, multifragmentBytes: 0, surfaceCommands: 0 },
+    ...{ newPointerCache: 0, colorPointerCache: 0, largePointers: false },
     remoteFxId: undefined as number | undefined,
     framesInFlight: undefined as number | undefined,
   };
@@ -170,7 +176,13 @@ export function decodeClientCapabilities(r: PduReader, count: number): ClientCap
       found.desktopResize = body.u16() !== 0;
       body.skip(3);
       found.skipAlpha = (body.u8() & DRAWING.skipAlpha) !== 0;
-    } else if (type === SET.multifragmentUpdate) found.multifragmentBytes = body.u32();
+    } else if (type === SET.pointer) {
+      body.skip(2);
+      found.colorPointerCache = body.u16();
+      // Clients from before there were any say nothing of pointers with another depth.
+      if (body.remaining >= 2) found.newPointerCache = body.u16();
+    } else if (type === SET.largePointer) found.largePointers = (body.u16() & 1) !== 0;
+    else if (type === SET.multifragmentUpdate) found.multifragmentBytes = body.u32();
     else if (type === SET.surfaceCommands) found.surfaceCommands = body.u32();
     else if (type === SET.bitmapCodecs) found.remoteFxId = findRemoteFx(body);
     else if (type === SET.frameAcknowledge) found.framesInFlight = body.u32();

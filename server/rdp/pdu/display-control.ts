@@ -16,32 +16,33 @@ export interface ScreenSize {
   readonly height: number;
 }
 
-/** One screen of at most so many pixels. */
-export const encodeDisplayCapabilities = ({ width, height }: ScreenSize): Uint8Array =>
-  new PduWriter().u32(PDU.capabilities).u32(20).u32(1).u32(width).u32(height).done();
+/** So many screens of at most so many pixels each. */
+export const encodeDisplayCapabilities = (count: number, { width, height }: ScreenSize): Uint8Array =>
+  new PduWriter().u32(PDU.capabilities).u32(20).u32(count).u32(width).u32(height).done();
 
 /**
- * @returns the size that the client would like its primary screen to have; undefined: it says something else, or asks for
- * what no monitor may be
+ * @returns the sizes that the client would like its screens to have, the primary one first; none: it says something else, or
+ * asks for what no monitor may be
  * @throws PduError
  */
-export function decodeMonitorLayout(message: Uint8Array): ScreenSize | undefined {
+export function decodeMonitorLayout(message: Uint8Array): ScreenSize[] {
   const r = new PduReader(message);
-  if (r.u32() !== PDU.monitorLayout) return undefined;
+  if (r.u32() !== PDU.monitorLayout) return [];
   r.skip(4);
   const bytes = r.u32();
   const count = r.u32();
   if (bytes < MONITOR_BYTES || count > MAX_MONITORS) {
     throw new PduError('a layout of monitors makes no sense', { bytes, count });
   }
-  let wanted: ScreenSize | undefined;
+  const wanted: ScreenSize[] = [];
   for (let i = 0; i < count; i++) {
     const monitor = r.part(bytes);
     const flags = monitor.u32();
     monitor.skip(8);
     const size = { width: monitor.u32(), height: monitor.u32() };
-    if (i === 0 || (flags & PRIMARY) !== 0) wanted = size;
+    if (flags & PRIMARY) wanted.unshift(size);
+    else wanted.push(size);
   }
   const isPossible = (side: number): boolean => LEAST_SIDE <= side && side <= MOST_SIDE;
-  return wanted && isPossible(wanted.width) && isPossible(wanted.height) ? wanted : undefined;
+  return wanted.every(({ width, height }) => isPossible(width) && isPossible(height)) ? wanted : [];
 }

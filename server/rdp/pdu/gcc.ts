@@ -1,13 +1,20 @@
 /**
  * Generic conference control: settings of client and server in the MCS connect PDUs.
- * Source: [T.124] 8.7; [MS-RDPBCGR] 2.2.1.3.1 to 2.2.1.3.9 (client data blocks), 2.2.1.4.1 to 2.2.1.4.4 (server).
- * Not modelled: monitor attributes, message channel and multitransport blocks, which nothing here uses.
+ * Source: [T.124] 8.7; [MS-RDPBCGR] 2.2.1.3.1 to 2.2.1.3.9 (client data blocks), 2.2.1.4.1 to 2.2.1.4.5 (server).
+ * Not modelled: monitor attributes and multitransport blocks, which nothing here uses.
  */
 import { readPerLength, writePerLength } from './ber.ts';
 import { asciiText, PduError, type PduReader, PduWriter, utf16Text } from './bytes.ts';
 
-const CLIENT_BLOCK = { core: 0xc001, security: 0xc002, network: 0xc003, cluster: 0xc004, monitor: 0xc005 } as const;
-const SERVER_BLOCK = { core: 0x0c01, security: 0x0c02, network: 0x0c03 } as const;
+const CLIENT_BLOCK = {
+  core: 0xc001,
+  security: 0xc002,
+  network: 0xc003,
+  cluster: 0xc004,
+  monitor: 0xc005,
+  messageChannel: 0xc006,
+} as const;
+const SERVER_BLOCK = { core: 0x0c01, security: 0x0c02, network: 0x0c03, messageChannel: 0x0c04 } as const;
 /** T.124's object identifier { itu-t recommendation t 124 version(0) 1 }. */
 const T124_KEY = [0x00, 0x05, 0x00, 0x14, 0x7c, 0x00, 0x01] as const;
 const RDP_10_11 = 0x0008_0010;
@@ -18,6 +25,8 @@ const MAX_MONITORS = 16;
 export const EARLY_CAPABILITY = {
   errorInfo: 1,
   want32Bpp: 2,
+  monitorLayout: 0x40,
+  networkAutoDetect: 0x80,
   graphicsPipeline: 0x100,
   dynamicTimeZone: 0x200,
 } as const;
@@ -57,6 +66,8 @@ export interface ClientData {
   readonly encryptionMethods: number;
   readonly channels: readonly ClientChannel[];
   readonly monitors: readonly ClientMonitor[];
+  /** It can have a channel for what belongs to no session: auto-detection. */
+  readonly hasMessageChannel: boolean;
 }
 
 /** @param r at a conference create request. @throws PduError */
@@ -74,6 +85,7 @@ function decodeBlocks(r: PduReader): ClientData {
   let encryptionMethods = 0;
   let channels: readonly ClientChannel[] = [];
   let monitors: readonly ClientMonitor[] = [];
+  let hasMessageChannel = false;
   while (r.remaining >= 4) {
     const type = r.u16();
     const length = r.u16();
@@ -83,9 +95,10 @@ function decodeBlocks(r: PduReader): ClientData {
     else if (type === CLIENT_BLOCK.security) encryptionMethods = block.u32() || block.u32();
     else if (type === CLIENT_BLOCK.network) channels = decodeChannels(block);
     else if (type === CLIENT_BLOCK.monitor) monitors = decodeMonitors(block);
+    else if (type === CLIENT_BLOCK.messageChannel) hasMessageChannel = true;
   }
   if (!core) throw new PduError('a client sent no core data');
-  return { core, encryptionMethods, channels, monitors };
+  return { core, encryptionMethods, channels, monitors, hasMessageChannel };
 }
 
 const DEPTHS: Readonly<Record<number, number>> = { 51712: 4, 51713: 8, 51714: 15, 51715: 16, 51716: 24 };
@@ -147,6 +160,8 @@ export interface ServerData {
   readonly certificate?: Uint8Array;
   readonly ioChannelId: number;
   readonly channelIds: readonly number[];
+  /** Undefined: there is none. */
+  readonly messageChannelId?: number | undefined;
 }
 
 /** A conference create response. */
@@ -161,7 +176,7 @@ export function encodeConferenceCreateResponse(data: ServerData): Uint8Array {
 }
 
 function encodeBlocks(data: ServerData): Uint8Array {
-  const { random, certificate, channelIds } = data;
+  const { random, certificate, channelIds, messageChannelId } = data;
   const w = new PduWriter(512);
   w.u16(SERVER_BLOCK.core).u16(16).u32(RDP_10_11).u32(data.requestedProtocols).u32(0);
   const padding = channelIds.length & 1;
@@ -169,6 +184,7 @@ function encodeBlocks(data: ServerData): Uint8Array {
   w.u16(data.ioChannelId).u16(channelIds.length);
   for (const id of channelIds) w.u16(id);
   w.zeros(padding * 2);
+  if (messageChannelId !== undefined) w.u16(SERVER_BLOCK.messageChannel).u16(6).u16(messageChannelId);
   // Last, for rdesktop reads certificates to the end of all blocks.
   const isEncrypted = random !== undefined && certificate !== undefined;
   w.u16(SERVER_BLOCK.security).u16(12 + (isEncrypted ? 8 + random.length + certificate.length : 0));

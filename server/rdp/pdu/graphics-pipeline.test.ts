@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { PduError } from './bytes.ts';
-import { chooseCapabilities, decodePipelineMessages, PipelineWriter } from './graphics-pipeline.ts';
+import { chooseCapabilities, decodePipelineMessages, hasAvc420, PipelineWriter } from './graphics-pipeline.ts';
 
 it('takes any bytes', () => {
   const pdu = fc.tuple(fc.constantFrom(0x12, 0x0d, 0x10), fc.nat(60), fc.uint8Array({ maxLength: 50 }));
@@ -17,24 +17,30 @@ it('takes any bytes', () => {
   );
 });
 
+it('a picture of several monitors says where they lie', () => {
+  const places = [0, 100].map((x) => ({ x, y: 0, width: 100, height: 80 }));
+  const two = new PipelineWriter().reset(200, 80, places).done();
+  // [MS-RDPEGFX] 2.2.2.14: 340 bytes whatever the count; the right and lower edges belong to a monitor.
+  expect([two.length, two[4] | (two[5] << 8)]).toEqual([340, 340]);
+  const words = new Uint32Array(two.slice().buffer, 8, 13);
+  expect([...words]).toEqual([200, 80, 2, 0, 0, 99, 79, 1, 100, 0, 199, 79, 0]);
+  const one = new PipelineWriter().reset(200, 80).done();
+  expect([...new Uint32Array(one.slice().buffer, 8, 8)]).toEqual([200, 80, 1, 0, 0, 199, 79, 1]);
+});
+
 it('chooses the newest version that is known, and none of others', () => {
   const set = (version: number) => ({ version, data: Uint8Array.of(0, 0, 0, 0) });
   expect(chooseCapabilities([set(0x80004), set(0xa0502), set(0x80105), set(0xb0000)])?.version).toBe(0xa0502);
   expect(chooseCapabilities([set(0xb0000)])).toBeUndefined();
 });
 
-it('puts long messages into segments', () => {
-  const data = Uint8Array.from({ length: 150_000 }, (_, i) => i * 7);
-  const message = new PipelineWriter().bitmap(1, 0, { x: 0, y: 0, width: 1, height: 1 }, data).done();
-  // [MS-RDPEGFX] 2.2.5.1: multipart, three segments, all bytes.
-  const view = new DataView(message.buffer, message.byteOffset);
-  expect([message[0], view.getUint16(1, true), view.getUint32(3, true)]).toEqual([0xe1, 3, data.length + 25]);
-  const joined: number[] = [];
-  for (let at = 7; at < message.length; ) {
-    const length = view.getUint32(at, true);
-    expect(message[at + 4]).toBe(4);
-    for (const byte of message.subarray(at + 5, at + 4 + length)) joined.push(byte);
-    at += 4 + length;
-  }
-  expect(Uint8Array.from(joined.slice(25))).toEqual(data);
+it('H.264 is there where a version says so, and from version 10 on unless it says not', () => {
+  const has = (version: number, flags: number) => hasAvc420({ version, data: Uint8Array.of(flags, 0, 0, 0) });
+  expect([has(0x80004, 0x10), has(0x80105, 0), has(0x80105, 0x10)]).toEqual([false, false, true]);
+  expect([has(0xa0002, 0), has(0xa0002, 0x20), has(0xa0701, 0x22), has(0xa0701, 2)]).toEqual([
+    true,
+    false,
+    false,
+    true,
+  ]);
 });

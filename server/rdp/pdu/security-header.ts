@@ -9,6 +9,8 @@ export const SEC = {
   license: 0x0080,
   licenseEncryptCs: 0x0200,
   secureChecksum: 0x0800,
+  autoDetectRequest: 0x1000,
+  autoDetectResponse: 0x2000,
 } as const;
 export const BASIC_HEADER_BYTES = 4;
 export const MAC_BYTES = 8;

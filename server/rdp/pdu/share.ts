@@ -24,6 +24,7 @@ export const SHARE_DATA = {
   fontMap: 0x28,
   persistentKeys: 0x2b,
   errorInfo: 0x2f,
+  monitorLayout: 0x37,
   frameAcknowledge: 0x38,
 } as const;
 /** 2.2.1.15.1, action. */
@@ -123,6 +124,27 @@ export const synchronizeBody = (user: number): Uint8Array => new PduWriter().u16
 
 export const controlBody = (action: number, grantId: number, controlId: number): Uint8Array =>
   new PduWriter().u16(action).u16(grantId).u32(controlId).done();
+
+/** Where a monitor lies on the client's desktop, in pixels. */
+export interface MonitorBox {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** 2.2.12.1: the first one is the primary monitor. */
+export function monitorLayoutBody(monitors: readonly MonitorBox[]): Uint8Array {
+  const w = new PduWriter(4 + monitors.length * 20).u32(monitors.length);
+  monitors.forEach(({ x, y, width, height }, i) => {
+    w.u32(x)
+      .u32(y)
+      .u32(x + width - 1)
+      .u32(y + height - 1)
+      .u32(i === 0 ? 1 : 0);
+  });
+  return w.done();
+}
 
 /** First and last of a sequence of maps of nothing. */
 export const fontMapBody = (): Uint8Array => new PduWriter().u16(0).u16(0).u16(3).u16(4).done();

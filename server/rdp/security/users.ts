@@ -72,17 +72,33 @@ export const checkKnownUsers =
 
 /**
  * A program of the host's: it reads three lines, user, domain and password, from its standard input and says yes with
- * exit status 0. It runs for each attempt and is ended when it takes longer than `timeoutMs`.
+ * exit status 0. It runs for each attempt and is ended, with all that it has started, when it takes longer than `timeoutMs`.
  */
 export const checkByProgram =
-  (path: string, timeoutMs: number): PasswordCheck =>
-  ({ userName, domain, password }) =>
-    new Promise((resolve) => {
-      const hasLines = /[\r\n\0]/.test(userName + domain + password);
-      if (hasLines) return resolve(false);
-      const child = spawn(path, [], { stdio: ['pipe', 'ignore', 'ignore'], timeout: timeoutMs, killSignal: 'SIGKILL' });
-      child.stdin.on('error', () => {});
-      child.once('error', () => resolve(false));
-      child.once('exit', (status) => resolve(status === 0));
-      child.stdin.end(`${userName}\n${domain}\n${password}\n`);
-    });
+  (path: string, timeoutMs: number, args: readonly string[] = []): PasswordCheck =>
+  async ({ userName, domain, password }) => {
+    const hasLines = /[\r\n\0]/.test(userName + domain + password);
+    return !hasLines && (await askProgram(path, args, `${userName}\n${domain}\n${password}\n`, timeoutMs)) === 0;
+  };
+
+/** Runs a program in a group of its own. @returns its exit status; undefined: there is none, or it took too long */
+export const askProgram = (
+  path: string,
+  args: readonly string[],
+  input: string,
+  timeoutMs: number,
+): Promise<number | undefined> =>
+  new Promise((resolve) => {
+    const child = spawn(path, args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    const late = setTimeout(() => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    }, timeoutMs);
+    const done = (status?: number): void => {
+      clearTimeout(late);
+      resolve(status);
+    };
+    child.stdin.on('error', () => {});
+    child.once('error', () => done());
+    child.once('exit', (status) => done(status ?? undefined));
+    child.stdin.end(input);
+  });

@@ -3,6 +3,7 @@
  * Source: [MS-RDPBCGR] 1.3.1.1, 1.3.1.3 (deactivation-reactivation), 2.2.1.13 to 2.2.1.22.
  */
 import { decodeClientCapabilities, encodeServerCapabilities } from '../pdu/capabilities.ts';
+import { EARLY_CAPABILITY } from '../pdu/gcc.ts';
 import {
   CONTROL,
   controlBody,
@@ -11,6 +12,7 @@ import {
   decodeShareData,
   encodeDemandActive,
   fontMapBody,
+  monitorLayoutBody,
   SHARE_CONTROL,
   SHARE_DATA,
   synchronizeBody,
@@ -63,11 +65,20 @@ export class Activation implements Phase {
     return next;
   }
 
+  #tellMonitors(): void {
+    const { link, host, client } = this.#state;
+    const monitors = host.monitors();
+    const listens = ((client?.core.earlyCapabilities ?? 0) & EARLY_CAPABILITY.monitorLayout) !== 0;
+    if (listens && monitors.length > 1) link.sendShareData(SHARE_DATA.monitorLayout, monitorLayoutBody(monitors));
+  }
+
   #finalize({ type, body }: ReturnType<typeof decodeShareData>): Phase {
     const { link, host } = this.#state;
     if (!this.#isConfirmed) return this;
-    if (type === SHARE_DATA.synchronize) link.sendShareData(type, synchronizeBody(link.userId));
-    else if (type === SHARE_DATA.control) {
+    if (type === SHARE_DATA.synchronize) {
+      this.#tellMonitors();
+      link.sendShareData(type, synchronizeBody(link.userId));
+    } else if (type === SHARE_DATA.control) {
       const action = body.u16();
       if (action === CONTROL.cooperate) link.sendShareData(type, controlBody(CONTROL.cooperate, 0, 0));
       else if (action === CONTROL.request) {

@@ -2,6 +2,7 @@
 import { PduError } from '../pdu/bytes.ts';
 import {
   decodeConferenceCreateRequest,
+  EARLY_CAPABILITY,
   ENCRYPTION_LEVEL,
   ENCRYPTION_METHOD,
   encodeConferenceCreateResponse,
@@ -38,12 +39,17 @@ export class BasicSettings implements Phase {
       state.channels.set(FIRST_CHANNEL_ID + i, name.toLowerCase());
     });
     state.link.userId = FIRST_CHANNEL_ID + client.channels.length;
+    // Behind standard security its headers would not be told from those of encryption.
+    const canMeasure =
+      client.hasMessageChannel && (client.core.earlyCapabilities & EARLY_CAPABILITY.networkAutoDetect) !== 0;
+    if (canMeasure && state.selectedProtocol !== PROTOCOL.rdp) state.messageChannelId = state.link.userId + 1;
     const security = state.selectedProtocol === PROTOCOL.rdp ? this.#standardSecurity(client.encryptionMethods) : NONE;
     const response = encodeConferenceCreateResponse({
       ...security,
       requestedProtocols: state.requestedProtocols,
       ioChannelId: IO_CHANNEL_ID,
       channelIds: [...state.channels.keys()],
+      messageChannelId: state.messageChannelId,
     });
     state.link.sendMcs(encodeConnectResponse(response));
     return new ChannelConnection(state);

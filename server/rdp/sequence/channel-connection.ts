@@ -41,8 +41,9 @@ export class ChannelConnection implements Phase {
   }
 
   #join(channelId: number): void {
-    const { link, channels } = this.#state;
-    const exists = channelId === IO_CHANNEL_ID || channelId === link.userId || channels.has(channelId);
+    const { link, channels, messageChannelId } = this.#state;
+    const isOurs = [IO_CHANNEL_ID, link.userId, messageChannelId].includes(channelId);
+    const exists = isOurs || channels.has(channelId);
     if (exists) this.#joined.add(channelId);
     link.sendMcs(encodeChannelJoinConfirm(link.userId, channelId, exists));
   }

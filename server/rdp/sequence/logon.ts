@@ -13,9 +13,6 @@ import { Activation } from './activation.ts';
 import { IO_CHANNEL_ID } from './link.ts';
 import { type ConnectionState, type Credentials, type Phase, Refused } from './phase.ts';
 
-/** Screens that a machine has. */
-const SCREENS = 1;
-
 export class Logon implements Phase {
   readonly framing = 'rdp';
   readonly #state: ConnectionState;
@@ -31,7 +28,7 @@ export class Logon implements Phase {
     if ((data.flags & SEC.info) === 0) throw new PduError('a client does not say who it is', { flags: data.flags });
     state.info = decodeClientInfo(data.payload);
     const refusal = await state.host.authenticate(this.#credentials());
-    if (!refusal && state.screen > SCREENS) {
+    if (!refusal && !state.host.chooseMonitor(state.screen)) {
       throw new Refused({ errorInfo: ERROR_INFO.rpcInitiatedDisconnect, why: `there is no screen ${state.screen}` });
     }
     if (refusal) throw new Refused(refusal);
@@ -44,7 +41,7 @@ export class Logon implements Phase {
     const { proven, info } = this.#state;
     const named = proven ?? info ?? { domain: '', userName: '', password: '' };
     const [domain, userName] = [takeScreen(named.domain), takeScreen(named.userName)];
-    this.#state.screen = domain.screen ?? userName.screen ?? 1;
+    this.#state.screen = domain.screen ?? userName.screen;
     return {
       ...{ domain: domain.name, userName: userName.name, password: named.password },
       isProven: proven !== undefined,

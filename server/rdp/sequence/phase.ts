@@ -5,6 +5,7 @@ import type { ClientCapabilities } from '../pdu/capabilities.ts';
 import type { ClientInfo } from '../pdu/client-info.ts';
 import type { ClientData } from '../pdu/gcc.ts';
 import type { InputEvent } from '../pdu/input.ts';
+import type { MonitorBox } from '../pdu/share.ts';
 import type { CredSspSettings } from '../security/credssp.ts';
 import type { StandardKey } from '../security/proprietary-certificate.ts';
 import type { ReconnectProof } from '../security/reconnect-cookies.ts';
@@ -56,6 +57,13 @@ export interface ConnectionHost {
   readonly slowDown: (userName: string) => Promise<void>;
   /** CredSSP has found one. */
   readonly onWrongPassword: () => void;
+  /**
+   * Takes the monitor that the client asks for, from 1; undefined: it has not asked.
+   * @returns false when there is none of that number
+   */
+  readonly chooseMonitor: (number: number | undefined) => boolean;
+  /** The monitors that the client sees now, where it asked to see several. */
+  readonly monitors: () => readonly MonitorBox[];
   /** Size of the screen. */
   readonly screen: () => { readonly width: number; readonly height: number };
   /** The client sees the screen from now on; again after each change of its size. */
@@ -89,11 +97,13 @@ export interface ConnectionState {
   encryptionMethod: number;
   /** By MCS channel id. */
   readonly channels: Map<number, string>;
+  /** For clients that measure the network with us, under TLS; its PDUs have a security header all the same. */
+  messageChannelId: number | undefined;
   info: ClientInfo | undefined;
   /** Name that CredSSP has proven. */
   proven: { readonly domain: string; readonly userName: string; readonly password: string } | undefined;
   /** The one the client asked for, from 1. */
-  screen: number;
+  screen: number | undefined;
   bitsPerPixel: number;
   capabilities: ClientCapabilities | undefined;
 }

@@ -25,7 +25,15 @@ export class ServerConnection {
   constructor(host: ConnectionHost, session: SessionEvents) {
     this.state = {
       ...{ host, session, link: new Link(host.send), channels: new Map() },
-      ...{ cookie: '', requestedProtocols: 0, selectedProtocol: 0, encryptionMethod: 0, bitsPerPixel: 0, screen: 1 },
+      ...{
+        cookie: '',
+        requestedProtocols: 0,
+        selectedProtocol: 0,
+        encryptionMethod: 0,
+        messageChannelId: undefined,
+        bitsPerPixel: 0,
+        screen: undefined,
+      },
       ...{
         client: undefined,
         serverRandom: undefined,

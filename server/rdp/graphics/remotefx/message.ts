@@ -27,7 +27,7 @@ const TILE_SET_PROPERTIES = 1 | (1 << 4) | (1 << 6) | (1 << 10) | (1 << 14);
 export interface PlacedTile {
   readonly column: number;
   readonly row: number;
-  /** Made with the second of the frame's quantizations, not the first. */
+  /** Made with the second of the frame's quantizations, colours with the third, not all with the first. */
   readonly isCoarse: boolean;
   readonly data: EncodedTile;
 }
@@ -75,8 +75,8 @@ export function encodeFrame({ index, rects, tiles, quantizations }: Frame): Uint
   for (const values of quantizations) w.bytes(quantizationBytes(values));
   for (const tile of tiles) {
     const { y, cb, cr } = tile.data;
-    const which = tile.isCoarse ? 1 : 0;
-    w.u16(TILE).u32(tileBytes(tile)).u8(which).u8(which).u8(which).u16(tile.column).u16(tile.row);
+    const [luma, chroma] = tile.isCoarse ? [1, 2] : [0, 0];
+    w.u16(TILE).u32(tileBytes(tile)).u8(luma).u8(chroma).u8(chroma).u16(tile.column).u16(tile.row);
     w.u16(y.length).u16(cb.length).u16(cr.length).bytes(y).bytes(cb).bytes(cr);
   }
   return w.u16(BLOCK.frameEnd).u32(8).u8(1).u8(0).done();

@@ -4,7 +4,7 @@
  */
 
 import { joinTouching, VideoDetector } from '#display/desktop/video-detector.ts';
-import type { Rect } from '#display/raster/rects.ts';
+import { around, contains, overlap, type Rect } from '#display/raster/rects.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import type { PlacedTile } from './message.ts';
 import { FINE, type Quantization, TileEncoder } from './tile-encoder.ts';
@@ -18,9 +18,14 @@ const STEPS: readonly (readonly [number, Quantization])[] = [
   [0, [7, 7, 7, 7, 9, 9, 10, 11, 11, 12]],
 ];
 
+/** What videos may take of a connection; headers come to it. A picture of 640 x 360 takes 55 KB, so that is 31 a second. */
+const VIDEO_BYTES_A_MS = 13.5e6 / 8 / 1000;
+/** Pictures may be late by so much without any being lost for it. */
+const MOST_CREDIT_MS = 50;
+
 export class ScreenTiles {
-  /** Of tiles that are not `isCoarse`, and of those that are. */
-  readonly quantizations: readonly [Quantization, Quantization];
+  /** Of tiles that are not `isCoarse`, of those that are, and of the colours of these. */
+  readonly quantizations: readonly [Quantization, Quantization, Quantization];
   readonly #encoder = new TileEncoder();
   readonly #detector = new VideoDetector();
   readonly #nowMs: () => number;
@@ -28,14 +33,19 @@ export class ScreenTiles {
   /** By place: what is shown coarser than it is. */
   readonly #coarse = new Map<number, Rect>();
   #videos: readonly Rect[] = [];
+  /** When the next picture of a video may go out. */
+  #nextMs = 0;
 
   /**
    * @param quality of videos, percent; undefined: they are like everything else
    * @param nowMs milliseconds of any clock that does not go back
    */
   constructor(quality: number | undefined, nowMs: () => number) {
-    const coarse = STEPS.find(([least]) => (quality ?? 100) >= least)?.[1] ?? FINE;
-    this.quantizations = [FINE, coarse];
+    const step = STEPS.findIndex(([least]) => (quality ?? 100) >= least);
+    const coarse = STEPS[step]?.[1] ?? FINE;
+    // Eyes see less of colours that move.
+    const chroma = step > 0 ? STEPS[Math.min(step + 1, STEPS.length - 1)][1] : coarse;
+    this.quantizations = [FINE, coarse, chroma];
     this.#isOn = coarse !== FINE;
     this.#nowMs = nowMs;
   }
@@ -50,6 +60,16 @@ export class ScreenTiles {
     this.#coarse.clear();
   }
 
+  /** Milliseconds until more should be sent, since a video has had its share; not above 0: now. */
+  get waitMs(): number {
+    return this.#nextMs - this.#nowMs();
+  }
+
+  /** @param bytes of what was sent at once, a video's picture in it */
+  sentVideo(bytes: number): void {
+    this.#nextMs = Math.max(this.#nextMs, this.#nowMs() - MOST_CREDIT_MS) + bytes / VIDEO_BYTES_A_MS;
+  }
+
   /** What has changed at once. */
   drawn(rects: readonly Rect[]): void {
     if (!this.#isOn) return;
@@ -58,16 +78,31 @@ export class ScreenTiles {
     this.#videos = this.#detector.videos(now);
   }
 
+  /** A video plays there. */
+  showsVideo(rect: Rect): boolean {
+    return this.#videos.some((video) => contains(video, rect));
+  }
+
+  /** Something there is shown coarser than it is. */
+  isCoarse(rect: Rect): boolean {
+    for (const coarse of this.#coarse.values()) if (overlap(coarse, rect)) return true;
+    return false;
+  }
+
   /** @param rect inside one tile */
   encode(screen: Picture, rect: Rect): PlacedTile {
     const [column, row] = [Math.floor(rect.x / TILE_SIZE), Math.floor(rect.y / TILE_SIZE)];
-    const isCoarse = this.#videos.some((video) => contains(video, rect));
+    const isCoarse = this.showsVideo(rect);
     if (isCoarse) {
-      const [x, y] = [column * TILE_SIZE, row * TILE_SIZE];
-      const [width, height] = [Math.min(TILE_SIZE, screen.width - x), Math.min(TILE_SIZE, screen.height - y)];
-      this.#coarse.set(row * 0x1_0000 + column, { x, y, width, height });
+      const key = row * 0x1_0000 + column;
+      const before = this.#coarse.get(key);
+      // What is not in the last picture may have been in an earlier one.
+      this.#coarse.set(key, before ? around(before, rect) : rect);
     }
-    const data = this.#encoder.encode(screen, column, row, this.quantizations[isCoarse ? 1 : 0]);
+    const [fine, coarse, chroma] = this.quantizations;
+    const data = isCoarse
+      ? this.#encoder.encode(screen, column, row, coarse, chroma)
+      : this.#encoder.encode(screen, column, row, fine);
     return { column, row, isCoarse, data };
   }
 
@@ -76,16 +111,10 @@ export class ScreenTiles {
     this.#videos = this.#detector.videos(this.#nowMs());
     const stopped: Rect[] = [];
     for (const [key, rect] of this.#coarse) {
-      if (this.#videos.some((video) => overlaps(video, rect))) continue;
+      if (this.#videos.some((video) => overlap(video, rect))) continue;
       this.#coarse.delete(key);
       stopped.push(rect);
     }
     return stopped;
   }
 }
-
-const contains = (outer: Rect, { x, y, width, height }: Rect): boolean =>
-  outer.x <= x && outer.y <= y && x + width <= outer.x + outer.width && y + height <= outer.y + outer.height;
-
-const overlaps = (a: Rect, b: Rect): boolean =>
-  a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;

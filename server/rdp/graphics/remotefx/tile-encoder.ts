@@ -36,22 +36,20 @@ export interface EncodedTile {
 export class TileEncoder {
   readonly #module = new TileModule();
 
-  /** @param column, row of the tile; beyond the edges of the screen its last pixels go on */
-  encode(screen: Picture, column: number, row: number, values: Quantization = FINE): EncodedTile {
-    this.#take(screen, column * TILE_SIZE, row * TILE_SIZE);
+  /**
+   * @param column, row of the tile; beyond the edges of the screen its last pixels go on
+   * @param chroma of Cb and Cr
+   */
+  encode(
+    screen: Picture,
+    column: number,
+    row: number,
+    values: Quantization = FINE,
+    chroma: Quantization = values,
+  ): EncodedTile {
+    takeTile(this.#module.pixels, screen, column, row);
     this.#module.convert();
-    return { y: this.#code(0, values), cb: this.#code(1, values), cr: this.#code(2, values) };
-  }
-
-  #take({ width, height, pixels }: Picture, left: number, top: number): void {
-    const into = this.#module.pixels;
-    const columns = Math.min(TILE_SIZE, width - left);
-    for (let line = 0; line < TILE_SIZE; line++) {
-      const from = Math.min(top + line, height - 1) * width + left;
-      const to = line * TILE_SIZE;
-      into.set(pixels.subarray(from, from + columns), to);
-      if (columns < TILE_SIZE) into.fill(pixels[from + columns - 1], to + columns, to + TILE_SIZE);
-    }
+    return { y: this.#code(0, values), cb: this.#code(1, chroma), cr: this.#code(2, chroma) };
   }
 
   #code(plane: number, values: Quantization): Uint8Array {
@@ -65,5 +63,18 @@ export class TileEncoder {
     const coefficients = module.planes[plane];
     for (let at = TILE_PIXELS - 1; at > LL3_AT; at--) coefficients[at] -= coefficients[at - 1];
     return module.encode(plane);
+  }
+}
+
+/** Copies a tile of the screen; beyond the edges its last pixels go on. @param into TILE_PIXELS words */
+export function takeTile(into: Uint32Array, { width, height, pixels }: Picture, column: number, row: number): void {
+  const [left, top] = [column * TILE_SIZE, row * TILE_SIZE];
+  const columns = Math.min(TILE_SIZE, width - left);
+  for (let line = 0; line < TILE_SIZE; line++) {
+    const from = Math.min(top + line, height - 1) * width + left;
+    const to = line * TILE_SIZE;
+    // A loop costs half of what a view of each row would.
+    for (let i = 0; i < columns; i++) into[to + i] = pixels[from + i];
+    if (columns < TILE_SIZE) into.fill(pixels[from + columns - 1], to + columns, to + TILE_SIZE);
   }
 }
