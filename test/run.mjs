@@ -32,7 +32,7 @@ const HOST_TOOLS = {
   ...{ 'qemu-system-i386': 'qemu-system-x86', vde_switch: 'vde2' },
   // Remote display: clients people have, an X server for them to show their windows on, and hands and eyes.
   ...{ xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop', Xvfb: 'xvfb', xdotool: 'xdotool', import: 'imagemagick' },
-  xclip: 'xclip',
+  ...{ xclip: 'xclip', python3: 'python3', unshare: 'util-linux' },
   ...{ pulseaudio: 'pulseaudio', parec: 'pulseaudio-utils' },
   ...{ remmina: 'remmina-plugin-rdp', 'dbus-run-session': 'dbus-daemon' },
 };

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
-// What a remote display costs and how fast it is: our gateway beside FreeRDP's shadow server, seen through xfreerdp.
-// npm run bench -- rdp [--seconds 8] [--keys 25] [--only MODE,...] [--json FILE]
-// Needs xfreerdp, freerdp-shadow-cli, Xvfb, xdotool, gcc and the headers of libx11, libxext and libxtst.
+// What a remote display costs and how fast it is: our gateway beside FreeRDP's shadow server and xrdp, through xfreerdp.
+// npm run bench -- rdp [--seconds 8] [--keys 25] [--only MODE,...] [--delay MS] [--json FILE]
+// --delay: milliseconds that a way takes, each way; the client then measures the network, too.
+// Needs Debian's freerdp2-x11, freerdp2-shadow-x11, xrdp, xorgxrdp, xvfb, xdotool, gcc, libx11-dev, libxext-dev and
+// libxtst-dev, chromium, and root for xrdp's X server.
 
 import { execFile, fork, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,13 +18,16 @@ const run = promisify(execFile);
 const HERE = fileURLToPath(import.meta.url);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PARTS = join(import.meta.dirname, 'rdp');
-const PLACES = { video: [200, 300], key: [500, 80] };
+const PLACES = { video: [200, 300], text: [200, 300], key: [500, 80] };
 const CLIENT = ['/u:a', '/p:b', '/cert:ignore', '/size:1024x768', '/bpp:32', '/network:lan', '/t:bench'];
 const MODES = {
   'ours /rfx': { server: startOurs, args: ['/sec:tls', '/rfx'] },
   'ours /gfx': { server: startOurs, args: ['/sec:tls', '/gfx'] },
+  'ours h264': { server: startOurs, args: ['/sec:tls', '/gfx:AVC420'] },
+  'xrdp /rfx': { server: startXrdp, args: ['/sec:tls', '/rfx'] },
   'shadow /rfx': { server: startShadow, args: ['/sec:tls', '/rfx'] },
   'shadow /gfx': { server: startShadow, args: ['/sec:tls', '/gfx'] },
+  'shadow h264': { server: startShadow, args: ['/sec:tls', '/gfx:AVC420'] },
 };
 
 if (process.argv[2] === '--gateway') await (await load()).play(PLACES);
@@ -48,6 +53,7 @@ export async function main(args) {
       seconds: { type: 'string', default: '8' },
       keys: { type: 'string', default: '25' },
       only: { type: 'string', default: Object.keys(MODES).join(',') },
+      delay: { type: 'string', default: '0' },
       json: { type: 'string' },
     },
   });
@@ -57,23 +63,25 @@ export async function main(args) {
   try {
     await compile(folder);
     const display = await startDisplay(closers);
-    console.log('mode         fps    Mbit/s  CPU ms/frame  age ms p50/p95  key ms p50/p95 (lost)');
+    console.log('mode          what   fps  Mbit/s  KB/picture  CPU ms/picture  age ms p50/p95');
     for (const name of values.only.split(',')) {
       const mode = MODES[name];
       if (!mode) throw new Error(`there is no mode '${name}'; there are ${Object.keys(MODES).join(', ')}`);
       const result = { name, ...(await measure(mode, { folder, display, ...values })) };
       results.push(result);
-      const { video, key } = result;
-      console.log(
-        [
-          name.padEnd(12),
-          video.fps.toFixed(1).padStart(4),
-          result.mbits.toFixed(1).padStart(8),
-          result.cpuMsPerFrame.toFixed(1).padStart(12),
-          `${video.p50}/${video.p95}`.padStart(14),
-          `${key.p50}/${key.p95} (${key.lost})`.padStart(22),
-        ].join(' '),
-      );
+      for (const what of ['video', 'text']) {
+        const { fps, mbits, pictures, cpuMs, p50, p95, bytes } = result[what];
+        const each = Math.max(1, pictures);
+        const columns = [
+          fps.toFixed(1).padStart(5),
+          mbits.toFixed(2).padStart(7),
+          (bytes / 1000 / each).toFixed(1).padStart(11),
+        ];
+        columns.push((cpuMs / each).toFixed(1).padStart(15), `${p50}/${p95}`.padStart(15));
+        console.log(`${name.padEnd(13)} ${what} ${columns.join(' ')}`);
+      }
+      const { p50, p95, lost } = result.key;
+      console.log(`${name.padEnd(13)} key to pixel ${p50}/${p95} ms p50/p95, ${lost} lost`);
     }
   } finally {
     for (const close of closers.reverse()) close();
@@ -88,22 +96,31 @@ async function compile(folder) {
   }
 }
 
-async function measure(mode, { folder, display, seconds, keys }) {
+async function measure(mode, { folder, display, seconds, keys, delay }) {
   const closers = [];
   try {
     const server = await mode.server(folder, closers);
-    const wire = await countingWire(server.port, closers);
-    const client = start('xfreerdp', [`/v:127.0.0.1:${wire.port}`, ...CLIENT, ...mode.args], display, closers);
+    const wire = await countingWire(server.port, closers, Number(delay));
+    const client = start(
+      'xfreerdp',
+      [`/v:127.0.0.1:${wire.port}`, ...CLIENT, ...(delay === '0' ? [] : ['/network:auto']), ...mode.args],
+      display,
+      closers,
+    );
     await windowOf(client, display);
-    await server.show('video');
-    await pause(3000);
-    const before = { bytes: wire.bytes(), cpu: await server.cpuMs() };
-    const video = await look(folder, display, 'video', seconds);
-    const [bytes, cpu] = [wire.bytes() - before.bytes, (await server.cpuMs()) - before.cpu];
+    const result = {};
+    for (const what of ['video', 'text']) {
+      await server.show(what);
+      await pause(5000);
+      const before = { bytes: wire.bytes(), cpuMs: await server.cpuMs() };
+      const seen = await look(folder, display, what, seconds);
+      const [bytes, cpuMs] = [wire.bytes() - before.bytes, (await server.cpuMs()) - before.cpuMs];
+      result[what] = { ...seen, bytes, cpuMs, mbits: (bytes * 8) / 1e6 / Number(seconds) };
+    }
     await server.show('key');
     await pause(1500);
     const key = await look(folder, display, 'key', keys);
-    return { video, key, mbits: (bytes * 8) / 1e6 / Number(seconds), cpuMsPerFrame: cpu / Math.max(1, video.pictures) };
+    return { ...result, key };
   } finally {
     for (const close of closers.reverse()) close();
     await pause(500);
@@ -115,7 +132,11 @@ async function look(folder, display, what, count) {
   const [x, y] = PLACES[what];
   const place = what === 'key' ? [x + 20, y + 20] : [x, y];
   const env = { ...process.env, DISPLAY: display };
-  const { stdout } = await run(join(folder, 'eye'), [what, ...place.map(String), String(count)], { env });
+  const { stdout } = await run(
+    join(folder, 'eye'),
+    [what === 'key' ? 'key' : 'video', ...place.map(String), String(count)],
+    { env },
+  );
   return JSON.parse(stdout);
 }
 
@@ -156,10 +177,73 @@ async function startShadow(folder, closers) {
   const port = await freePort();
   const { pid } = start('freerdp-shadow-cli', [`/port:${port}`, '/bind-address:127.0.0.1', '-auth'], display, closers);
   await listening(port);
+  return peer(port, async () => cpuMsOf([pid]), folder, display, closers);
+}
+
+/** xrdp on an X server of its own, without its session manager: xrdp's screen module connects to that server's socket. */
+async function startXrdp(folder, closers) {
+  const sockets = '/run/xrdp/sockdir';
+  mkdirSync(sockets, { recursive: true });
+  const env = { ...process.env, XRDP_SOCKET_PATH: sockets, XRDP_START_WIDTH: '1024', XRDP_START_HEIGHT: '768' };
+  const log = join(folder, 'xorg.log');
+  const args = [
+    '-displayfd',
+    '3',
+    '-config',
+    '/etc/X11/xrdp/xorg.conf',
+    '-noreset',
+    '-nolisten',
+    'tcp',
+    '-logfile',
+    log,
+  ];
+  const server = spawn('Xorg', args, { env, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  closers.push(() => server.kill());
+  const display = await displayName(server);
+  const port = await freePort();
+  const settings = `[Globals]
+ini_version=1
+port=${port}
+security_layer=tls
+crypt_level=high
+certificate=
+key_file=
+bitmap_compression=true
+max_bpp=32
+new_cursors=true
+use_fastpath=both
+allow_channels=true
+autorun=bench
+[Logging]
+LogFile=${join(folder, 'xrdp.log')}
+LogLevel=INFO
+[Channels]
+cliprdr=true
+drdynvc=true
+rdpdr=true
+rdpsnd=true
+[bench]
+name=bench
+lib=libxup.so
+username=na
+password=na
+ip=127.0.0.1
+port=${sockets}/xrdp_display_${display.slice(1)}
+code=20
+`;
+  const file = join(folder, 'xrdp.ini');
+  writeFileSync(file, settings);
+  const { pid } = start('xrdp', ['--nodaemon', '--config', file], display, closers);
+  await listening(port);
+  return peer(port, async () => cpuMsOf([pid, server.pid]), folder, display, closers);
+}
+
+/** A server that shows an X display. */
+function peer(port, cpuMs, folder, display, closers) {
   let source;
   return {
     port,
-    cpuMs: async () => cpuMsOf(pid),
+    cpuMs,
     show: async (what) => {
       source?.kill();
       source = start(join(folder, 'source'), [what, ...PLACES[what].map(String)], display, closers);
@@ -179,8 +263,14 @@ async function startDisplay(closers, size = '1200x900x24') {
   const args = ['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-noreset'];
   const server = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   closers.push(() => server.kill());
+  return displayName(server);
+}
+
+/** @param server an X server that tells its number. @returns `:` and the number */
+async function displayName(server) {
   const number = await new Promise((resolve, reject) => {
     server.once('error', reject);
+    server.once('exit', (status) => reject(new Error(`${server.spawnfile} ended with ${status}`)));
     server.stdio[3].once('data', (bytes) => resolve(bytes.toString().trim()));
   });
   return `:${number}`;
@@ -212,23 +302,41 @@ async function listening(port) {
   throw new Error(`nobody listens at port ${port}`);
 }
 
-/** A relay that counts what servers send; the same for all of them. */
-async function countingWire(to, closers) {
+/** A relay that counts what servers send; the same for all of them. @param delay of each way, milliseconds */
+async function countingWire(to, closers, delay) {
   let bytes = 0;
   const server = createServer({ noDelay: true }, (near) => {
     const far = connect({ port: to, host: '127.0.0.1', noDelay: true });
     far.on('data', (part) => {
       bytes += part.length;
     });
-    near.pipe(far).pipe(near);
+    if (delay === 0) near.pipe(far).pipe(near);
+    else {
+      for (const [from, into] of [
+        [near, far],
+        [far, near],
+      ]) {
+        from.on('data', (part) => setTimeout(() => into.write(part), delay));
+        from.on('end', () => setTimeout(() => into.end(), delay));
+      }
+    }
     for (const end of [near, far]) end.on('error', () => {});
   });
   closers.push(() => server.close());
   return { port: await listen(server), bytes: () => bytes };
 }
 
-/** Milliseconds of CPU that a process has had, all its threads. */
-function cpuMsOf(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+/** Milliseconds of CPU that processes and their living children have had, all their threads. */
+function cpuMsOf(pids) {
+  let ticks = 0;
+  for (const pid of pids.flatMap((one) => [one, ...childrenOf(one)])) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return ticks * 10;
+}
+
+function childrenOf(pid) {
+  const direct = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return direct.flatMap((one) => [Number(one), ...childrenOf(one)]);
 }

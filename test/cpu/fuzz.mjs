@@ -14,6 +14,7 @@ const env = { ...process.env };
 env.TABBOX_ORACLE_CASES ??= values.long ? '0' : cases;
 env.TABBOX_ORACLE_CASES64 ??= values.long ? cases : '0';
 if (values.seed !== undefined) env.TABBOX_ORACLE_SEED = values.seed;
+env.TABBOX_ORACLE_SEED ??= String(Math.floor(Math.random() * 2 ** 31));
 if (values.only !== undefined) env.TABBOX_ORACLE_ONLY = values.only;
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const arguments_ = [

@@ -11,10 +11,12 @@ import { runCampaign } from './oracle/campaign.ts';
 
 /** About ten seconds each. */
 const DEFAULT_CASES = 60_000;
+/** A run of all tests is the same every time; `npm run fuzz:cpu` takes another seed each time. */
+const DEFAULT_SEED = 1;
 const MOST_DIFFERENT_ROWS = 40;
 
 const { env } = process;
-const seed = Number(env['TABBOX_ORACLE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(env['TABBOX_ORACLE_SEED'] ?? DEFAULT_SEED);
 const only = env['TABBOX_ORACLE_ONLY'] ?? '';
 const single = { legacy: env['TABBOX_ORACLE_CASE'], long: env['TABBOX_ORACLE_CASE64'] };
 

@@ -16,8 +16,13 @@ afterAll(() => lab.close());
 describe('the default guest', () => {
   it('boots to a shell with one click', async () => {
     const { page } = visit;
+    const interpreters: number[] = [];
+    page.on('response', (response) => {
+      if (/\/interpreter-narrow-\w+\.wasm$/.test(response.url())) interpreters.push(response.status());
+    });
     await page.getByTestId('run-default').click();
     await untilSerial(page, /BOOT-OK \S+ \S+/, BOOT_MS);
+    expect(interpreters).toEqual([200]);
     await untilScreen(page, /BOOT-OK[\s\S]*root@/, BOOT_MS);
     expect(await state(page)).toBe('running');
   });

@@ -101,6 +101,8 @@ afterAll(async () => {
 
 test('every card has its driver, its address and its network', { timeout: 200_000 }, async () => {
   expect([...cards.keys()].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  // VIRTIO_F_VERSION_1 is bit 32; the legacy form is in host-networks.
+  expect(await run(machine, 'cut -c 33 /sys/bus/virtio/devices/virtio0/features', 30)).toContain('1');
   for (const [slot, { name, driver }] of cards) {
     expect(`${slot} ${driver}`).toBe(`${slot} ${DRIVERS[TYPES[slot - 1]] ?? 'e1000'}`);
     const network = `10.0.${slot + 1}`;
@@ -227,7 +229,8 @@ test('two cards of a bandwidth group share its limit, and follow its changes', {
   await rate(2);
   await holds(100e3 / 8);
   await machine.command('bandwidthctl set shared --limit 0');
-  await expect.poll(() => rate(2), { timeout: 60_000 }).toBeGreaterThan((20e6 / 8) * 1.2);
+  // How fast it is then is the host's affair.
+  await expect.poll(() => rate(2), { timeout: 60_000 }).toBeGreaterThan(10 * (100e3 / 8));
 });
 
 test('a card is attached to something else while its guest runs', { timeout: 200_000 }, async () => {
@@ -245,8 +248,19 @@ test('a card is attached to something else while its guest runs', { timeout: 200
   for (const slot of [nat, lan]) await machine.command(`nic${slot} intnet lab`);
   for (const slot of [nat, lan]) await untilCarrier(slot, '1');
   const before = await received(lan);
-  await run(machine, `arping -c 3 -w 4 -I ${nameOf(nat)} 192.168.77.9`, 60);
+  // A driver may hear of the short time without a link only now, and lose the first ones.
+  await run(machine, `arping -c 8 -w 9 -I ${nameOf(nat)} 192.168.77.9`, 60);
   expect(await received(lan)).toBeGreaterThanOrEqual(before + 3);
+  // A network that machines are on can be given a DHCP server, and another one.
+  const server = '--network lab --server-ip 192.168.77.1 --lower-ip 192.168.77.50 --upper-ip 192.168.77.60';
+  await machine.command(`dhcpserver add ${server}`);
+  expect(await dhcp(machine, nameOf(lan))).toContain('lease 192.168.77.50');
+  await machine.command('dhcpserver modify --network lab --lower-ip 192.168.77.55');
+  expect(await dhcp(machine, nameOf(lan))).toContain('lease 192.168.77.55');
+  expect(await machine.command('dhcpserver list')).toMatch(
+    /NetworkName: {4}lab\n[\s\S]*LowerIPAddress: 192\.168\.77\.55/,
+  );
+  await machine.command('dhcpserver remove --network lab');
   await expect(machine.command(`nic${nat} generic UDPTunnel`)).rejects.toThrow(/dest/);
   await untilCarrier(nat, '0');
   await machine.command(`nic${nat} nat`);

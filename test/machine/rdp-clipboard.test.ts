@@ -1,7 +1,12 @@
 /** Text between the clipboards of people: two of them, each with xfreerdp on a desktop of their own. */
 import type { ChildProcess } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { copy, pasted, pastes } from './support/clipboards.ts';
+import { copy, copyFiles, pasted, pastes } from './support/clipboards.ts';
+import { guest, Headless } from './support/headless.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 import { openGateway, paintTestCard, type TestGateway } from './support/rdp-gateways.ts';
 
@@ -23,6 +28,12 @@ class Desk {
   async copy(text: string): Promise<void> {
     const before = this.#holder;
     this.#holder = await copy(this.display, text);
+    before?.kill();
+  }
+
+  async copyFiles(paths: readonly string[]): Promise<void> {
+    const before = this.#holder;
+    this.#holder = await copyFiles(this.display, paths);
     before?.kill();
   }
 
@@ -62,7 +73,7 @@ async function gatewayWith(settings: Parameters<typeof openGateway>[0] = {}): Pr
   return made;
 }
 
-async function join({ display }: Desk, { gateway }: TestGateway): Promise<RdpClient> {
+async function enter({ display }: Desk, { gateway }: TestGateway): Promise<RdpClient> {
   const args = ['/sec:tls', '/bpp:24', '+clipboard', '-grab-keyboard', '/kbd:0x409'];
   const client = RdpClient.freerdp(display, { port: gateway.port, args });
   closers.push(() => client.close());
@@ -74,9 +85,9 @@ describe('what one person copies', () => {
   it('another can paste, both ways, and after a hundred copies in a row it is the last one', async () => {
     const made = await gatewayWith();
     await ann.copy('before anybody came');
-    await join(ann, made);
+    await enter(ann, made);
     await eventually('the first text', () => (made.desktop.clipboard.text !== '' ? true : undefined));
-    await join(bob, made);
+    await enter(bob, made);
     await bob.pastes('before anybody came');
     await bob.copy('Grüße von Bob: ½ €\nzweite Zeile');
     await ann.pastes('Grüße von Bob: ½ €\nzweite Zeile');
@@ -88,7 +99,7 @@ describe('what one person copies', () => {
 
   it('goes to rdesktop and comes from there', async () => {
     const made = await gatewayWith();
-    await join(ann, made);
+    await enter(ann, made);
     const args = ['-g', '640x480', '-a', '24', '-r', 'clipboard:CLIPBOARD'];
     const client = RdpClient.rdesktop(bob.display, { port: made.gateway.port, args });
     closers.push(() => client.close());
@@ -102,7 +113,7 @@ describe('what one person copies', () => {
   it('is typed by Ctrl-Alt-Shift-V, and nothing stays down', async () => {
     const made = await gatewayWith();
     const { desktop } = made;
-    const client = await join(ann, made);
+    const client = await enter(ann, made);
     await ann.copy('echo "typed"\n');
     await eventually('the text', () => (desktop.clipboard.text === 'echo "typed"\n' ? true : undefined));
     desktop.scancodes.length = 0;
@@ -123,8 +134,8 @@ describe('what one person copies', () => {
     desktop.screenText = () => 'login: \nsecond line\n';
     await ann.copy('before');
     await bob.copy('of Bob');
-    await join(bob, made);
-    const client = await join(ann, made);
+    await enter(bob, made);
+    const client = await enter(ann, made);
     await eventually('texts', () => (desktop.clipboard.text !== '' ? true : undefined));
     await client.key('ctrl+alt+shift+x');
     await ann.pastes('login: \nsecond line\n');
@@ -138,12 +149,97 @@ describe('what one person copies', () => {
   it('stays where it is unless somebody has allowed more', async () => {
     const made = await gatewayWith({ clipboard: NO_CLIPBOARD });
     const { desktop } = made;
-    const client = await join(ann, made);
-    await join(bob, made);
+    const client = await enter(ann, made);
+    await enter(bob, made);
     await bob.copy('of Bob');
     await ann.copy('of Ann');
     await client.key('ctrl+alt+shift+v');
     await eventually('the keys', () => (desktop.scancodes.includes(0x2f) ? true : undefined));
     expect([await bob.pasted(), desktop.clipboard.text, desktop.typed]).toEqual(['of Bob', '', []]);
+  });
+});
+
+describe('files that a client has copied', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tabbox-rdp-files-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const ALLOWED = { fromClient: true, toClient: true, files: true };
+
+  it('come when they are pasted, and text is typed again after them', async () => {
+    const made = await gatewayWith({ clipboard: ALLOWED });
+    const { desktop, log } = made;
+    const client = await enter(ann, made);
+    const contents = [randomBytes(700_000), Buffer.from('second\n')];
+    const paths = ['Bild 1.bin', 'note.txt'].map((name) => join(folder, name));
+    paths.forEach((path, i) => {
+      writeFileSync(path, contents[i]);
+    });
+    await ann.copyFiles(paths);
+    const press = async (): Promise<true | undefined> => {
+      await client.key('ctrl+alt+shift+v');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return desktop.given.length > 0 || undefined;
+    };
+    await eventually('files', press, 60_000).catch((cause: Error) => {
+      throw new Error(`${cause.message}\n${log.join('\n')}\n${client.log.slice(-3000)}`);
+    });
+    const [{ files, from }] = desktop.given;
+    expect(files.map(({ name }) => name)).toEqual(['Bild 1.bin', 'note.txt']);
+    files.forEach(({ bytes }, i) => {
+      expect(Buffer.from(bytes).equals(contents[i])).toBe(true);
+    });
+    expect([from, desktop.typed]).toEqual(['tester', []]);
+    expect(log.join('\n')).toMatch(/2 files in the CD drive/);
+    await ann.copy('text after them');
+    await eventually('the text', () => (desktop.clipboard.text === 'text after them' ? true : undefined));
+    await client.key('ctrl+alt+shift+v');
+    await eventually('typing', () => (desktop.typed.length > 0 ? true : undefined));
+    expect([desktop.typed[0], desktop.given.length]).toEqual(['text after them', 1]);
+  });
+
+  it('are on the CD of a real guest', { timeout: 600_000 }, async () => {
+    const machine = new Headless([
+      ...['--kernel', guest('default-kernel'), '--initrd', guest('default-initrd'), '--append', 'console=ttyS0 quiet'],
+      ...['--vrde', 'on', '--vrdeport', '41000-41100'],
+      ...['--clipboard-mode', 'hosttoguest', '--clipboard-file-transfers', 'enabled'],
+    ]);
+    closers.push(() => machine.kill());
+    await machine.serial(/BOOT-OK/, 300);
+    const port = Number(/RDP: \S+:(\d+)\n/.exec(machine.errors)?.[1]);
+    const args = ['/sec:tls', '/bpp:24', '+clipboard', '-grab-keyboard', '/kbd:0x409'];
+    const client = RdpClient.freerdp(ann.display, { port, args });
+    closers.push(() => client.close());
+    await client.window();
+    const contents = randomBytes(300_000);
+    const path = join(folder, 'Homework (1).bin');
+    writeFileSync(path, contents);
+    await ann.copyFiles([path]);
+    const press = async (): Promise<true | undefined> => {
+      await client.key('ctrl+alt+shift+v');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return /in the CD drive/.test(machine.errors) || undefined;
+    };
+    await eventually('a disc', press, 60_000);
+    const mount =
+      'modprobe -a ata_piix sr_mod isofs; until [ -e /dev/sr0 ]; do sleep 1; done; mount -o ro /dev/sr0 /mnt';
+    const from = machine.output.length;
+    machine.type(`${mount}; sha256sum /mnt/*; echo read-$((6*7))\n`);
+    const said = await machine.serial('read-42', 120, from);
+    expect(said).toContain(`${createHash('sha256').update(contents).digest('hex')}  /mnt/Homework (1).bin`);
+  });
+
+  it('stay where they are unless somebody has allowed more', async () => {
+    const made = await gatewayWith();
+    const client = await enter(ann, made);
+    const path = join(folder, 'secret');
+    writeFileSync(path, 'secret');
+    await ann.copyFiles([path]);
+    for (let i = 0; i < 3; i++) {
+      await client.key('ctrl+alt+shift+v');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    expect(made.desktop.given).toEqual([]);
   });
 });

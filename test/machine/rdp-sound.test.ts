@@ -1,12 +1,9 @@
 /** What a machine plays, heard through xfreerdp: recorded from a sound server that plays to nobody. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { guest, Headless } from './support/headless.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 import { openGateway } from './support/rdp-gateways.ts';
+import { SoundServer } from './support/sound-server.ts';
 
 const RATE = 48_000;
 const TONE_HZ = 1000;
@@ -14,48 +11,24 @@ const FRAMES = 480;
 /** Less than a client may have waiting. */
 const AHEAD_S = 0.25;
 
-const folder = mkdtempSync(join(tmpdir(), 'tabbox-rdp-sound-'));
-const socket = join(folder, 'socket');
-const environment = { PULSE_SERVER: `unix:${socket}`, PULSE_COOKIE: join(folder, 'cookie') };
 let display: Display;
-let server: ChildProcess;
+let server: SoundServer;
+let environment: Readonly<Record<string, string>>;
 const closers: (() => unknown)[] = [];
 
 beforeAll(async () => {
   display = await Display.open();
-  const modules = ['module-native-protocol-unix', 'module-null-sink'];
-  const args = [`${modules[0]} auth-anonymous=1 socket=${socket}`, `${modules[1]} sink_name=out rate=${RATE}`];
-  const loads = args.flatMap((one) => ['-L', one]);
-  server = spawn('pulseaudio', ['--daemonize=no', '--exit-idle-time=-1', '-n', '--use-pid-file=no', ...loads], {
-    env: { ...process.env, HOME: folder, XDG_RUNTIME_DIR: folder },
-    stdio: 'ignore',
-  });
-  await eventually('a sound server', () => existsSync(socket) || undefined);
+  server = await SoundServer.open();
+  environment = server.environment;
 });
 afterEach(async () => {
+  server.hush();
   for (const close of closers.splice(0).reverse()) await close();
 });
 afterAll(async () => {
-  server.kill('SIGKILL');
+  server.close();
   await display.close();
-  rmSync(folder, { recursive: true, force: true });
 });
-
-/** Records what the sound server plays. @returns the left samples so far */
-function record(): () => Int16Array {
-  const args = ['--device=out.monitor', '--format=s16le', `--rate=${RATE}`, '--channels=2', '--latency-msec=20'];
-  const recorder = spawn('parec', args, {
-    env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  closers.push(() => recorder.kill());
-  const parts: Buffer[] = [];
-  recorder.stdout.on('data', (bytes: Buffer) => parts.push(bytes));
-  return () => {
-    const all = Buffer.concat(parts);
-    return Int16Array.from({ length: all.length >> 2 }, (_, i) => all.readInt16LE(i * 4));
-  };
-}
 
 /** Plays a tone until told to stop, so far ahead of time that a busy host's pauses are not heard. */
 function playTone(play: (samples: Int16Array) => void): void {
@@ -109,7 +82,7 @@ it('is the tone', async () => {
   await eventually('a listener', () => desktop.listeners.size > 0 || undefined).catch(() => {
     throw new Error(`${log.join('\n')}\n${client.log}`);
   });
-  const heard = record();
+  const heard = server.record();
   playTone((samples) => desktop.play(samples));
   // On a busy host the sound server itself falls silent now and then: half a second in a row is asked for.
   const look = (): true | undefined => (listenTo(heard()).longest >= RATE / 2 ? true : undefined);
@@ -151,7 +124,7 @@ it('of a guest with ALSA is heard as well', { timeout: 600_000 }, async () => {
   const client = RdpClient.freerdp(display, { port, args: ['/sec:tls', '/bpp:24', '/sound:sys:pulse'], environment });
   closers.push(() => client.close());
   await client.window();
-  const heard = record();
+  const heard = server.record();
   const from = machine.output.length;
   machine.type('speaker-test -D plughw:0 -c 1 -r 48000 -t sine -f 1000 -l 1; echo played="$?"\n');
   await machine.serial(/played=\d/, 120, from);

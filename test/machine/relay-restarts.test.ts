@@ -2,23 +2,20 @@
  * A relay that is killed and comes back, and one whose connections are cut, while a guest transfers: the guest's TCP is
  * the Linux kernel's. TABBOX_RELAY_KILLS sets how often.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { createWire } from '#emu/host/packet-port.ts';
-// @ts-expect-error: plain JavaScript, for it runs before anything is installed
-import { ROOT } from '../../server/bin/prepare.mjs';
 import { KernelGuest, noKernelGuest } from '../../server/net/kernel-guest.suite.ts';
 import { JoinTokens, loadTokenKey } from '../../server/relay/join-tokens.ts';
 import { OrphanedConnections } from '../../src/net-relay/transports/orphaned-connections.ts';
 import { RelayClient, type RelayState } from '../../src/net-relay/transports/relay-client.ts';
+import { RelayProcess } from './support/relay-process.ts';
 
 const why = noKernelGuest();
 const ROUNDS = Number(process.env['TABBOX_RELAY_KILLS'] ?? 10);
@@ -33,40 +30,6 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 /** Sockets, pipes and processes of this process. */
 const openHandles = (): number => process.getActiveResourcesInfo().filter((kind) => kind !== 'Timeout').length;
-
-class RelayProcess {
-  readonly #process: ChildProcessByStdio<null, Readable, null>;
-  readonly #ended: Promise<void>;
-  readonly ready: Promise<number>;
-
-  constructor(state: string, port: number) {
-    const args = [join(ROOT as string, 'dist', 'node', 'main.js'), 'serve', '--port', String(port), '--state', state];
-    this.#process = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.#ended = new Promise((resolve) => this.#process.once('exit', () => resolve()));
-    this.ready = new Promise((resolve) => {
-      let text = '';
-      this.#process.stdout.on('data', (bytes: Buffer) => {
-        text += bytes;
-        const found = /:(\d+)\//.exec(text);
-        if (found) resolve(Number(found[1]));
-      });
-    });
-  }
-
-  async kill(): Promise<void> {
-    this.#process.kill('SIGKILL');
-    await this.#ended;
-  }
-
-  get handles(): number {
-    return readdirSync(`/proc/${this.#process.pid}/fd`).length;
-  }
-
-  get residentMb(): number {
-    const status = readFileSync(`/proc/${this.#process.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-  }
-}
 
 describe.skipIf(why)(`a guest's transfers${why ? `: skipped, ${why}` : ''}`, () => {
   const state = mkdtempSync(join(tmpdir(), 'tabbox-restarts-'));
@@ -161,7 +124,7 @@ describe.skipIf(why)(`a guest's transfers${why ? `: skipped, ${why}` : ''}`, () 
   }, async () => {
     const first = await lease();
     expect(first).toContain('bound 10.0.2.15');
-    let handles = 0;
+    let [handles, residentBytes] = [0, 0];
     for (let round = 0; round < ROUNDS; round++) {
       const running = await transfers();
       await relay.kill();
@@ -173,10 +136,11 @@ describe.skipIf(why)(`a guest's transfers${why ? `: skipped, ${why}` : ''}`, () 
       expect(await lease()).toBe(first);
       const { stdout } = await guest.run(`curl -sS -m 60 http://10.0.2.2:${webPort}/file | sha256sum`);
       expect(stdout.split(' ')[0]).toBe(sha256(file));
-      if (round === 0) handles = openHandles();
+      if (round === 0) [handles, residentBytes] = [openHandles(), process.memoryUsage().rss];
     }
     // Sockets of the last round may take a moment to close.
     await expect.poll(openHandles, { timeout: 30_000 }).toBeLessThanOrEqual(handles);
+    expect(process.memoryUsage().rss - residentBytes).toBeLessThan(50 * 1024 * 1024);
   });
 
   it(`go on when only the connection to the relay is cut, ${ROUNDS} times`, {

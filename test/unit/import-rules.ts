@@ -55,6 +55,7 @@ const MAY_IMPORT: readonly (readonly [folder: string, allowed: readonly string[]
   // The page's composition root, where the sides meet.
   ['src/display/main.ts', ['src']],
   ['src/display/main.tsx', ['src']],
+  ['src/display/machines.tsx', ['src']],
   // The shell of the page: machines as a person sees them, from settings and disks to screen and console.
   [
     'src/display/session',

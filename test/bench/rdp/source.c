@@ -1,5 +1,6 @@
 /* What peers show: draws on an X display until it is ended.
  *   source video X Y    640x360 at 60 pictures a second: waves with noise that move, a barcode of the time on top
+ *   source text X Y     640x360 of text that scrolls by a line 30 times a second, the same barcode on top
  *   source key X Y      200x200 that turns from black to white and back with each key */
 #include <X11/Xlib.h>
 #include <X11/Xutil.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WIDTH = 640, HEIGHT = 360, CELL = 16, BITS = 40, FPS = 60, EDGE = 200 };
+enum { WIDTH = 640, HEIGHT = 360, CELL = 16, BITS = 40, FPS = 60, EDGE = 200, LINE = 16, COLUMN = 8, LINES_A_SECOND = 30 };
 
 static uint32_t big[2 * HEIGHT][2 * WIDTH];
 static uint32_t picture[HEIGHT][WIDTH];
@@ -56,7 +57,28 @@ static void mark(uint32_t ms) {
     }
 }
 
-static void video(Display *d, Window w) {
+static uint32_t mixed(uint32_t n) {
+    n *= 2654435761u;
+    n ^= n >> 15;
+    n *= 2246822519u;
+    return n ^ n >> 13;
+}
+
+/* A row of eight pixels of a character that nobody has to read. */
+static uint32_t glyph(uint32_t line, uint32_t column, int row) {
+    uint32_t character = mixed(line * 80 + column) % 80;
+    return character < 16 || row < 3 || row > 12 ? 0 : mixed(character * 16 + row) & 0x7e;
+}
+
+static void text(uint32_t first) {
+    for (int y = LINE; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            uint32_t bits = glyph(first + y / LINE, x / COLUMN, y % LINE);
+            picture[y][x] = bits >> (x % COLUMN) & 1 ? 0xc0c0c0 : 0x101018;
+        }
+}
+
+static void play(Display *d, Window w, int isText) {
     int screen = DefaultScreen(d);
     XImage *image = XCreateImage(d, DefaultVisual(d, screen), DefaultDepth(d, screen), ZPixmap, 0, (char *)picture,
                                  WIDTH, HEIGHT, 32, sizeof *picture);
@@ -69,13 +91,14 @@ static void video(Display *d, Window w) {
     double start = now();
     for (long n = 1;; n++) {
         double t = now() - start;
+        if (isText) text(n);
         int left = WIDTH / 2 + (int)(WIDTH / 2 * sin(t * 0.9)) - 1, top = HEIGHT / 2 + (int)(HEIGHT / 2 * cos(t * 0.7)) - 1;
-        for (int y = 0; y < HEIGHT; y++)
+        for (int y = 0; y < HEIGHT && !isText; y++)
             memcpy(picture[y], &big[y + (top < 0 ? 0 : top)][left < 0 ? 0 : left], sizeof *picture);
         mark((uint32_t)(uint64_t)(now() * 1000));
         XPutImage(d, w, gc, image, 0, 0, 0, 0, WIDTH, HEIGHT);
         XSync(d, 0);
-        double wait = start + (double)n / FPS - now();
+        double wait = start + (double)n / (isText ? LINES_A_SECOND : FPS) - now();
         struct timespec nap = {0, (long)(wait * 1e9)};
         if (wait > 0) nanosleep(&nap, 0);
     }
@@ -83,9 +106,9 @@ static void video(Display *d, Window w) {
 
 int main(int argc, char **argv) {
     Display *d = argc == 4 ? XOpenDisplay(0) : 0;
-    if (!d) return fprintf(stderr, "usage: source video|key X Y, with a DISPLAY\n"), 2;
+    if (!d) return fprintf(stderr, "usage: source video|text|key X Y, with a DISPLAY\n"), 2;
     int isKey = !strcmp(argv[1], "key"), x = atoi(argv[2]), y = atoi(argv[3]);
     if (isKey) key(d, window(d, x, y, EDGE, EDGE));
-    else video(d, window(d, x, y, WIDTH, HEIGHT));
+    else play(d, window(d, x, y, WIDTH, HEIGHT), !strcmp(argv[1], "text"));
     return 0;
 }

@@ -150,6 +150,17 @@ export function isLimitNotModelled(c: Case, host: number, virtual: number): bool
   return unchecked && (fault === EXCEPTION.ss || fault === EXCEPTION.gp);
 }
 
+/**
+ * A masked operand that begins below 4 GB and ends beyond, at offset 0 and more. The virtual CPU asks the segment for each
+ * element that is used, AMD's processors for the operand as a whole; what happens there is left open (SDM Vol. 3A, 5.3).
+ */
+export function mayFaultAroundEnd(c: Case, host: number): boolean {
+  if (c.flat || c.row.options.access !== 'masked' || c.memory === undefined) return false;
+  const { at, bytes } = c.memory;
+  const around = at < WINDOW.data && at + bytes > WINDOW.data;
+  return around && (host === EXCEPTION.gp || host === EXCEPTION.ss);
+}
+
 /** Not modelled: a near jump beyond the code segment's limit faults at its target, not at the jump. */
 export const mayJumpBeyondLimit = (c: Case, host: number, eip: number): boolean =>
   host === EXCEPTION.gp && !c.flat && eip > SEGMENTS.code32.limit && c.row.options.ends === true;

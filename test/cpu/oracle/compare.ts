@@ -9,6 +9,7 @@ import {
   isTranscendental,
   mayBeUnaligned,
   mayBeUndefined,
+  mayFaultAroundEnd,
   mayFaultAtOther,
   mayFaultInOtherOrder,
   mayFaultInside,
@@ -78,6 +79,7 @@ export function difference(shape: Shape, c: Case, host: Outcome, virtual: Outcom
     if (mayFaultOrNot(c) || mayFaultInOtherOrder(c, trap, virtualTrap) || isLimitNotModelled(c, trap, virtualTrap))
       return undefined;
     if (faultsInOtherOrder(c, trap, virtualTrap) || mayNotReach(shape, c, trap, virtualTrap, h)) return undefined;
+    if (mayFaultAroundEnd(c, trap)) return undefined;
     if (virtualTrap === COMPLETED && mayJumpBeyondLimit(c, trap, virtualEip)) return undefined;
     return `vector (1: completed): ${trap}, not ${virtualTrap}`;
   }

@@ -17,8 +17,9 @@ export const textOf = async (locator: Locator): Promise<string> => (await locato
 /** Inside the page: the function body is sent there. */
 declare function handle(): DebugHandle;
 
-/** Makes `handle` known to the page; once after every navigation. */
+/** Makes `handle` known to the page, once what shows machines has been loaded; once after every navigation. */
 export async function prepare(page: Page): Promise<void> {
+  await page.waitForFunction(() => 'tabbox' in globalThis, undefined, { polling: 100 });
   await page.addScriptTag({ content: 'globalThis.handle = () => globalThis.tabbox' });
 }
 
@@ -62,13 +63,15 @@ export interface Wishes {
   readonly url?: string;
   readonly emptyDiskMb?: number;
   readonly firmware?: 'BIOS' | 'EFI64';
+  /** VBoxVGA with so many monitors. */
+  readonly monitors?: number;
   /** Fields of network cards, by VBoxManage's option: `{ nic1: 'intnet', intnet1: 'lab' }`; `add-card` adds one. */
   readonly network?: Readonly<Record<string, string | boolean>>;
 }
 
 /** Makes a machine in the New-machine dialog of the front page and runs it. @returns the role the page gave each file */
 export async function makeMachine(page: Page, wishes: Wishes): Promise<(string | null)[]> {
-  const { files, memoryMb, commandLine, url, emptyDiskMb, firmware, network = {} } = wishes;
+  const { files, memoryMb, commandLine, url, emptyDiskMb, firmware, monitors, network = {} } = wishes;
   await page.getByTestId('new-machine').click();
   await page.getByTestId('choose-files').setInputFiles([...files]);
   const listed = page.getByTestId('file');
@@ -78,6 +81,7 @@ export async function makeMachine(page: Page, wishes: Wishes): Promise<(string |
   if (url !== undefined) await page.getByTestId('url').fill(url);
   if (emptyDiskMb !== undefined) await page.getByTestId('empty-disk').fill(String(emptyDiskMb));
   if (firmware !== undefined) await page.getByTestId('firmware').selectOption(firmware);
+  if (monitors !== undefined) await page.getByTestId('display').selectOption(String(monitors));
   if (commandLine !== undefined) await page.getByTestId('command-line').fill(commandLine);
   for (const [option, value] of Object.entries(network)) await setField(page.getByTestId(option), value);
   await page.getByTestId('dialog-ok').click();
@@ -99,7 +103,11 @@ export async function setField(field: Locator, value: string | boolean): Promise
   if (tag === 'BUTTON') await field.click();
   else if (typeof value === 'boolean') await field.setChecked(value);
   else if (tag === 'SELECT') await field.selectOption(value);
-  else await field.fill(value);
+  else {
+    await field.fill(value);
+    // A field of lines is read when it is left.
+    if (tag === 'TEXTAREA') await field.blur();
+  }
 }
 
 /**

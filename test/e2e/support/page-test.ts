@@ -50,8 +50,13 @@ export interface Lab {
 /**
  * @param guests default: the real ones
  * @param pageDirectory default: the page as it was built
+ * @param browserArguments besides the usual ones
  */
-export async function openLab(guests: string = GUESTS_DIRECTORY, pageDirectory: string = PAGE_DIRECTORY): Promise<Lab> {
+export async function openLab(
+  guests: string = GUESTS_DIRECTORY,
+  pageDirectory: string = PAGE_DIRECTORY,
+  browserArguments: readonly string[] = [],
+): Promise<Lab> {
   if (!existsSync(join(PAGE_DIRECTORY, 'index.html'))) throw new Error('dist/page is missing: npm run build');
   const profiles = await mkdtemp(join(tmpdir(), 'tabbox-e2e-'));
   const serve = (port: number): Promise<RunningServer> => {
@@ -69,7 +74,7 @@ export async function openLab(guests: string = GUESTS_DIRECTORY, pageDirectory: 
       server = await serve(server.port);
     },
     async visit(path = '', name = 'person') {
-      const context = await openProfile(join(profiles, name));
+      const context = await openProfile(join(profiles, name), browserArguments);
       contexts.add(context);
       context.once('close', () => contexts.delete(context));
       const page = context.pages()[0] ?? (await context.newPage());
@@ -85,11 +90,11 @@ export async function openLab(guests: string = GUESTS_DIRECTORY, pageDirectory: 
   };
 }
 
-export async function openProfile(directory: string): Promise<BrowserContext> {
+export async function openProfile(directory: string, more: readonly string[] = []): Promise<BrowserContext> {
   const executablePath = CHROMIUM.find((path) => existsSync(path));
   return chromium.launchPersistentContext(directory, {
     ...(executablePath ? { executablePath } : {}),
-    args: CHROMIUM_ARGUMENTS,
+    args: [...CHROMIUM_ARGUMENTS, ...more],
     viewport: VIEWPORT,
     permissions: ['clipboard-read', 'clipboard-write'],
   });

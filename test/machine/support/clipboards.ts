@@ -1,5 +1,6 @@
 /** The clipboard of an X display, as a person there has it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { type Display, eventually } from './rdp-clients.ts';
 
@@ -7,9 +8,15 @@ const run = promisify(execFile);
 const environmentOf = ({ name }: Display): NodeJS.ProcessEnv => ({ ...process.env, DISPLAY: name });
 
 /** @returns who holds the text from now on, until it is ended or something else is copied */
-export async function copy(display: Display, text: string): Promise<ChildProcess> {
+export const copy = (display: Display, text: string): Promise<ChildProcess> => hold(display, text, []);
+
+/** Copies files as file managers do. @param paths absolute. @returns as `copy` */
+export const copyFiles = (display: Display, paths: readonly string[]): Promise<ChildProcess> =>
+  hold(display, paths.map((path) => `${pathToFileURL(path)}\r\n`).join(''), ['-target', 'text/uri-list']);
+
+async function hold(display: Display, text: string, how: readonly string[]): Promise<ChildProcess> {
   // In the foreground it says when it has the clipboard.
-  const holder = spawn('xclip', ['-selection', 'clipboard', '-verbose', '-i'], {
+  const holder = spawn('xclip', ['-selection', 'clipboard', ...how, '-verbose', '-i'], {
     env: environmentOf(display),
     stdio: ['pipe', 'ignore', 'pipe'],
   });

@@ -1,0 +1,3 @@
+/** Every process below `pid`. */
+export function descendants(pid: number): number[];
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void;
