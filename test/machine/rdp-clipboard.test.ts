@@ -15,7 +15,7 @@ const NO_CLIPBOARD = { fromClient: false, toClient: false };
 /** A person's desktop, and the clipboard that it has. */
 class Desk {
   readonly display: Display;
-  #holder: ChildProcess | undefined;
+  readonly #holders: ChildProcess[] = [];
 
   private constructor(display: Display) {
     this.display = display;
@@ -25,16 +25,21 @@ class Desk {
     return new Desk(await Display.open(800, 600));
   }
 
-  async copy(text: string): Promise<void> {
-    const before = this.#holder;
-    this.#holder = await copy(this.display, text);
-    before?.kill();
+  copy(text: string): Promise<void> {
+    return this.#holdNext(() => copy(this.display, text));
   }
 
-  async copyFiles(paths: readonly string[]): Promise<void> {
-    const before = this.#holder;
-    this.#holder = await copyFiles(this.display, paths);
-    before?.kill();
+  copyFiles(paths: readonly string[]): Promise<void> {
+    return this.#holdNext(() => copyFiles(this.display, paths));
+  }
+
+  /**
+   * Programs that people copy from stay open, but xclip ends when another has the clipboard, and xfreerdp 2 ends with BadWindow
+   * when it has just begun to look at that one's window. So it is stopped before it hears of it.
+   */
+  async #holdNext(hold: () => Promise<ChildProcess>): Promise<void> {
+    this.#holders.at(-1)?.kill('SIGSTOP');
+    this.#holders.push(await hold());
   }
 
   pasted(): Promise<string | undefined> {
@@ -46,7 +51,7 @@ class Desk {
   }
 
   async close(): Promise<void> {
-    this.#holder?.kill();
+    for (const holder of this.#holders) holder.kill('SIGKILL');
     await this.display.close();
   }
 }
