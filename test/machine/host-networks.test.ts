@@ -198,8 +198,10 @@ describe.skipIf(why)(`a guest on networks of its host${why ? `: skipped, ${why}`
 
   it('traces of all cards are whole: tshark finds nothing malformed and no wrong checksum', async () => {
     const check = ['ip', 'tcp', 'udp'].flatMap((layer) => ['-o', `${layer}.check_checksum:TRUE`]);
+    // The files are noise, in which tshark may see a protocol and find it malformed.
+    const plain = ['-d', 'tcp.port==80,data'];
     const read = (card: number, filter: string): string[] => {
-      const args = ['-n', '-r', traceOf(card), ...check, '-Y', filter];
+      const args = ['-n', '-r', traceOf(card), ...check, ...plain, '-Y', filter];
       const { status, stdout, stderr } = spawnSync('tshark', args, { encoding: 'utf8', timeout: 60_000 });
       if (status !== 0) throw new Error(stderr);
       return stdout.split('\n').filter((line) => line !== '');
