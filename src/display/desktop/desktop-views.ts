@@ -31,9 +31,12 @@ export class DesktopViews {
   }
 
   open(): DesktopView {
-    const view = new View(this.#parts, () => {
-      this.#views.delete(view);
-      this.#parts.onDemand();
+    const view = new View(this.#parts, {
+      onRefreshed: () => this.#wakeOthers(view),
+      onClose: () => {
+        this.#views.delete(view);
+        this.#parts.onDemand();
+      },
     });
     this.#views.add(view);
     this.#parts.onDemand();
@@ -52,24 +55,43 @@ export class DesktopViews {
   wake(): void {
     for (const view of [...this.#views]) view.wake();
   }
+
+  /**
+   * One view has brought the screen up to date for itself: others that waited for just that are called as well. They no
+   * longer count as waiting, so nobody else would.
+   */
+  #wakeOthers(taker: View): void {
+    for (const view of this.#views) if (view !== taker && view.isDue) queueMicrotask(() => view.wake());
+  }
+}
+
+interface ViewEvents {
+  /** The screen was brought up to date for what this one takes. */
+  readonly onRefreshed: () => void;
+  readonly onClose: () => void;
 }
 
 class View implements DesktopView {
   readonly #parts: DesktopViewsParts;
-  readonly #onClose: () => void;
+  readonly #events: ViewEvents;
   #damage: TileDamage;
   #resized = true;
   #ready: (() => void) | undefined;
   #closed = false;
 
-  constructor(parts: DesktopViewsParts, onClose: () => void) {
+  constructor(parts: DesktopViewsParts, events: ViewEvents) {
     this.#parts = parts;
-    this.#onClose = onClose;
+    this.#events = events;
     this.#damage = this.#everything();
   }
 
   get isWaiting(): boolean {
     return this.#ready !== undefined && this.#damage.isEmpty;
+  }
+
+  /** It has asked, and there is something. */
+  get isDue(): boolean {
+    return this.#ready !== undefined && !this.#damage.isEmpty;
   }
 
   request(ready: () => void): void {
@@ -80,7 +102,10 @@ class View implements DesktopView {
   }
 
   take(): DesktopUpdate {
-    if (!this.#closed) this.#parts.refresh();
+    if (!this.#closed) {
+      this.#parts.refresh();
+      this.#events.onRefreshed();
+    }
     const update = { resized: this.#resized, rects: this.#damage.take() };
     this.#resized = false;
     return update;
@@ -95,7 +120,7 @@ class View implements DesktopView {
     if (this.#closed) return;
     this.#closed = true;
     this.#ready = undefined;
-    this.#onClose();
+    this.#events.onClose();
   }
 
   damaged(rect: Rect): void {

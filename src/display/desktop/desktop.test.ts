@@ -214,6 +214,33 @@ describe('the desktop of a machine', () => {
     copy.view.close();
     expect(watched).toEqual([true, false]);
   });
+
+  it('calls a view that waits though another one has looked before it, and is gone then', async () => {
+    const { rig, desktop } = machine();
+    rig.setMode(MODE_13);
+    rig.setColours(255, 63, 0, 0);
+    const draw = (at: number): void => {
+      rig.linear(at, [255]);
+      rig.vga.publish(rig.frame);
+    };
+    draw(0);
+    const copy = new Copy(desktop);
+    const passing = desktop.view();
+    passing.take();
+    copy.follow();
+    await turns();
+    const { updates } = copy;
+    // The one that passes by is the first to see the next change, on a call of its own.
+    draw(40);
+    passing.take();
+    passing.close();
+    await turns();
+    expect(copy.updates).toBe(updates + 1);
+    draw(80);
+    await turns();
+    expect(copy.updates).toBe(updates + 2);
+    copy.view.close();
+  });
 });
 
 describe('a seat', () => {
