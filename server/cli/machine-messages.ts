@@ -41,6 +41,7 @@ export type ToMachine =
       readonly dy: number;
       readonly dz: number;
       readonly buttons: number;
+      readonly dw: number;
     }
   /** See `MouseInput.point`. */
   | { readonly kind: 'point'; readonly x: number; readonly y: number }

@@ -197,8 +197,8 @@ export class MachineRunner {
     if (message.kind === 'serial') this.#pc.sendSerial(message.port, message.bytes);
     else if (message.kind === 'scancodes') this.#pc.putScancodes(message.set1);
     else if (message.kind === 'mouse') {
-      const { dx, dy, dz, buttons } = message;
-      this.#pc.moveMouse(dx, dy, dz, buttons);
+      const { dx, dy, dz, buttons, dw } = message;
+      this.#pc.moveMouse(dx, dy, dz, buttons, dw);
     } else if (message.kind === 'point') this.#pc.pointMouse(message.x, message.y);
     else if (message.kind === 'watched') this.#pc.attachFrame(message.on ? this.#frame : undefined);
     else if (message.kind === 'regions') {
@@ -274,7 +274,7 @@ export class MachineRunner {
         pc.publish(this.#frame);
         return screenText(this.#frame, pc.vram);
       case 'mouse':
-        pc.moveMouse(command.dx, command.dy, command.dz, command.buttons);
+        pc.moveMouse(command.dx, command.dy, command.dz, command.buttons, command.dw);
         return [];
       case 'setvideomodehint':
         this.#checkMonitor(command.hint.monitor);

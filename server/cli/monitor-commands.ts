@@ -46,7 +46,14 @@ export type MonitorCommand =
   | { readonly verb: 'keyboardputstring'; readonly keys: readonly (readonly number[])[] }
   /** `monitor` is 0 to 3. */
   | { readonly verb: 'screenshotpng'; readonly path: string; readonly monitor: number }
-  | { readonly verb: 'mouse'; readonly dx: number; readonly dy: number; readonly dz: number; readonly buttons: number }
+  | {
+      readonly verb: 'mouse';
+      readonly dx: number;
+      readonly dy: number;
+      readonly dz: number;
+      readonly buttons: number;
+      readonly dw: number;
+    }
   | { readonly verb: 'setvideomodehint'; readonly hint: ModeHint }
   | { readonly verb: 'eject'; readonly drive: MediaDrive; readonly force: boolean }
   | { readonly verb: 'insert'; readonly drive: MediaDrive; readonly path: string }
@@ -67,7 +74,7 @@ export const MONITOR_HELP: readonly string[] = [
   'keyboardputstring TEXT            type; \\n is Enter, \\t Tab, \\e Escape, \\\\ a backslash',
   'screenshotpng FILE [MONITOR]      a screen as a picture; monitors are 0 to 3',
   'screentext                        the text on the screen',
-  'mouse DX DY [DZ] [BUTTONS]        move; buttons: 1 left, 2 right, 4 middle',
+  'mouse DX DY [DZ] [BUTTONS] [DW]   move; wheels: DZ down, DW left; buttons: 1 left, 2 right, 4 middle',
   'setvideomodehint WIDTH HEIGHT [32 [MONITOR [yes|no | X Y]]]   the mode a monitor asks the guest for, whether it is',
   '                                  there, where it stands',
   'eject cdrom|floppy [force]        take the medium out',
@@ -238,12 +245,12 @@ function parseDrive(verb: string, word: string | undefined): MediaDrive {
 
 function parseMouse(words: readonly string[]): MonitorCommand {
   const numbers = words.map((word) => (/^-?\d{1,6}$/.test(word) ? Number(word) : Number.NaN));
-  if (words.length < 2 || words.length > 4 || numbers.some(Number.isNaN)) {
-    throw bad('mouse takes DX DY, then DZ and buttons; whole numbers');
+  if (words.length < 2 || words.length > 5 || numbers.some(Number.isNaN)) {
+    throw bad('mouse takes DX DY, then DZ, buttons and DW; whole numbers');
   }
-  const [dx, dy, dz = 0, buttons = 0] = numbers;
+  const [dx, dy, dz = 0, buttons = 0, dw = 0] = numbers;
   if (buttons < 0 || buttons > 7) throw bad('mouse buttons are a sum of 1 left, 2 right, 4 middle');
-  return { verb: 'mouse', dx, dy, dz, buttons };
+  return { verb: 'mouse', dx, dy, dz, buttons, dw };
 }
 
 /** Sides of what an EDID can name and the adapter's memory holds. */

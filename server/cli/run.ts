@@ -91,7 +91,7 @@ class Run {
   #desktop: MachineDesktop | undefined;
   readonly #keyboard: KeyboardInput = { putScancodes: (set1) => this.#send({ kind: 'scancodes', set1 }) };
   readonly #mouse: MouseInput = {
-    move: (dx, dy, dz, buttons) => this.#send({ kind: 'mouse', dx, dy, dz, buttons }),
+    move: (dx, dy, dz, buttons, dw) => this.#send({ kind: 'mouse', dx, dy, dz, buttons, dw }),
     point: (x, y) => this.#send({ kind: 'point', x, y }),
   };
   #nextId = 1;

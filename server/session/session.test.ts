@@ -218,7 +218,7 @@ describe('input', () => {
     const scancodes = Uint8Array.of(0x1e, 0x9e);
     for (const participant of [0, ann.welcome.participant, eve.welcome.participant]) {
       eve.viewer.send('keys', { participant, epoch: 0, scancodes });
-      eve.viewer.send('mouse', { participant, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 1 });
+      eve.viewer.send('mouse', { participant, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 1, dw: 0 });
       eve.viewer.send('typed', { participant, epoch: 0, text: 'x' });
       eve.viewer.send('leaseAction', { participant, action: 'take', target: participant });
       eve.viewer.send('clipboard', { participant, isFirst: true, isLast: true, text: 'x' });

@@ -48,7 +48,7 @@ function hostOf(desktop: PaintedDesktop) {
     token: () => tokens.issue({ subject: 'test', rights: { session: { host: true } }, lifeSeconds: 60 }),
     fourByThree: () => true,
     keyboard: { putScancodes: (set1) => desktop.scancodes.push(...set1) },
-    mouse: { move: (dx, dy, dz, buttons) => desktop.mouse.push({ dx, dy, dz, buttons }) },
+    mouse: { move: (dx, dy, dz, buttons, dw) => desktop.mouse.push({ dx, dy, dz, buttons, dw }) },
     ...{ typeText: () => {}, onPointer: () => {} },
     onCopied: (one) => copied.push(one),
     insertDisc: async (image, name) => {
@@ -149,6 +149,24 @@ describe('a host and its viewers', () => {
     ann.close();
     bob.close();
     await until('nobody drawing for nobody', () => desktop.viewCount === 0);
+  });
+
+  it('turn both wheels, as far as one message tells', async () => {
+    const desktop = new PaintedDesktop(128, 128);
+    const { host } = hostOf(desktop);
+    const ann = viewerOf(await linkOf(host, 'control'), 'Ann');
+    const eve = viewerOf(await linkOf(host, 'view'), 'Eve');
+    await until('the picture', () => shows(ann, desktop) && shows(eve, desktop));
+    eve.mouse.move(0, 0, 1, 0, 1);
+    ann.mouse.move(0, 0, 0, 0, -1);
+    ann.mouse.move(0, 0, -2, 1, 3);
+    ann.mouse.move(0, 0, 0, 0, -1000);
+    await until('the turns', () => desktop.mouse.length >= 3);
+    expect(desktop.mouse.map(({ dz, buttons, dw }) => [dz, buttons, dw])).toEqual([
+      [0, 0, -1],
+      [-2, 1, 3],
+      [0, 0, -128],
+    ]);
   });
 
   it('find each other again when the host was away, with nobody’s keys down', async () => {

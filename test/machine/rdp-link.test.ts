@@ -42,7 +42,7 @@ beforeAll(async () => {
     newSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as globalThis.WebSocket,
     ...{ machine: 'Painted', name: 'Host', desktop, fourByThree: () => false },
     keyboard: { putScancodes: (set1) => desktop.scancodes.push(...set1) },
-    mouse: { move: (dx, dy, dz, buttons) => desktop.mouse.push({ dx, dy, dz, buttons }) },
+    mouse: { move: (dx, dy, dz, buttons, dw) => desktop.mouse.push({ dx, dy, dz, buttons, dw }) },
     ...{ typeText: () => {}, onState: () => {}, onPointer: () => {} },
   });
   await eventually('a session', () => (host.state.people.length > 0 ? true : undefined));

@@ -255,7 +255,7 @@ describe('a seat', () => {
     desktop.scancodes.length = 0;
     one.close();
     expect(desktop.scancodes).toEqual([0x9d, 0xe0, 0xb8]);
-    expect(desktop.mouse.at(-1)).toEqual({ dx: 0, dy: 0, dz: 0, buttons: BUTTON.right });
+    expect(desktop.mouse.at(-1)).toEqual({ dx: 0, dy: 0, dz: 0, buttons: BUTTON.right, dw: 0 });
     one.putScancodes([0x1e]);
     one.moveTo(5, 5);
     expect(desktop.scancodes).toHaveLength(3);
@@ -269,8 +269,23 @@ describe('a seat', () => {
     seat.moveTo(15, 8);
     seat.moveTo(15, 400);
     expect(desktop.mouse).toEqual([
-      { dx: 5, dy: -2, dz: 0, buttons: 0 },
-      { dx: 0, dy: 71 + 64, dz: 0, buttons: 0 },
+      { dx: 5, dy: -2, dz: 0, buttons: 0, dw: 0 },
+      { dx: 0, dy: 71 + 64, dz: 0, buttons: 0, dw: 0 },
+    ]);
+  });
+
+  it('turns both wheels with what everybody holds', () => {
+    const desktop = new PaintedDesktop(100, 80);
+    const [one, other] = [desktop.seat(), desktop.seat()];
+    one.setButtons(BUTTON.left);
+    other.wheel(2);
+    other.wheel(-1, 3);
+    other.close();
+    other.wheel(1, 1);
+    expect(desktop.mouse.map(({ dz, dw, buttons }) => [dz, dw, buttons])).toEqual([
+      [0, 0, BUTTON.left],
+      [2, 0, BUTTON.left],
+      [-1, 3, BUTTON.left],
     ]);
   });
 });

@@ -48,8 +48,11 @@ export interface DesktopSeat {
   moveBy(dx: number, dy: number): void;
   /** @param mask all buttons that are down now, bits of BUTTON */
   setButtons(mask: number): void;
-  /** @param notches towards the person positive */
-  wheel(notches: number): void;
+  /**
+   * @param notches towards the person positive
+   * @param sideways of the horizontal wheel, to the left positive
+   */
+  wheel(notches: number, sideways?: number): void;
   /** Lets go of every key and button this consumer holds. */
   releaseAll(): void;
   /** `releaseAll`, and nothing gets through from then on. */

@@ -48,7 +48,7 @@ export class InputSeats {
       typeText: (text) => this.#parts.typeText(text),
       moveTo: (x, y) => this.#moveTo(onDesktop(x, y)),
       moveBy: (dx, dy) => this.#move(dx, dy, 0),
-      wheel: (notches) => this.#move(0, 0, notches),
+      wheel: (notches, sideways) => this.#move(0, 0, notches, sideways),
       buttonsChanged: () => this.#move(0, 0, 0),
       closed: () => this.#seats.delete(seat),
     });
@@ -72,10 +72,10 @@ export class InputSeats {
     this.#move(x - from.x + push(from.x, x, width), y - from.y + push(from.y, y, height), 0);
   }
 
-  #move(dx: number, dy: number, dz: number): void {
+  #move(dx: number, dy: number, dz: number, dw = 0): void {
     let buttons = 0;
     for (const seat of this.#seats) buttons |= seat.buttons;
-    this.#parts.mouse.move(dx, dy, dz, buttons);
+    this.#parts.mouse.move(dx, dy, dz, buttons, dw);
   }
 }
 
@@ -91,7 +91,7 @@ interface SeatLinks {
   readonly typeText: (text: string) => void;
   readonly moveTo: (x: number, y: number) => void;
   readonly moveBy: (dx: number, dy: number) => void;
-  readonly wheel: (notches: number) => void;
+  readonly wheel: (notches: number, sideways: number) => void;
   readonly buttonsChanged: () => void;
   readonly closed: () => void;
 }
@@ -133,8 +133,8 @@ class Seat implements DesktopSeat {
     this.#links.buttonsChanged();
   }
 
-  wheel(notches: number): void {
-    if (this.#open) this.#links.wheel(notches);
+  wheel(notches: number, sideways = 0): void {
+    if (this.#open) this.#links.wheel(notches, sideways);
   }
 
   releaseAll(): void {

@@ -13,6 +13,7 @@ export interface MouseEventSeen {
   readonly dy: number;
   readonly dz: number;
   readonly buttons: number;
+  readonly dw: number;
 }
 
 export class PaintedDesktop implements Desktop {
@@ -80,8 +81,8 @@ export class PaintedDesktop implements Desktop {
         },
       },
       mouse: {
-        move: (dx, dy, dz, buttons) => {
-          this.mouse.push({ dx, dy, dz, buttons });
+        move: (dx, dy, dz, buttons, dw) => {
+          this.mouse.push({ dx, dy, dz, buttons, dw });
           this.onInput();
         },
       },

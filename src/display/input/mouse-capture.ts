@@ -1,7 +1,7 @@
 /**
- * The person's mouse as the guest's wheel mouse.
+ * The person's mouse as the guest's mouse with two wheels.
  * Source: W3C Pointer Lock 2.0; UI Events (`buttons`, `WheelEvent`).
- * Not modelled: touch, pens, horizontal wheels, buttons beyond three.
+ * Not modelled: touch, pens, buttons beyond three.
  */
 import type { MouseInput } from '#emu/host/input.ts';
 
@@ -37,6 +37,8 @@ export class MouseCapture {
   #dx = 0;
   #dy = 0;
   #wheel = 0;
+  /** Of the horizontal wheel, to the left. */
+  #sideways = 0;
   #buttons = 0;
   #request: number | undefined;
   #at: { readonly x: number; readonly y: number } | undefined;
@@ -121,8 +123,10 @@ export class MouseCapture {
     if (!this.captured && !this.#isFree) return;
     event.preventDefault();
     const notch = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? NOTCH_PIXELS : NOTCH_LINES;
+    // Some browsers say with Shift that the horizontal wheel turned when it was the other; which it was nobody can tell.
     this.#wheel += event.deltaY / notch;
-    if (Math.abs(this.#wheel) >= 1) this.#send();
+    this.#sideways -= event.deltaX / notch;
+    if (Math.abs(this.#wheel) >= 1 || Math.abs(this.#sideways) >= 1) this.#send();
   }
 
   #onLockChange(): void {
@@ -131,7 +135,7 @@ export class MouseCapture {
   }
 
   #letGo(): void {
-    this.#dx = this.#dy = this.#wheel = 0;
+    this.#dx = this.#dy = this.#wheel = this.#sideways = 0;
     if (this.#buttons === 0) return;
     this.#buttons = 0;
     this.#send();
@@ -145,6 +149,8 @@ export class MouseCapture {
     this.#dx -= dx;
     this.#dy -= dy;
     this.#wheel -= dz;
-    this.#parts.mouse.move(dx, dy, dz, this.#buttons);
+    const dw = Math.trunc(this.#sideways);
+    this.#sideways -= dw;
+    this.#parts.mouse.move(dx, dy, dz, this.#buttons, dw);
   }
 }

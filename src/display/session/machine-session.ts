@@ -134,8 +134,8 @@ export class MachineSession {
   };
 
   readonly #ownMouse: MouseInput = {
-    move: (dx, dy, dz, buttons) => {
-      this.#run((service) => service.moveMouse(dx, dy, dz, buttons));
+    move: (dx, dy, dz, buttons, dw) => {
+      this.#run((service) => service.moveMouse(dx, dy, dz, buttons, dw));
     },
     point: (x, y) => {
       this.#run((service) => service.pointMouse(x, y));

@@ -62,7 +62,7 @@ export class MachineSharing {
     });
     const listener: ShareListener = {
       putScancodes: (set1) => keyboard.putScancodes(set1),
-      moveMouse: (dx, dy, dz, buttons) => mouse.move(dx, dy, dz, buttons),
+      moveMouse: (dx, dy, dz, buttons, dw) => mouse.move(dx, dy, dz, buttons, dw),
       ...{ typeText, insertDisc },
       onState: (state) => {
         this.#state.value = state;
@@ -105,7 +105,7 @@ export class MachineSharing {
   readonly keyboard: KeyboardInput = { putScancodes: (set1) => void this.#service.putScancodes(set1) };
 
   readonly mouse: MouseInput = {
-    move: (dx, dy, dz, buttons) => void this.#service.moveMouse(dx, dy, dz, buttons),
+    move: (dx, dy, dz, buttons, dw) => void this.#service.moveMouse(dx, dy, dz, buttons, dw),
   };
 
   point(x: number, y: number, shown: boolean): void {

@@ -33,7 +33,7 @@ export interface ShareOrder {
 /** What comes back to the page; calls cross threads and give no answer. */
 export interface ShareListener {
   putScancodes(set1: readonly number[]): void;
-  moveMouse(dx: number, dy: number, dz: number, buttons: number): void;
+  moveMouse(dx: number, dy: number, dz: number, buttons: number, dw: number): void;
   typeText(text: string): void;
   /** Puts a CD image into the guest's drive. @throws CodedError */
   insertDisc(image: Uint8Array<ArrayBuffer>, name: string): Promise<void>;
@@ -53,7 +53,9 @@ export class ShareService {
     const frame = new SharedFrame(screen.frameBuffer, screen.frameOffset, screen.vram.length);
     const keyboard = { putScancodes: (set1: readonly number[]): void => listener.putScancodes(set1) };
     const mouse = {
-      move: (dx: number, dy: number, dz: number, buttons: number): void => listener.moveMouse(dx, dy, dz, buttons),
+      move: (dx: number, dy: number, dz: number, buttons: number, dw: number): void => {
+        listener.moveMouse(dx, dy, dz, buttons, dw);
+      },
     };
     const desktop = new MachineDesktop(
       {
@@ -88,8 +90,8 @@ export class ShareService {
     this.#host?.keyboard.putScancodes(set1);
   }
 
-  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
-    this.#host?.mouse.move(dx, dy, dz, buttons);
+  moveMouse(dx: number, dy: number, dz: number, buttons: number, dw: number): void {
+    this.#host?.mouse.move(dx, dy, dz, buttons, dw);
   }
 
   point(pointer: Omit<BodyOf<'pointer'>, 'participant'>): void {

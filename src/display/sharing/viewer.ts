@@ -236,10 +236,10 @@ export class Viewer implements PictureSource {
   };
 
   readonly mouse: MouseInput = {
-    move: (dx, dy, dz, buttons) => {
+    move: (dx, dy, dz, buttons, dw) => {
       if (!this.mayType) return;
-      const report = { dx: bounded(dx, 15), dy: bounded(dy, 15), dz: bounded(dz, 7), buttons: buttons & 0xff };
-      this.#sendInput(encodeMessage('mouse', { ...this.#mine, ...report }));
+      const moved = { dx: bounded(dx, 15), dy: bounded(dy, 15), dz: bounded(dz, 7), dw: bounded(dw, 7) };
+      this.#sendInput(encodeMessage('mouse', { ...this.#mine, ...moved, buttons: buttons & 0xff }));
     },
   };
 

@@ -9,6 +9,7 @@ function guest() {
   const down = new Set<number>();
   const seen: number[] = [];
   const typed: string[] = [];
+  const wheels: number[][] = [];
   let buttons = 0;
   const arbiter = new InputArbiter({
     keyboard: {
@@ -21,8 +22,9 @@ function guest() {
       },
     },
     mouse: {
-      move: (_dx, _dy, _dz, now) => {
+      move: (_dx, _dy, dz, now, dw) => {
         buttons = now;
+        if (dz !== 0 || dw !== 0) wheels.push([dz, dw]);
       },
     },
     typeText: (text) => typed.push(text),
@@ -32,7 +34,7 @@ function guest() {
     arbiter.keys({ participant, epoch: arbiter.lease.epoch, scancodes: Uint8Array.from(scancodes) });
   const act = (participant: number, action: (typeof LEASE_ACTIONS)[number], target = 0): void =>
     arbiter.act({ participant, action, target });
-  return { arbiter, keys, act, down, seen, typed, buttons: () => buttons };
+  return { arbiter, keys, act, down, seen, typed, wheels, buttons: () => buttons };
 }
 
 const [ANN, BOB, EVE] = [1, 2, 3];
@@ -69,12 +71,26 @@ describe('sharing', () => {
     expect(seen).toEqual([]);
   });
 
+  it('turns both wheels for who may, and for nobody else', () => {
+    const { arbiter, wheels } = classroom();
+    for (const participant of [ANN, EVE, HOST]) {
+      arbiter.mouse({ participant, epoch: 0, dx: 0, dy: 0, dz: 1, buttons: 0, dw: participant === ANN ? -2 : 3 });
+    }
+    arbiter.mouse({ participant: ANN, epoch: 1, dx: 0, dy: 0, dz: 0, buttons: 0, dw: 1 });
+    arbiter.hostMouse.move(0, 0, 0, 0, 4);
+    expect(wheels).toEqual([
+      [1, -2],
+      [1, 3],
+      [0, 4],
+    ]);
+  });
+
   it('lets go of what somebody held who leaves, but not of what another holds too', () => {
     const { keys, arbiter, down, buttons } = classroom();
     keys(ANN, SHIFT, A);
     keys(BOB, SHIFT);
-    arbiter.mouse({ participant: ANN, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 1 });
-    arbiter.mouse({ participant: BOB, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 2 });
+    arbiter.mouse({ participant: ANN, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 1, dw: 0 });
+    arbiter.mouse({ participant: BOB, epoch: 0, dx: 1, dy: 1, dz: 0, buttons: 2, dw: 0 });
     expect(buttons()).toBe(3);
     arbiter.leave(ANN);
     expect([...down]).toEqual([SHIFT]);
@@ -159,7 +175,7 @@ describe('whatever people do', () => {
             if (!isAllowed) expect(seen.length).toBe(before);
           } else if (one.kind === 'mouse') {
             const { epoch } = arbiter.lease;
-            arbiter.mouse({ participant: one.who, epoch, dx: 0, dy: 0, dz: 0, buttons: one.buttons });
+            arbiter.mouse({ participant: one.who, epoch, dx: 0, dy: 0, dz: 0, buttons: one.buttons, dw: 0 });
           } else if (one.kind === 'act') act(one.who, one.action, one.target);
           else if (one.who === HOST) continue;
           else if (one.kind === 'join') {

@@ -51,8 +51,8 @@ export class InputArbiter {
   };
 
   readonly hostMouse: MouseInput = {
-    move: (dx, dy, dz, buttons) => {
-      this.mouse({ participant: HOST, epoch: this.#epoch, dx, dy, dz, buttons });
+    move: (dx, dy, dz, buttons, dw) => {
+      this.mouse({ participant: HOST, epoch: this.#epoch, dx, dy, dz, buttons, dw });
     },
   };
 
@@ -102,11 +102,11 @@ export class InputArbiter {
     if (bytes.length > 0) this.#parts.keyboard.putScancodes(bytes);
   }
 
-  mouse({ participant, epoch, dx, dy, dz, buttons }: BodyOf<'mouse'>): void {
+  mouse({ participant, epoch, dx, dy, dz, buttons, dw }: BodyOf<'mouse'>): void {
     const hand = this.#allowed(participant, epoch);
     if (!hand) return;
     hand.buttons = buttons & BUTTONS;
-    this.#parts.mouse.move(dx, dy, dz, this.#buttons());
+    this.#parts.mouse.move(dx, dy, dz, this.#buttons(), dw);
   }
 
   typed({ participant, epoch, text }: BodyOf<'typed'>): void {
@@ -177,7 +177,7 @@ export class InputArbiter {
     if (bytes.length > 0) this.#parts.keyboard.putScancodes(bytes);
     if (hand.buttons === 0) return;
     hand.buttons = 0;
-    this.#parts.mouse.move(0, 0, 0, this.#buttons());
+    this.#parts.mouse.move(0, 0, 0, this.#buttons(), 0);
   }
 
   #isHeld(key: number): boolean {

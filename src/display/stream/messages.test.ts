@@ -34,6 +34,7 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
     dx: fc.integer({ min: -32_768, max: 32_767 }),
     dy: fc.integer({ min: -32_768, max: 32_767 }),
     dz: fc.integer({ min: -128, max: 127 }),
+    dw: fc.integer({ min: -128, max: 127 }),
   }),
   typed: fc.record({ participant: u16, epoch: u16, text: fc.string({ unit: 'grapheme' }) }),
   pointer: fc.record({ participant: u16, x: u16, y: u16, shown: fc.boolean() }),
@@ -135,6 +136,8 @@ describe('hostile messages', () => {
     const typed = { participant: 0, epoch: 0, text: 'ä'.repeat(5000) };
     expect(() => encodeMessage('typed', typed)).toThrow(/longer than/);
     expect(() => encodeMessage('ack', { sequence: -1 })).toThrow(/whole number/);
-    expect(() => encodeMessage('mouse', { participant: 0, epoch: 0, dx: 1.5, dy: 0, dz: 0, buttons: 0 })).toThrow();
+    expect(() =>
+      encodeMessage('mouse', { participant: 0, epoch: 0, dx: 1.5, dy: 0, dz: 0, buttons: 0, dw: 0 }),
+    ).toThrow();
   });
 });

@@ -10,8 +10,9 @@ export interface MouseInput {
    * @param dy down positive, in counts
    * @param dz wheel notches, towards the person positive
    * @param buttons bit 0 left, bit 1 right, bit 2 middle
+   * @param dw notches of the horizontal wheel, to the left positive, as VirtualBox's `IMouse::putMouseEvent` has them
    */
-  move(dx: number, dy: number, dz: number, buttons: number): void;
+  move(dx: number, dy: number, dz: number, buttons: number, dw: number): void;
   /**
    * Puts the pointer somewhere, where the guest takes positions (`SharedFrame.takesPositions`).
    * @param x, y 0 to 65535 from the left and top to the right and bottom of the whole desktop

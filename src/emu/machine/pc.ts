@@ -252,13 +252,13 @@ export class Pc {
   }
 
   /** See `MouseInput.move`. */
-  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
+  moveMouse(dx: number, dy: number, dz: number, buttons: number, dw = 0): void {
     this.#inputMs = this.#host.nowMs();
     const { mouse, pointing } = this.board;
-    if (!pointing?.isTaken) mouse.move(dx, dy, dz, buttons);
+    if (!pointing?.isTaken) mouse.move(dx, dy, dz, buttons, dw);
     else {
       if (dx !== 0 || dy !== 0) pointing.moveBy(dx, dy);
-      mouse.move(0, 0, dz, buttons);
+      mouse.move(0, 0, dz, buttons, dw);
     }
   }
 

@@ -168,8 +168,8 @@ export class MachineService {
   }
 
   /** See `MouseInput.move`. */
-  moveMouse(dx: number, dy: number, dz: number, buttons: number): void {
-    this.#pc().moveMouse(dx, dy, dz, buttons);
+  moveMouse(dx: number, dy: number, dz: number, buttons: number, dw: number): void {
+    this.#pc().moveMouse(dx, dy, dz, buttons, dw);
     this.#afterCall();
   }
 

@@ -367,6 +367,78 @@ describe('I8042 with its devices', () => {
       expect(drain()).toEqual([0x09, 0, 0, 0x3e]);
     });
 
+    describe('as an Explorer whose horizontal wheel was asked for', () => {
+      /** Linux's order, psmouse-base.c: im_explorer_detect. */
+      const asLinux = (): void => {
+        knock(200, 100, 80, 200, 200, 80);
+        expect(toMouse(0xf2)).toEqual([0xfa, 0x04]);
+        knock(200, 80, 40);
+        expect(toMouse(0xf2)).toEqual([0xfa, 0x04]);
+        toMouse(0xf3, 100, 0xf4);
+      };
+
+      it('reports it in six bits, to the left positive, and the other wheel as ever', () => {
+        asLinux();
+        mouse.move(0, 0, 0, 0, 1);
+        expect(drain()).toEqual([0x08, 0, 0, 0x41]);
+        mouse.move(0, 0, 0, 0, -1);
+        expect(drain()).toEqual([0x08, 0, 0, 0x7f]);
+        mouse.move(0, 0, -2, 0b11001);
+        expect(drain()).toEqual([0x09, 0, 0, 0x3e]);
+        mouse.move(3, 1, 0, 0b11101, 70);
+        expect(drain()).toEqual([0x2d, 3, 0xff, 0x5f, 0x0d, 0, 0, 0x5f, 0x0d, 0, 0, 0x48]);
+      });
+
+      it('tells of both wheels in turn, and of the side buttons before it', () => {
+        asLinux();
+        mouse.move(0, 0, 2, 0, -2);
+        expect(drain()).toEqual([0x08, 0, 0, 0x7e, 0x08, 0, 0, 0x02]);
+        mouse.move(0, 0, -9, 0, 1);
+        expect(drain()).toEqual([0x08, 0, 0, 0x09, 0x08, 0, 0, 0x0e, 0x08, 0, 0, 0x41]);
+        mouse.move(1, 0, 0, 8, 1);
+        expect(drain()).toEqual([0x08, 1, 0, 0x10, 0x08, 0, 0, 0x41]);
+      });
+
+      it('reports both in remote mode', () => {
+        asLinux();
+        toMouse(0xf0);
+        mouse.move(1, 0, 1, 0, 1);
+        expect(toMouse(0xeb, 0xeb, 0xeb)).toEqual([0xfa, 8, 1, 0, 0x41, 0xfa, 8, 0, 0, 1, 0xfa, 8, 0, 0, 0]);
+      });
+
+      it('forgets it with a reset, and had none before', () => {
+        knock(200, 80, 40, 200, 200, 80);
+        toMouse(0xf4);
+        mouse.move(0, 0, 0, 0, 3);
+        expect(drain()).toEqual([0x08, 0, 0, 0]);
+        knock(200, 80, 40);
+        toMouse(0xff);
+        knock(200, 200, 80);
+        toMouse(0xf4);
+        mouse.move(2, 0, 0, 0, 3);
+        expect(drain()).toEqual([0x08, 2, 0, 0]);
+      });
+
+      it('is still there after its state was restored, and a state from before it has none', () => {
+        asLinux();
+        mouse.move(0, 0, 0, 1, -5);
+        mouse.move(0, 0, 0, 0, 4);
+        receive();
+        const saved = mouse.save();
+        mouse.reset();
+        mouse.restore(saved);
+        expect(mouse.save()).toEqual(saved);
+        expect(saved.pending.map(({ dw }) => dw)).toEqual([4]);
+        const { hasSideways, pending, ...rest } = saved;
+        const older = pending.map(({ dw, ...one }) => ({ ...one, dz: 1 }));
+        mouse.restore({ ...rest, report: [], pending: older } as unknown as typeof saved);
+        kbc.reset();
+        mouse.move(0, 0, 0, 0, 9);
+        advance(20e6);
+        expect(drain()).toEqual([0x08, 0, 0, 1]);
+      });
+    });
+
     it('reports in remote mode only when asked', () => {
       toMouse(0xf0);
       mouse.move(4, 0, 0, 1);

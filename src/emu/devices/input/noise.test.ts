@@ -10,11 +10,11 @@ const counts = fc.integer({ min: -1000, max: 1000 });
 const step = fc.oneof(
   fc.record({ data: byte }),
   fc.record({ command: byte }),
-  fc.record({ toMouse: fc.oneof(byte, fc.constantFrom(0xf4, 0xf3, 200, 100, 80, 0xea)) }),
+  fc.record({ toMouse: fc.oneof(byte, fc.constantFrom(0xf4, 0xf3, 200, 100, 80, 40, 0xea)) }),
   fc.record({ read: fc.constantFrom(0, 1) }),
   fc.record({ waitNs: fc.integer({ min: 0, max: 20_000_000 }) }),
   fc.record({ keys: fc.array(byte, { maxLength: 20 }) }),
-  fc.record({ dx: counts, dy: counts, dz: counts, buttons: fc.integer({ min: 0, max: 31 }) }),
+  fc.record({ dx: counts, dy: counts, dz: counts, dw: counts, buttons: fc.integer({ min: 0, max: 31 }) }),
 );
 
 it('survives anything a guest or a person does, and its state restores to itself', () => {
@@ -47,7 +47,7 @@ it('survives anything a guest or a person does, and its state restores to itself
           clock.advance(s.waitNs);
           timers.runExpired();
         } else if ('keys' in s) keyboard.putScancodes(s.keys);
-        else mouse.move(s.dx, s.dy, s.dz, s.buttons);
+        else mouse.move(s.dx, s.dy, s.dz, s.buttons, s.dw);
       }
       const parts = [keyboard, mouse, kbc] as const;
       const saved = structuredClone(parts.map((part) => part.save()));

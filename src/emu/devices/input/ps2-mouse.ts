@@ -1,7 +1,10 @@
 /**
- * PS/2 mouse: standard, IntelliMouse (wheel) and IntelliMouse Explorer (wheel and five buttons).
+ * PS/2 mouse: standard, IntelliMouse (wheel) and IntelliMouse Explorer (wheel, five buttons, horizontal wheel).
  * Source: IBM PS/2 Hardware Interface Technical Reference, "Auxiliary device"; Microsoft "IntelliMouse PS/2 protocol"
- * (identification by sample rates 200, 100, 80 and 200, 200, 80).
+ * (identification by sample rates 200, 100, 80 and 200, 200, 80). The horizontal wheel is that of the IntelliMouse Explorer
+ * 4.0, as Linux (drivers/input/mouse/psmouse-base.c) turns it on, by the rates 200, 80, 40, and reads it; its other form of
+ * a report, for the vertical wheel, says no more than the usual one and is not used. An Explorer that has not been asked so
+ * reports no horizontal wheel: the bits that tell it were always 0 before, and a driver may take them for notches.
  * Not modelled: the effect of the resolution on counts (the host's counts are reported as they are), overflow bits:
  * a movement that does not fit one report goes on in the next.
  *
@@ -33,6 +36,12 @@ const COMMAND = {
   reset: 0xff,
 } as const;
 const ID = { standard: 0, wheel: 3, explorer: 4 } as const;
+/** The fourth byte of a report has notches of the horizontal wheel: six bits, two's complement, to the left positive. */
+const SIDEWAYS = 0x40;
+const SIDEWAYS_MASK = 0x3f;
+const MAX_SIDEWAYS = 31;
+/** Buttons four and five, which such a report cannot tell. */
+const SIDE_BUTTONS = 0x18;
 /** First byte of a report. */
 const REPORT = { always: 1 << 3, xNegative: 1 << 4, yNegative: 1 << 5, buttons: 7 } as const;
 const STATUS = { scaling: 1 << 4, enabled: 1 << 5, remote: 1 << 6 } as const;
@@ -48,11 +57,12 @@ export interface Ps2MouseParts {
   readonly timers: Timers;
 }
 
-/** Movement with one state of the buttons. dx right, dy down, dz towards the person. */
+/** Movement with one state of the buttons. dx right, dy down, dz towards the person, dw to the left. */
 export interface PendingMovement {
   dx: number;
   dy: number;
   dz: number;
+  dw: number;
   buttons: number;
 }
 
@@ -75,6 +85,8 @@ export interface Ps2MouseState {
   /** The last three sample rates set, oldest first. */
   rates: number[];
   id: number;
+  /** The guest has asked an Explorer for its horizontal wheel. */
+  hasSideways: boolean;
   lastSent: number;
   /** Guest nanosecond before which stream mode makes no report. */
   nextReportAt: number;
@@ -94,6 +106,7 @@ const powerOn = (): Ps2MouseState => ({
   sampleRate: 100,
   rates: [0, 0, 0],
   id: ID.standard,
+  hasSideways: false,
   lastSent: 0,
   nextReportAt: 0,
 });
@@ -117,7 +130,7 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
   }
 
   /** @param buttons also bit 3 and bit 4 for the fourth and fifth button, reported by an Explorer */
-  move(dx: number, dy: number, dz: number, buttons: number): void {
+  move(dx: number, dy: number, dz: number, buttons: number, dw = 0): void {
     const s = this.#s;
     if (!s.enabled && !s.remote) {
       s.buttons = buttons;
@@ -126,14 +139,16 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
     const x = Math.trunc(dx);
     const y = Math.trunc(dy);
     const z = Math.trunc(dz);
+    const w = Math.trunc(dw);
     const last = s.pending.at(-1);
-    if (x === 0 && y === 0 && z === 0 && buttons === (last ?? s).buttons) return;
+    if (x === 0 && y === 0 && z === 0 && w === 0 && buttons === (last ?? s).buttons) return;
     if (last && (last.buttons === buttons || s.pending.length >= MAX_PENDING)) {
       last.dx += x;
       last.dy += y;
       last.dz += z;
+      last.dw += w;
       last.buttons = buttons;
-    } else s.pending.push({ dx: x, dy: y, dz: z, buttons });
+    } else s.pending.push({ dx: x, dy: y, dz: z, dw: w, buttons });
     this.#announce();
   }
 
@@ -175,7 +190,9 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
   }
 
   restore(state: Ps2MouseState): void {
-    this.#s = structuredClone(state);
+    // One saved by a program without horizontal wheels lacks them.
+    const pending = state.pending.map((one) => ({ ...one, dw: one.dw ?? 0 }));
+    this.#s = structuredClone({ ...state, pending, hasSideways: state.hasSideways ?? false });
     // Not at once: the controller may be restored after its devices.
     if (this.#streams && state.pending.length > 0) this.#timer.arm(guestNs(state.nextReportAt));
     else this.#timer.disarm();
@@ -270,10 +287,13 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
 
   /** The knock that turns the extensions on. */
   #identify(): void {
-    const [a, b, c] = this.#s.rates;
-    if (a !== 200 || c !== 80) return;
-    if (b === 100 && this.#s.id === ID.standard) this.#s.id = ID.wheel;
-    else if (b === 200) this.#s.id = ID.explorer;
+    const s = this.#s;
+    const [a, b, c] = s.rates;
+    if (a !== 200) return;
+    if (b === 80 && c === 40) s.hasSideways = s.id === ID.explorer;
+    if (c !== 80) return;
+    if (b === 100 && s.id === ID.standard) s.id = ID.wheel;
+    else if (b === 200) s.id = ID.explorer;
   }
 
   /** Movement is lost, but the person still holds what they hold. */
@@ -308,6 +328,13 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
     );
   }
 
+  /** Notches of the horizontal wheel in the next report, which has them or those of the other wheel: whichever has more. */
+  #sideways({ dz, dw, buttons }: PendingMovement): number {
+    const s = this.#s;
+    if (!s.hasSideways || Math.abs(dw) < Math.abs(dz)) return 0;
+    return (buttons ^ s.buttons) & SIDE_BUTTONS ? 0 : clamp(dw, MAX_SIDEWAYS);
+  }
+
   /** Appends one report of the oldest movement; what does not fit stays. */
   #makeReport(into: number[], scaled: boolean): void {
     const s = this.#s;
@@ -315,13 +342,15 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
     const limit = scaled ? Math.floor(MAX_COUNT / 2) : MAX_COUNT;
     const dx = movement ? clamp(movement.dx, limit) : 0;
     const dy = movement ? clamp(movement.dy, limit) : 0;
-    const dz = movement ? clamp(movement.dz, MAX_NOTCHES) : 0;
+    const dw = movement ? this.#sideways(movement) : 0;
+    const dz = movement && dw === 0 ? clamp(movement.dz, MAX_NOTCHES) : 0;
     if (movement) {
       s.buttons = movement.buttons;
       movement.dx -= dx;
       movement.dy -= dy;
       movement.dz = s.id === ID.standard ? 0 : movement.dz - dz;
-      if (movement.dx === 0 && movement.dy === 0 && movement.dz === 0) s.pending.shift();
+      movement.dw = s.hasSideways ? movement.dw - dw : 0;
+      if (movement.dx === 0 && movement.dy === 0 && movement.dz === 0 && movement.dw === 0) s.pending.shift();
     }
     const x = scaled ? scale(dx) : dx;
     // The mouse counts upwards.
@@ -331,7 +360,8 @@ export class Ps2Mouse implements Ps2Device, MouseInput, Saveable<Ps2MouseState> 
       x & 0xff,
       y & 0xff,
     );
-    if (s.id === ID.wheel) into.push(dz & 0xff);
+    if (dw !== 0) into.push(SIDEWAYS | (dw & SIDEWAYS_MASK));
+    else if (s.id === ID.wheel) into.push(dz & 0xff);
     else if (s.id === ID.explorer) into.push((dz & 0x0f) | ((s.buttons & 0x18) << 1));
   }
 }
