@@ -54,7 +54,7 @@ export class ClientInput {
   /** Lights that were pressed for and that the guest has not set yet, over those it had then. */
   #expected: { readonly before: number; readonly leds: number } | undefined;
   #buttons = 0;
-  #rotation = 0;
+  readonly #rotation = { vertical: 0, horizontal: 0 };
   /** The first half of Pause has come. */
   #isPausing = false;
 
@@ -162,7 +162,7 @@ export class ClientInput {
       return;
     }
     if (flags & (POINTER.verticalWheel | POINTER.horizontalWheel)) {
-      if (flags & POINTER.verticalWheel) this.#turn(wheelRotation(flags));
+      this.#turn(flags & POINTER.verticalWheel ? 'vertical' : 'horizontal', wheelRotation(flags));
       return;
     }
     this.#seat.moveTo(x, y);
@@ -179,10 +179,12 @@ export class ClientInput {
   }
 
   /** Fine wheels send parts of a notch. */
-  #turn(rotation: number): void {
-    this.#rotation += rotation;
-    const notches = Math.trunc(this.#rotation / ROTATION_A_NOTCH);
-    this.#rotation -= notches * ROTATION_A_NOTCH;
-    if (notches !== 0) this.#seat.wheel(-notches);
+  #turn(wheel: 'vertical' | 'horizontal', rotation: number): void {
+    const all = this.#rotation[wheel] + rotation;
+    const notches = Math.trunc(all / ROTATION_A_NOTCH);
+    this.#rotation[wheel] = all - notches * ROTATION_A_NOTCH;
+    if (notches === 0) return;
+    if (wheel === 'vertical') this.#seat.wheel(-notches);
+    else this.#seat.wheel(0, -notches);
   }
 }

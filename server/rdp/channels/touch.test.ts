@@ -23,9 +23,11 @@ function opened() {
   const sent: number[][] = [];
   const input = new TouchInput(() => seat);
   input.opened((message) => sent.push([...message]));
+  const seen = () => desktop.mouse.splice(0);
   /** Where the pointer was taken, as movements; buttons; notches. */
-  const done = () => desktop.mouse.splice(0).map(({ dx, dy, dz, buttons }) => [dx, dy, dz, buttons]);
-  return { input, sent, done };
+  const done = () => seen().map(({ dx, dy, dz, buttons }) => [dx, dy, dz, buttons]);
+  const turned = () => seen().map(({ dz, dw }) => [dz, dw]);
+  return { input, sent, done, turned };
 }
 
 /** [MS-RDPEI] 2.2.2: integers of every length, and fields that may be there. */
@@ -93,6 +95,23 @@ it('a second finger turns the wheel, or taps for the right button, and nothing e
     const rights = done().map(([, , , buttons]) => buttons);
     expect(rights).toEqual(end === UP ? [2, 0] : []);
   }
+});
+
+it('a second finger that moves sideways turns the horizontal wheel, and what it strays up or down is none of the other', () => {
+  const { input, turned } = opened();
+  input.received(touch([1, 100, 100, DOWN]));
+  input.received(touch([2, 150, 100, DOWN]));
+  turned();
+  // What lies under the finger goes to the right, so what is to the left comes into view.
+  input.received(touch([2, 200, 120, UPDATE]));
+  input.received(touch([2, 220, 140, UPDATE]));
+  input.received(touch([2, 130, 150, UPDATE]));
+  input.received(touch([2, 130, 100, UPDATE]));
+  expect(turned()).toEqual([
+    [0, 2],
+    [0, -2],
+    [2, 0],
+  ]);
 });
 
 it('lets go when the client is gone', () => {

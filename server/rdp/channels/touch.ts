@@ -1,6 +1,6 @@
 /**
- * A client's fingers as a mouse: one moves and presses, as a pen would; a second one beside it turns the wheel when it moves up
- * or down, and presses the right button when it only taps.
+ * A client's fingers as a mouse: one moves and presses, as a pen would; a second one beside it turns the wheels when it moves up
+ * and down or sideways, and presses the right button when it only taps.
  * Source: [MS-RDPEI] 3.2 (server).
  * Not modelled: touch as such, which no guest's device takes.
  */
@@ -25,6 +25,7 @@ interface First {
 
 interface Second {
   readonly id: number;
+  x: number;
   y: number;
   hasTurned: boolean;
 }
@@ -63,7 +64,7 @@ export class TouchInput implements DynamicChannel {
       this.#first = { id: contact.id, x: contact.x, y: contact.y, isPressing: false };
       seat.moveTo(contact.x, contact.y);
     } else if (!this.#second && !this.#first.isPressing) {
-      this.#second = { id: contact.id, y: contact.y, hasTurned: false };
+      this.#second = { id: contact.id, x: contact.x, y: contact.y, hasTurned: false };
     }
   }
 
@@ -81,14 +82,23 @@ export class TouchInput implements DynamicChannel {
     seat.moveTo(x, y);
   }
 
-  #turn(seat: DesktopSeat, second: Second, { y, isDown, isCanceled }: TouchContact): void {
+  #turn(seat: DesktopSeat, second: Second, { x, y, isDown, isCanceled }: TouchContact): void {
     if (isDown) {
       // What lies under a finger goes with it: up is on in a text.
-      const notches = Math.trunc((second.y - y) / NOTCH_PIXELS);
-      if (notches === 0) return;
-      second.y -= notches * NOTCH_PIXELS;
+      const up = Math.trunc((second.y - y) / NOTCH_PIXELS);
+      const right = Math.trunc((x - second.x) / NOTCH_PIXELS);
+      if (up === 0 && right === 0) return;
       second.hasTurned = true;
-      seat.wheel(notches);
+      // A finger never goes quite straight: the way that it goes less counts from here on.
+      if (Math.abs(up) >= Math.abs(right)) {
+        second.y -= up * NOTCH_PIXELS;
+        second.x = x;
+        seat.wheel(up);
+      } else {
+        second.x += right * NOTCH_PIXELS;
+        second.y = y;
+        seat.wheel(0, right);
+      }
       return;
     }
     this.#second = undefined;

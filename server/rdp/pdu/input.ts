@@ -51,7 +51,7 @@ export type InputEvent =
   /** State of the lock keys; everything is to be let go. */
   | { readonly kind: 'synchronize'; readonly toggles: number };
 
-/** Notches of a wheel event, away from the person positive, in units of 120. */
+/** Rotation of a wheel event, 120 a notch: away from the person positive, of a horizontal wheel to the right. */
 export function wheelRotation(flags: number): number {
   const rotation = flags & WHEEL_MASK;
   return flags & POINTER.wheelNegative ? rotation - 0x200 : rotation;

@@ -113,6 +113,8 @@ describe('input', () => {
   it('turns wheels both ways', () => {
     expect(wheelRotation(POINTER.verticalWheel | 120)).toBe(120);
     expect(wheelRotation(POINTER.verticalWheel | POINTER.wheelNegative | (0x100 - 120))).toBe(-120);
+    expect(wheelRotation(POINTER.horizontalWheel | 120)).toBe(120);
+    expect(wheelRotation(POINTER.horizontalWheel | POINTER.wheelNegative | (0x100 - 120))).toBe(-120);
   });
 });
 
