@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ANSWER_MS, BOOT_MS, prepare, state, textOf, type, untilScreen, untilSerial } from './support/machine-page.ts';
+import { OPEN_MOUSE, TURNS, turnsIn } from '../machine/support/graphics-guest.ts';
+import {
+  ANSWER_MS,
+  BOOT_MS,
+  prepare,
+  shell,
+  state,
+  textOf,
+  type,
+  untilScreen,
+  untilSerial,
+} from './support/machine-page.ts';
 import { type Lab, openLab, type Visit } from './support/page-test.ts';
 
 let lab: Lab;
@@ -41,5 +52,27 @@ describe('the default guest', () => {
     await untilSerial(page, /\nserial-42\r\ni686/, ANSWER_MS);
     const rows = page.locator('.xterm-rows');
     await expect.poll(() => textOf(rows), { timeout: ANSWER_MS }).toContain('serial-42');
+  });
+
+  it('feels both wheels of a mouse that it has captured', async () => {
+    const { page } = visit;
+    await shell(page, OPEN_MOUSE);
+    await page.getByTestId('screen').click();
+    await expect.poll(() => page.evaluate(() => document.pointerLockElement !== null)).toBe(true);
+    for (const [right, down] of [
+      [100, 0],
+      [-200, 0],
+      [0, 100],
+      [100, -100],
+      // Parts of a notch, as from a touchpad.
+      [-60, 0],
+      [-60, 0],
+    ]) {
+      await page.mouse.wheel(right, down);
+    }
+    await page.evaluate(() => document.exitPointerLock());
+    await expect
+      .poll(async () => turnsIn(await shell(page, TURNS)), { timeout: ANSWER_MS })
+      .toBe('sideways 1, sideways -2, up -1, sideways 1, up 1, sideways -1');
   });
 });

@@ -13,10 +13,13 @@ import {
   drawBars,
   inGuest,
   LAST_POSITION,
+  OPEN_MOUSE,
   OPEN_POINTING,
   positionIn,
   shot,
   startGraphicsGuest,
+  TURNS,
+  turnsIn,
   wrongBars,
 } from './support/graphics-guest.ts';
 import type { Headless } from './support/headless.ts';
@@ -132,4 +135,31 @@ it('moves the pointer to where people have it, and draws it for viewers', async 
   await machine.command('mouse 100 0');
   await expect.poll(drawn, { timeout: 60_000, interval: 500 }).toEqual([400, 200, 64, 64]);
   viewer.close();
+});
+
+it('turns both wheels of the guest’s mouse, from an RDP client and from the monitor', async () => {
+  await inGuest(machine, OPEN_MOUSE);
+  const port = Number(/RDP: \S+:(\d+)\n/.exec(machine.errors)?.[1]);
+  const client = RdpClient.freerdp(display, { port, args: ['/sec:tls', '/bpp:24', '/d:DOMAIN@1'] });
+  const turns = async (): Promise<string> => turnsIn(await inGuest(machine, TURNS));
+  try {
+    await client.shows('its monitor', ({ width, height }) => width === 1024 && height === 768);
+    await client.point(500, 400);
+    // Right, left, down, up; each is in the guest before the next.
+    let wanted = '';
+    for (const [button, turn] of [
+      [7, 'sideways 1'],
+      [6, 'sideways -1'],
+      [5, 'up -1'],
+      [4, 'up 1'],
+    ] as const) {
+      await client.click(button);
+      wanted = wanted === '' ? turn : `${wanted}, ${turn}`;
+      await expect.poll(turns, { timeout: 60_000, interval: 500 }).toBe(wanted);
+    }
+    await machine.command('mouse 0 0 1 0 -2');
+    await expect.poll(turns, { timeout: 60_000, interval: 500 }).toBe(`${wanted}, sideways 2, up -1`);
+  } finally {
+    await client.close();
+  }
 });

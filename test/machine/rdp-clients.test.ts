@@ -350,5 +350,13 @@ describe('input', () => {
     }
     await one.click(5);
     await eventually('wheel', () => desktop.mouse.some(({ dz }) => dz === 1) || undefined);
+    // rdesktop has no buttons for the horizontal one.
+    if (kind === 'freerdp') {
+      await one.click(6);
+      await eventually('left', () => desktop.mouse.some(({ dw }) => dw === 1) || undefined);
+      await one.click(7);
+      await eventually('right', () => desktop.mouse.some(({ dw }) => dw === -1) || undefined);
+      expect(desktop.mouse.filter(({ dw }) => dw !== 0)).toHaveLength(2);
+    }
   });
 });

@@ -100,6 +100,12 @@ describe('an RDP client behind a link', () => {
     expect(host.state.people.map(({ name }) => name)).toContain('RDP gateway');
     await client.key('a');
     await eventually('the key', () => (desktop.scancodes.join().includes('30,158') ? true : undefined));
+    await client.point(100, 100);
+    for (const button of [7, 5, 6]) await client.click(button);
+    const turns = (): string => desktop.mouse.map(({ dz, dw }) => `${dz},${dw}`).join(' ');
+    await eventually('the wheels', () => /0,-1 .*1,0 .*0,1/.test(turns()) || undefined).catch(() => {
+      expect(turns()).toBe('right, down, left');
+    });
 
     // One clipboard for all clients on a display; what they paste and copy goes the whole way.
     const copied: string[] = [];

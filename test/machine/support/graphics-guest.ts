@@ -111,3 +111,17 @@ export function positionIn(text: string): readonly [number, number] {
   };
   return [axis(0), axis(1)];
 }
+
+/** Opens the PS/2 mouse in the guest, as its kernel has found it; what comes is kept in /tmp/turns. To be run by its shell. */
+export const OPEN_MOUSE =
+  "modprobe -a psmouse evdev; while ! grep -q 'Explorer Mouse' /proc/bus/input/devices; do sleep 0.1; done; " +
+  "(cat /dev/input/$(grep -A 5 'Explorer Mouse' /proc/bus/input/devices | grep -o 'event[0-9]*') >/tmp/turns &)";
+
+/** What the wheels did, as LAST_POSITION has positions: EV_REL with REL_HWHEEL or REL_WHEEL. To be run by the guest's shell. */
+export const TURNS = `hexdump -v -e '8/2 "%u " "\\n"' /tmp/turns | grep -E '^([0-9]+ ){4}2 [68] '`;
+
+/** @param text what TURNS prints. @returns the guest's notches in their order: right and away from the person positive */
+export function turnsIn(text: string): string {
+  const turns = [...text.matchAll(/^(?:\d+ ){4}2 ([68]) (\d+) \d+ *\r?$/gm)];
+  return turns.map(([, code, low]) => `${code === '6' ? 'sideways' : 'up'} ${(Number(low) << 16) >> 16}`).join(', ');
+}

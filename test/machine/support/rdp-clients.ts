@@ -218,7 +218,7 @@ export class RdpClient {
     await this.#xdotool('mousemove', '--window', await this.window(), `${x}`, `${y}`);
   }
 
-  /** @param button 1 left, 2 middle, 3 right, 4 and 5 the wheel, 8 and 9 the others */
+  /** @param button 1 left, 2 middle, 3 right, 4 and 5 the wheel, 6 and 7 the horizontal one, 8 and 9 the others */
   async click(button: number): Promise<void> {
     await this.#xdotool('click', `${button}`);
   }
