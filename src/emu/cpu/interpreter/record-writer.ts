@@ -51,12 +51,15 @@ const UNLIMITED_REPEATS = 4096;
 const FARTHEST = 0x7fff_0000;
 
 export class RecordWriter {
-  readonly #view: DataView;
+  readonly #words: Int32Array;
+  readonly #halves: Uint16Array;
+  readonly #bytes: Uint8Array;
   readonly #stateAt: number;
   readonly #cases: CaseTable;
   readonly #use: readonly (MemoryUse | undefined)[];
   readonly #shapes: readonly Shape[];
   readonly #zero: number;
+  readonly #data: number;
   /** Where the next record goes. */
   at = 0;
 
@@ -67,12 +70,15 @@ export class RecordWriter {
     cases: CaseTable;
     use: readonly (MemoryUse | undefined)[];
   }) {
-    this.#view = new DataView(parts.buffer);
+    this.#words = new Int32Array(parts.buffer);
+    this.#halves = new Uint16Array(parts.buffer);
+    this.#bytes = new Uint8Array(parts.buffer);
     this.#stateAt = parts.stateAt;
     this.#cases = parts.cases;
     this.#use = parts.use;
     this.#shapes = parts.rows.map(shapeOf);
     this.#zero = parts.stateAt + STATE.zero;
+    this.#data = registerSlots.segment(parts.stateAt, SEG.ds);
   }
 
   /** The header of a block: how many instructions it has is known when it ends. */
@@ -84,14 +90,14 @@ export class RecordWriter {
   }
 
   setCount(header: number, instructions: number): void {
-    this.#view.setInt32(header + RECORD.imm, instructions, true);
+    this.#words[(header + RECORD.imm) >> 2] = instructions;
   }
 
   micro(op: number, offset: number, length: number, imm: number, imm2 = 0, mask = -1): void {
     this.#clear(op, offset, length);
-    this.#view.setInt32(this.at + RECORD.imm, imm, true);
-    this.#view.setInt32(this.at + RECORD.imm2, imm2, true);
-    this.#view.setInt32(this.at + RECORD.mask, mask, true);
+    this.#words[(this.at + RECORD.imm) >> 2] = imm;
+    this.#words[(this.at + RECORD.imm2) >> 2] = imm2;
+    this.#words[(this.at + RECORD.mask) >> 2] = mask;
     this.at += RECORD.bytes;
   }
 
@@ -119,56 +125,54 @@ export class RecordWriter {
     const checked = !long && this.#checks(d, row, shape, op, offset, mode);
 
     this.#clear(op, offset, d.length);
-    const view = this.#view;
     const at = this.at;
-    view.setUint16(at + RECORD.reg, this.#slot(shape.reg, d.reg, d.rex), true);
-    view.setUint16(at + RECORD.rm, this.#slot(shape.rm, d.rm, d.rex), true);
+    this.#halves[(at + RECORD.reg) >> 1] = this.#slot(shape.reg, d.reg, d.rex);
+    this.#halves[(at + RECORD.rm) >> 1] = this.#slot(shape.rm, d.rm, d.rex);
     // In 64-bit code only FS and GS have a base.
     const segment = long && d.segment < SEG.fs ? this.#zero : registerSlots.segment(this.#stateAt, d.segment);
-    view.setUint16(at + RECORD.segment, segment, true);
+    this.#halves[(at + RECORD.segment) >> 1] = segment;
     if (d.memory && long) this.#longAddress(at, d, offset, this.#popBias(row, d), form === FORM.full);
     else if (d.memory) this.#address(at, d, d.disp + this.#popBias(row, d));
     if (d.memory && shape.memory?.kind === 'O' && long) {
-      view.setInt32(at + RECORD.imm, d.addressSize === 64 ? d.dispHigh : 0, true);
+      this.#words[(at + RECORD.imm) >> 2] = d.addressSize === 64 ? d.dispHigh : 0;
       this.at += RECORD.bytes;
       return;
     }
-    view.setInt32(at + RECORD.imm, shape.relative ? target : d.imm, true);
-    if (row.options.rep) view.setInt32(at + RECORD.imm2, single || checked ? 1 : UNLIMITED_REPEATS, true);
+    this.#words[(at + RECORD.imm) >> 2] = shape.relative ? target : d.imm;
+    if (row.options.rep) this.#words[(at + RECORD.imm2) >> 2] = single || checked ? 1 : UNLIMITED_REPEATS;
     else if (shape.vvvv !== 'none') this.#vex(at, shape, d);
-    else if (!shape.relative) view.setInt32(at + RECORD.imm2, shape.full ? d.immHigh : d.imm2, true);
+    else if (!shape.relative) this.#words[(at + RECORD.imm2) >> 2] = shape.full ? d.immHigh : d.imm2;
     this.at += RECORD.bytes;
   }
 
   /** VEX instructions have no second immediate: its place holds the slot of VEX.vvvv, and above that of a vector index. */
   #vex(at: number, shape: Shape, d: Decoded): void {
-    this.#view.setUint16(at + RECORD.imm2, this.#slot(shape.vvvv, d.vvvv, false), true);
+    this.#halves[(at + RECORD.imm2) >> 1] = this.#slot(shape.vvvv, d.vvvv, false);
     if (!d.row?.options.vsib) return;
-    this.#view.setUint16(at + RECORD.imm2 + 2, registerSlots.xmm(this.#stateAt, d.index), true);
-    this.#view.setUint16(at + RECORD.index, this.#zero, true);
+    this.#halves[(at + RECORD.imm2 + 2) >> 1] = registerSlots.xmm(this.#stateAt, d.index);
+    this.#halves[(at + RECORD.index) >> 1] = this.#zero;
   }
 
   /** Base, index and displacement in 64-bit code. RIP-relative ones count from the block's first byte. */
   #longAddress(at: number, d: Decoded, offset: number, bias: number, full: boolean): void {
-    const view = this.#view;
     let disp = d.disp + bias;
     if (d.ripRelative) {
       disp += offset + d.length;
-      view.setUint16(at + RECORD.base, this.#stateAt + STATE.blockEip, true);
+      this.#halves[(at + RECORD.base) >> 1] = this.#stateAt + STATE.blockEip;
       if (full && d.disp > FARTHEST) {
-        view.setUint16(at + RECORD.index, this.#stateAt + STATE.two31, true);
+        this.#halves[(at + RECORD.index) >> 1] = this.#stateAt + STATE.two31;
         disp -= 0x8000_0000;
       }
-    } else if (d.base >= 0) view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, d.base), true);
-    if (d.index >= 0) view.setUint16(at + RECORD.index, registerSlots.general(this.#stateAt, d.index), true);
+    } else if (d.base >= 0) this.#halves[(at + RECORD.base) >> 1] = registerSlots.general(this.#stateAt, d.base);
+    if (d.index >= 0) this.#halves[(at + RECORD.index) >> 1] = registerSlots.general(this.#stateAt, d.index);
     const cut = d.addressSize === 32 ? ADDRESS_CUT : 0;
-    view.setUint8(at + RECORD.shift, d.scale | cut | (d.segment === SEG.ss ? ADDRESS_STACK : 0));
-    view.setInt32(at + RECORD.disp, disp, true);
+    this.#bytes[at + RECORD.shift] = d.scale | cut | (d.segment === SEG.ss ? ADDRESS_STACK : 0);
+    this.#words[(at + RECORD.disp) >> 2] = disp;
   }
 
   /** Instructions left after a conditional branch, which it gives back when taken. */
   setRemaining(record: number, instructions: number): void {
-    this.#view.setInt32(record + RECORD.disp, instructions, true);
+    this.#words[(record + RECORD.disp) >> 2] = instructions;
   }
 
   /** POP to memory computes an ESP-based address after the increment (SDM Vol. 2B, POP). */
@@ -186,11 +190,11 @@ export class RecordWriter {
       const bytes = (Math.abs(units) * d.size) / 8;
       this.#clear(MICRO.check, offset, d.length);
       const at = this.at;
-      this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, register), true);
-      this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, SEG.ss), true);
-      this.#view.setInt32(at + RECORD.disp, units < 0 ? -bytes : 0, true);
-      this.#view.setInt32(at + RECORD.imm, bytes | (units < 0 ? CHECK.write : 0), true);
-      this.#view.setInt32(at + RECORD.mask, mode & MODE.stack32 ? -1 : 0xffff, true);
+      this.#halves[(at + RECORD.base) >> 1] = registerSlots.general(this.#stateAt, register);
+      this.#halves[(at + RECORD.segment) >> 1] = registerSlots.segment(this.#stateAt, SEG.ss);
+      this.#words[(at + RECORD.disp) >> 2] = units < 0 ? -bytes : 0;
+      this.#words[(at + RECORD.imm) >> 2] = bytes | (units < 0 ? CHECK.write : 0);
+      this.#words[(at + RECORD.mask) >> 2] = mode & MODE.stack32 ? -1 : 0xffff;
       this.at += RECORD.bytes;
       checked = true;
     }
@@ -201,9 +205,9 @@ export class RecordWriter {
       const write = access === 'write' || (access === undefined && use?.writes === true);
       this.#clear(MICRO.check, offset, d.length);
       const at = this.at;
-      this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, d.segment), true);
+      this.#halves[(at + RECORD.segment) >> 1] = registerSlots.segment(this.#stateAt, d.segment);
       this.#address(at, d, d.disp + this.#popBias(row, d));
-      this.#view.setInt32(at + RECORD.imm, operandBytes(shape.memory, d.size) | (write ? CHECK.write : 0), true);
+      this.#words[(at + RECORD.imm) >> 2] = operandBytes(shape.memory, d.size) | (write ? CHECK.write : 0);
       this.at += RECORD.bytes;
       checked = true;
     }
@@ -218,22 +222,21 @@ export class RecordWriter {
   #stringCheck(d: Decoded, o: OperandSpec, register: number, segment: number, write: boolean, offset: number): boolean {
     this.#clear(MICRO.check, offset, d.length);
     const at = this.at;
-    this.#view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, register), true);
-    this.#view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, segment), true);
+    this.#halves[(at + RECORD.base) >> 1] = registerSlots.general(this.#stateAt, register);
+    this.#halves[(at + RECORD.segment) >> 1] = registerSlots.segment(this.#stateAt, segment);
     const repeated = d.rep === 'none' ? 0 : CHECK.ifCount;
-    this.#view.setInt32(at + RECORD.imm, operandBytes(o, d.size) | (write ? CHECK.write : 0) | repeated, true);
-    this.#view.setInt32(at + RECORD.mask, d.addressSize === 16 ? 0xffff : -1, true);
+    this.#words[(at + RECORD.imm) >> 2] = operandBytes(o, d.size) | (write ? CHECK.write : 0) | repeated;
+    this.#words[(at + RECORD.mask) >> 2] = d.addressSize === 16 ? 0xffff : -1;
     this.at += RECORD.bytes;
     return true;
   }
 
   #address(at: number, d: Decoded, disp: number): void {
-    const view = this.#view;
-    if (d.base >= 0) view.setUint16(at + RECORD.base, registerSlots.general(this.#stateAt, d.base), true);
-    if (d.index >= 0) view.setUint16(at + RECORD.index, registerSlots.general(this.#stateAt, d.index), true);
-    view.setUint8(at + RECORD.shift, d.scale);
-    view.setInt32(at + RECORD.disp, disp, true);
-    view.setInt32(at + RECORD.mask, d.addressSize === 16 ? 0xffff : -1, true);
+    if (d.base >= 0) this.#halves[(at + RECORD.base) >> 1] = registerSlots.general(this.#stateAt, d.base);
+    if (d.index >= 0) this.#halves[(at + RECORD.index) >> 1] = registerSlots.general(this.#stateAt, d.index);
+    this.#bytes[at + RECORD.shift] = d.scale;
+    this.#words[(at + RECORD.disp) >> 2] = disp;
+    this.#words[(at + RECORD.mask) >> 2] = d.addressSize === 16 ? 0xffff : -1;
   }
 
   #slot(kind: Shape['reg'], n: number, rex: boolean): number {
@@ -249,20 +252,17 @@ export class RecordWriter {
     }
   }
 
+  /** Everything but the two registers of ModRM. Two or three of a record's fields at once: see RECORD. */
   #clear(op: number, offset: number, length: number): void {
-    const { at } = this;
-    const view = this.#view;
-    view.setUint16(at + RECORD.op, op, true);
-    view.setUint8(at + RECORD.length, length);
-    view.setUint8(at + RECORD.shift, 0);
-    view.setUint16(at + RECORD.base, this.#zero, true);
-    view.setUint16(at + RECORD.index, this.#zero, true);
-    view.setUint16(at + RECORD.segment, registerSlots.segment(this.#stateAt, SEG.ds), true);
-    view.setUint16(at + RECORD.offset, offset, true);
-    view.setInt32(at + RECORD.disp, 0, true);
-    view.setInt32(at + RECORD.imm, 0, true);
-    view.setInt32(at + RECORD.imm2, 0, true);
-    view.setInt32(at + RECORD.mask, -1, true);
+    const words = this.#words;
+    const first = this.at >> 2;
+    words[first + (RECORD.op >> 2)] = op | (length << 16);
+    words[first + (RECORD.base >> 2)] = this.#zero | (this.#zero << 16);
+    words[first + (RECORD.segment >> 2)] = this.#data | (offset << 16);
+    words[first + (RECORD.disp >> 2)] = 0;
+    words[first + (RECORD.imm >> 2)] = 0;
+    words[first + (RECORD.imm2 >> 2)] = 0;
+    words[first + (RECORD.mask >> 2)] = -1;
   }
 }
 
