@@ -56,7 +56,7 @@ const AGAIN = 1000;
 /** Entries until a place is worth a region of its own that is in one already, though not as an entry. */
 const COVERED_THRESHOLD = 30_000;
 /** Entries below which a place near hot code is left to tier 0. */
-const LEAST = 30;
+const LEAST = 100;
 const LIMITS = { instructions: 800, pages: 16 } as const;
 /** Instructions that are ordered at once, unless one region has more. */
 const BATCH_INSTRUCTIONS = 600;
