@@ -1,7 +1,15 @@
 // Who is in a session: names, roles, and how somebody comes back as the same person.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { type BodyOf, HOST, MAX_NAME_BYTES, MAX_PEOPLE, type Person, type Role } from '#display/stream/messages.ts';
+import {
+  type BodyOf,
+  HOST,
+  MAX_NAME_BYTES,
+  MAX_PEOPLE,
+  type Person,
+  type Role,
+  type VideoForms,
+} from '#display/stream/messages.ts';
 import type { PictureFeed } from '#display/stream/picture-fan.ts';
 import type { RelayConnection } from '../relay/service.ts';
 
@@ -17,7 +25,7 @@ export interface Viewer {
   /** What sound it can play now. */
   plays: BodyOf<'soundForms'>;
   /** What video it can show; undefined: it has not said yet. */
-  shows: BodyOf<'videoForms'> | undefined;
+  shows: VideoForms | undefined;
 }
 
 interface Former {

@@ -209,6 +209,47 @@ describe('a session', () => {
   });
 });
 
+describe('peers of before `videoCoders`', () => {
+  const older = { h264: true, vp9: true, vp8: false };
+  const newer = { ...older, av1: true, jpeg: true };
+  const picture = { ...{ x: 0, y: 0, width: 2, height: 2, isKey: true, layer: 0 }, data: new Uint8Array(1) };
+
+  it('that watch are counted, and get no picture that would end them', async () => {
+    const { host } = await share();
+    host.send('videoCoders', { forms: { ...newer, vp8: true } });
+    const link = await linkOf(host, 'view');
+    const { viewer: modern } = await join(link.token, 'Modern');
+    modern.send('videoCoders', { forms: newer });
+    await host.next('videoCoders', ({ forms }) => forms.jpeg && forms.av1 && !forms.vp8);
+    const { viewer: old } = await join(link.token, 'Old');
+    // Before it has said anything, and afterwards.
+    host.send('video', { ...picture, number: 1, form: 'jpeg' });
+    expect((await modern.next('video')).form).toBe('jpeg');
+    old.send('videoForms', older);
+    await host.next('videoCoders', ({ forms }) => forms.h264 && forms.vp9 && !forms.jpeg && !forms.av1);
+    host.send('video', { ...picture, number: 2, form: 'jpeg' });
+    host.send('videoEnd', {});
+    host.send('video', { ...picture, number: 3, form: 'h264' });
+    expect((await old.next('video')).number).toBe(3);
+    expect(old.got.filter(({ name }) => name === 'video' || name === 'videoCoders')).toEqual([]);
+    old.socket.terminate();
+    await host.next('videoCoders', ({ forms }) => forms.jpeg);
+    host.send('end', {});
+  });
+
+  it('that share are told in the way they know', async () => {
+    const { host } = await share();
+    const link = await linkOf(host, 'view');
+    const { viewer } = await join(link.token, 'Ann');
+    viewer.send('videoCoders', { forms: newer });
+    expect(await host.next('videoForms', ({ h264 }) => h264)).toEqual(older);
+    viewer.send('videoCoders', { forms: { ...newer, h264: false, vp9: false } });
+    await host.next('videoForms', ({ h264 }) => !h264);
+    expect(host.got.some(({ name }) => name === 'videoCoders')).toBe(false);
+    host.send('end', {});
+  });
+});
+
 describe('input', () => {
   it('of viewers with control reaches the host with their number on it, of others never', async () => {
     const { host } = await share();

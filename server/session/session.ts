@@ -10,12 +10,12 @@ import {
   MAX_VIEWER_MESSAGE_BYTES,
   type Message,
   NOBODY,
+  RELAY_VERSION,
   type SoundForm,
-  STREAM_VERSION,
   VIDEO_FORMS,
-  type VideoForm,
 } from '#display/stream/messages.ts';
-import { PictureFan } from '#display/stream/picture-fan.ts';
+import { PictureFan, type PictureFeed } from '#display/stream/picture-fan.ts';
+import { NO_VIDEO, olderForms, sayVideoForms, videoForms } from '#display/stream/video-forms.ts';
 import type { JoinTokens } from '../relay/join-tokens.ts';
 import { CLOSE, type RelayConnection } from '../relay/service.ts';
 import { cleanName, newKey, People, personOf, type Viewer } from './people.ts';
@@ -41,7 +41,6 @@ const MESSAGES_A_SECOND = 400;
 
 /** The host is asked for a key picture that often, at most. */
 const KEY_MS = 250;
-const NO_VIDEO: BodyOf<'videoForms'> = { h264: false, vp9: false, vp8: false };
 const NO_SOUND: BodyOf<'soundForms'> = { pcm: false, opus: false };
 const FREE: BodyOf<'lease'> = { mode: 'share', holder: NOBODY, epoch: 0, asking: [] };
 
@@ -66,6 +65,8 @@ export class Session {
   #neededForms = NO_SOUND;
   /** What everybody here can show. */
   #shownForms = NO_VIDEO;
+  /** 0 for a host that has not said `videoCoders`. */
+  #hostVersion = 0;
   #keyAskedAt = 0;
   #pointerTimer: NodeJS.Timeout | undefined;
   #isOver = false;
@@ -98,7 +99,7 @@ export class Session {
     this.#machine = cleanName(machine, 'Machine');
     this.#hostName = cleanName(name, 'Host');
     before?.close(CLOSE.rights, 'elsewhere: the machine is shared from another place now');
-    const welcome = { version: STREAM_VERSION, participant: HOST, role: 'owner', machine: this.#machine } as const;
+    const welcome = { version: RELAY_VERSION, participant: HOST, role: 'owner', machine: this.#machine } as const;
     connection.send(encodeMessage('welcome', { ...welcome, key: `${this.id}.${this.key}` }));
     this.#tellRoster();
     this.#tellLinks();
@@ -106,6 +107,7 @@ export class Session {
     this.#hostForms = NO_SOUND;
     this.#neededForms = NO_SOUND;
     this.#shownForms = NO_VIDEO;
+    this.#hostVersion = 0;
     this.#askForVideo();
   }
 
@@ -137,6 +139,11 @@ export class Session {
       case 'soundForms':
         this.#hostForms = message.body;
         this.#askForSound();
+        return;
+      case 'videoCoders':
+        // What it can code is for it to choose from; that it says so tells how to tell it what others can show.
+        this.#hostVersion = RELAY_VERSION;
+        this.#tellVideo();
         return;
       case 'monitors':
         this.#monitors = message.body;
@@ -193,21 +200,21 @@ export class Session {
     if (!place) throw new CodedError('full', 'so many people are here that nobody else can come in; try again later');
     const before = this.#viewers.get(place.id);
     if (before) this.#remove(before, CLOSE.rights, 'elsewhere: you came in again from another place');
-    const welcome = { version: STREAM_VERSION, participant: place.id, role, machine: this.#machine, key: place.key };
+    const welcome = { version: RELAY_VERSION, participant: place.id, role, machine: this.#machine, key: place.key };
     connection.send(encodeMessage('welcome', welcome));
     connection.send(encodeMessage('lease', this.#lease));
     connection.send(encodeMessage('monitors', this.#monitors));
-    const feed = this.#fan.open((message) => connection.send(message), since);
     const viewer: Viewer = {
       id: place.id,
       name: place.name,
       role,
       link,
       connection,
-      feed,
+      feed: undefined,
       plays: NO_SOUND,
       shows: undefined,
     };
+    viewer.feed = this.#openFeed(viewer, since);
     this.#viewers.set(place.id, viewer);
     this.#tellRoster();
     this.#tellLinks();
@@ -237,7 +244,11 @@ export class Session {
         viewer.feed?.videoAck(message.body.number);
         return;
       case 'videoForms':
-        viewer.shows = message.body;
+        viewer.shows = olderForms(message.body);
+        this.#askForVideo();
+        return;
+      case 'videoCoders':
+        viewer.shows = message.body.forms;
         this.#askForVideo();
         return;
       case 'videoKey':
@@ -284,8 +295,17 @@ export class Session {
       this.#fan.close(viewer.feed);
       viewer.feed = undefined;
     } else if (!on && !viewer.feed) {
-      viewer.feed = this.#fan.open((message) => viewer.connection.send(message), since);
+      viewer.feed = this.#openFeed(viewer, since);
     }
+  }
+
+  /** Pictures of a form that a viewer has not said it can show could end its connection: it may be older than them. */
+  #openFeed(viewer: Viewer, since: number): PictureFeed {
+    return this.#fan.open(
+      (message) => viewer.connection.send(message),
+      since,
+      (form) => viewer.shows?.[form] ?? false,
+    );
   }
 
   // Sound.
@@ -317,11 +337,14 @@ export class Session {
   /** Tells the host what everybody here can show, when that has changed. */
   #askForVideo(): void {
     const said = [...this.#viewers.values()].flatMap(({ shows }) => shows ?? []);
-    const can = (form: VideoForm): boolean => said.length > 0 && said.every((shows) => shows[form]);
-    const shown = { h264: can('h264'), vp9: can('vp9'), vp8: can('vp8') };
+    const shown = videoForms((form) => said.length > 0 && said.every((shows) => shows[form]));
     if (VIDEO_FORMS.every((form) => shown[form] === this.#shownForms[form])) return;
     this.#shownForms = shown;
-    this.#host?.send(encodeMessage('videoForms', shown));
+    this.#tellVideo();
+  }
+
+  #tellVideo(): void {
+    this.#host?.send(sayVideoForms(this.#shownForms, this.#hostVersion));
   }
 
   #askForKey(): void {

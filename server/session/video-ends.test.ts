@@ -6,7 +6,7 @@ import type { MadeVideoEncoder } from '#display/sharing/sent-video.ts';
 import { ShareHost } from '#display/sharing/share-host.ts';
 import { StreamDesktop } from '#display/sharing/stream-desktop.ts';
 import { Viewer } from '#display/sharing/viewer.ts';
-import { ANY_NUMBER_OF_USES } from '#display/stream/messages.ts';
+import { ANY_NUMBER_OF_USES, type VideoForm } from '#display/stream/messages.ts';
 import { JoinTokens } from '../relay/join-tokens.ts';
 import { newSocket, type RelayBench, startRelay, until } from './relay-bench.suite.ts';
 
@@ -27,56 +27,89 @@ afterEach(() => {
 });
 afterAll(() => bench.close());
 
-/** Keeps the first pixel. @param breaksAfter pictures after which it fails */
-const encoder = (counts: { pictures: number; keys: number }, breaksAfter: number): MadeVideoEncoder => ({
-  forms: ['h264'],
-  open: (_form, _width, _height, onPicture) => ({
-    isBusy: false,
-    encode: (pixels, isKey) => {
-      if (counts.pictures >= breaksAfter) throw new Error('out of memory');
-      const isFirst = counts.pictures++ === 0;
-      if (isKey || isFirst) counts.keys++;
-      const layer = isKey ? 0 : counts.pictures & 1;
-      setTimeout(() => onPicture({ data: pixels.slice(0, 4), isKey: isKey || isFirst, layer }), 1);
-    },
-    close: () => {},
-  }),
+interface Counts {
+  pictures: number;
+  keys: number;
+  /** What was coded, in the order of coders. */
+  readonly forms: VideoForm[];
+}
+
+/** How it fails: after so many pictures when it is given one; the same, later; or when it is to begin. */
+interface Faults {
+  readonly throwsAfter?: number;
+  readonly breaksAfter?: number;
+  readonly doesNotOpen?: readonly VideoForm[];
+}
+
+/** Keeps the first pixel, and the form. */
+const encoder = (
+  counts: Counts,
+  forms: readonly VideoForm[],
+  { throwsAfter = Number.POSITIVE_INFINITY, breaksAfter = Number.POSITIVE_INFINITY, doesNotOpen = [] }: Faults,
+): MadeVideoEncoder => ({
+  forms,
+  open: (form, _width, _height, onPicture, onBroken) => {
+    if (doesNotOpen.includes(form)) throw new Error('no such coder');
+    counts.forms.push(form);
+    let coded = 0;
+    return {
+      isBusy: false,
+      encode: (pixels, isKey) => {
+        if (form === forms[0] && coded >= throwsAfter) throw new Error('out of memory');
+        if (form === forms[0] && coded >= breaksAfter) {
+          setTimeout(onBroken, 1);
+          return;
+        }
+        counts.pictures++;
+        const isFirst = coded++ === 0;
+        if (isKey || isFirst) counts.keys++;
+        const layer = isKey ? 0 : counts.pictures & 1;
+        const data = Uint8Array.of(...pixels.subarray(0, 4), forms.indexOf(form));
+        setTimeout(() => onPicture({ data, isKey: isKey || isFirst, layer }), 1);
+      },
+      close: () => {},
+    };
+  },
 });
 
-const decoder: MadeVideoDecoder = {
-  forms: ['h264'],
-  open: (_form, width, height, onPicture) => {
+/** @param breaks the form whose pictures it cannot decode after all */
+const decoder = (forms: readonly VideoForm[], breaks?: VideoForm): MadeVideoDecoder => ({
+  forms,
+  open: (form, width, height, onPicture, onBroken) => {
     let hasKey = false;
     return {
       decode: ({ data, isKey, number }) => {
         hasKey ||= isKey;
         if (!hasKey) throw new Error('a picture that builds upon nothing');
         const colour = new DataView(data.buffer).getUint32(0, true);
-        setTimeout(() => onPicture(new Uint32Array(width * height).fill(colour), number), 1);
+        if (form === breaks) setTimeout(onBroken, 1);
+        else setTimeout(() => onPicture(new Uint32Array(width * height).fill(colour), number), 1);
       },
       close: () => {},
     };
   },
-};
+});
 
-async function shared(breaksAfter = Number.POSITIVE_INFINITY) {
+const H264: readonly VideoForm[] = ['h264'];
+
+async function shared(codes: readonly VideoForm[] = H264, faults: Faults = {}) {
   const desktop = new PaintedDesktop(WIDTH, HEIGHT);
-  const counts = { pictures: 0, keys: 0 };
+  const counts: Counts = { pictures: 0, keys: 0, forms: [] };
   const host = new ShareHost({
     ...{ url: `${base.replace('http', 'ws')}relay/session`, machine: 'Painted', name: 'Host', desktop, newSocket },
     token: () => tokens.issue({ subject: 'test', rights: { session: { host: true } }, lifeSeconds: 60 }),
     ...{ fourByThree: () => false, keyboard: { putScancodes: () => {} }, mouse: { move: () => {} } },
     ...{ typeText: () => {}, onPointer: () => {}, onState: () => {} },
-    videoEncoder: encoder(counts, breaksAfter),
+    videoEncoder: encoder(counts, codes, faults),
   });
   open.push({ close: () => host.stop() });
   await until('shared', () => host.state.people.length > 0);
   host.makeLink({ label: 'all', role: 'view', lifetime: 0, uses: ANY_NUMBER_OF_USES });
   await until('a link', () => host.state.links.length > 0);
   const token = host.state.links[0].token;
-  const join = (name: string, canDecode = true): Viewer => {
-    const videoDecoder = Promise.resolve(canDecode ? decoder : undefined);
-    const viewer = new Viewer({ base, token, name, key: '', onKey: () => {}, newSocket, videoDecoder });
+  const join = (name: string, forms = codes, breaks?: VideoForm, connect = newSocket): Viewer => {
+    const videoDecoder = Promise.resolve(forms.length > 0 ? decoder(forms, breaks) : undefined);
+    const viewer = new Viewer({ base, token, name, key: '', onKey: () => {}, newSocket: connect, videoDecoder });
     open.push(viewer);
     return viewer;
   };
@@ -141,7 +174,7 @@ it('with somebody here who cannot show it, all of it is tiles', async () => {
   await until('the picture', () => isWhole(ann, desktop));
   play();
   await until('a video', () => look(ann.pixels, desktop).isVideo);
-  const old = join('Old', false);
+  const old = join('Old', []);
   await until('tiles', () => old.pixels.length > 0 && !look(ann.pixels, desktop).isVideo);
   stop();
   await until('the same for both', () => isWhole(ann, desktop) && isWhole(old, desktop));
@@ -152,7 +185,7 @@ it('with somebody here who cannot show it, all of it is tiles', async () => {
 });
 
 it('a coder that fails leaves tiles, which go on', async () => {
-  const { desktop, counts, join, play, stop } = await shared(20);
+  const { desktop, counts, join, play, stop } = await shared(H264, { throwsAfter: 20 });
   const ann = join('Ann');
   await until('the picture', () => isWhole(ann, desktop));
   play();
@@ -163,6 +196,123 @@ it('a coder that fails leaves tiles, which go on', async () => {
   stop();
   await until('the last picture, exactly', () => isWhole(ann, desktop));
   expect(counts.pictures).toBe(20);
+});
+
+it('somebody without H.264 costs nobody the video: all get another form, and the better one again afterwards', async () => {
+  const { desktop, counts, join, play, stop } = await shared(['h264', 'vp9', 'vp8', 'jpeg']);
+  const ann = join('Ann');
+  await until('the picture', () => isWhole(ann, desktop));
+  play();
+  await until('a video', () => look(ann.pixels, desktop).isVideo);
+  expect(counts.forms).toEqual(['h264']);
+  const bob = join('Bob', ['vp9', 'vp8', 'jpeg']);
+  await until('VP9', () => counts.forms.at(-1) === 'vp9');
+  const carl = join('Carl', ['jpeg']);
+  await until('JPEG', () => counts.forms.at(-1) === 'jpeg');
+  const areVideo = (...viewers: Viewer[]): boolean =>
+    viewers.every(({ pixels }) => pixels.length > 0 && look(pixels, desktop).isVideo);
+  await until('a video for all three', () => areVideo(ann, bob, carl));
+  carl.close();
+  await until('VP9 again', () => counts.forms.at(-1) === 'vp9');
+  bob.close();
+  await until('H.264 again', () => counts.forms.at(-1) === 'h264');
+  await until('a video', () => areVideo(ann));
+  expect(counts.forms).toEqual(['h264', 'vp9', 'jpeg', 'vp9', 'h264']);
+  stop();
+  await until('the last picture, exactly', () => isWhole(ann, desktop));
+});
+
+it('text that moves goes in AV1, also where a film was shown before', async () => {
+  const { desktop, counts, join, play, stop } = await shared(['h264', 'av1']);
+  const ann = join('Ann');
+  await until('the picture', () => isWhole(ann, desktop));
+  play();
+  await until('a video', () => look(ann.pixels, desktop).isVideo);
+  expect(counts.forms).toEqual(['h264']);
+  stop();
+  const { x, y, width, height } = AREA;
+  let line = 0;
+  const timer = setInterval(() => {
+    line++;
+    desktop.paint(x, y, width, height, (column, row) => (((column >> 3) * (row + line)) & 1 ? 0xffff55 : 0x0000aa));
+  }, 30);
+  open.push({ close: () => clearInterval(timer) });
+  await until('AV1', () => counts.forms.at(-1) === 'av1');
+  await until('a video', () => look(ann.pixels, desktop).isVideo);
+  const bob = join('Bob', ['h264']);
+  await until('H.264', () => counts.forms.at(-1) === 'h264');
+  bob.close();
+  await until('AV1 again', () => counts.forms.at(-1) === 'av1');
+  clearInterval(timer);
+  await until('the last picture, exactly', () => isWhole(ann, desktop));
+});
+
+it.each([
+  ['throws', { throwsAfter: 10 }],
+  ['breaks', { breaksAfter: 10 }],
+  ['does not open', { doesNotOpen: H264 }],
+])('a coder that %s is followed by the next one', async (_, faults) => {
+  const { desktop, counts, join, play, stop } = await shared(['h264', 'vp8'], faults);
+  const ann = join('Ann');
+  await until('the picture', () => isWhole(ann, desktop));
+  play();
+  await until('VP8', () => counts.forms.at(-1) === 'vp8');
+  const coded = counts.pictures;
+  await until('more of it', () => counts.pictures > coded + 5 && look(ann.pixels, desktop).isVideo);
+  stop();
+  await until('the last picture, exactly', () => isWhole(ann, desktop));
+});
+
+it('a viewer whose decoder fails gets another form, and so do all', async () => {
+  const { desktop, counts, join, play, stop } = await shared(['h264', 'vp9']);
+  const ann = join('Ann', undefined, 'h264');
+  const bob = join('Bob');
+  await until('the picture', () => isWhole(ann, desktop) && isWhole(bob, desktop));
+  play();
+  await until('a video', () => [ann, bob].every(({ pixels }) => look(pixels, desktop).isVideo));
+  expect(counts.forms).toEqual(['h264', 'vp9']);
+  stop();
+  await until('the last picture, exactly', () => isWhole(ann, desktop) && isWhole(bob, desktop));
+});
+
+it('a screen that is as it was before a video shows so again, wherever that was', async () => {
+  const { desktop, join } = await shared();
+  const ann = join('Ann');
+  await until('the picture', () => isWhole(ann, desktop));
+  const { x, y, width, height } = AREA;
+  let hasShown = false;
+  // A whole tile and more of it never changes, so that nothing there is news when the video is over.
+  for (let shade = 1; !hasShown; shade = (shade % 120) + 1) {
+    desktop.paint(x, y, width, height, (column, row) => {
+      const isStill = 60 <= column && column < 200 && 60 <= row && row < 132;
+      return isStill ? 0x00ff00 : shade * 0x20000 + ((column * row * shade) & 0xffff);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    hasShown = look(ann.pixels, desktop).isVideo;
+  }
+  await until('the last picture, exactly', () => isWhole(ann, desktop));
+});
+
+it('somebody who was away while a video ended sees the screen as it is', async () => {
+  const { desktop, join, play, stop } = await shared();
+  let isAway = false;
+  let socket: globalThis.WebSocket | undefined;
+  const connect: typeof newSocket = (url, protocols) => {
+    socket = newSocket(isAway ? 'ws://127.0.0.1:9/' : url, protocols);
+    socket.addEventListener('error', () => {});
+    return socket;
+  };
+  const ann = join('Ann', H264, undefined, connect);
+  const bob = join('Bob');
+  await until('the picture', () => isWhole(ann, desktop) && isWhole(bob, desktop));
+  play();
+  await until('a video', () => look(ann.pixels, desktop).isVideo);
+  isAway = true;
+  socket?.close();
+  stop();
+  await until('the last picture for Bob', () => isWhole(bob, desktop));
+  isAway = false;
+  await until('the same for Ann', () => isWhole(ann, desktop));
 });
 
 it('a gateway gets it as it comes while all who look there can show it', async () => {
@@ -179,7 +329,7 @@ it('a gateway gets it as it comes while all who look there can show it', async (
   });
   play();
   await until('pictures', () => seen.length > 5);
-  expect(seen[0]).toEqual({ isKey: true, area: AREA, bytes: 4 });
+  expect(seen[0]).toEqual({ isKey: true, area: AREA, bytes: 5 });
   // One more looks, and cannot.
   const other = far.view();
   await until('the end', () => ended > 0);

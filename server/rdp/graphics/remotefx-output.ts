@@ -1,4 +1,5 @@
 /** Shows a screen to a client by RemoteFX in surface commands. Source: [MS-RDPBCGR] 2.2.9.2; [MS-RDPRFX] 1.3. */
+import { isDrawn } from '#display/desktop/drawn.ts';
 import type { Rect } from '#display/raster/rects.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import { PduWriter } from '../pdu/bytes.ts';
@@ -6,7 +7,6 @@ import { type ClientCapabilities, SURFACE_COMMAND } from '../pdu/capabilities.ts
 import { FAST_UPDATE } from '../pdu/fast-path.ts';
 import type { Link } from '../sequence/link.ts';
 import type { ScreenOutput } from './bitmap-output.ts';
-import { isDrawn } from './pixels.ts';
 import { encodeFrame, encodeHeaders, type PlacedTile, tileBytes } from './remotefx/message.ts';
 import type { ScreenTiles } from './remotefx/screen-tiles.ts';
 

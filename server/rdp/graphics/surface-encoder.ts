@@ -4,13 +4,14 @@
  * RemoteFX. Remembers what was sent, so that nothing is sent twice.
  */
 
+import { isDrawn } from '#display/desktop/drawn.ts';
 import { ShownPicture } from '#display/desktop/shown-picture.ts';
 import { joinTouching } from '#display/desktop/video-detector.ts';
 import type { Rect } from '#display/raster/rects.ts';
 import type { Picture } from '#display/raster/thumbnail.ts';
 import { PIPELINE_CODEC, PipelineWriter } from '../pdu/graphics-pipeline.ts';
 import { ClearEncoder, Palette } from './clear-codec.ts';
-import { copyTopDown, isDrawn } from './pixels.ts';
+import { copyTopDown } from './pixels.ts';
 import { encodePlanar } from './planar.ts';
 import { CoarsePasses } from './progressive/coarse-passes.ts';
 import { encodeProgressive, type ProgressiveTile } from './progressive/message.ts';

@@ -1,6 +1,7 @@
 /** A video as it comes out of the stream, over the part of the picture that it belongs to. */
 import { overlap, type Rect } from '../raster/rects.ts';
-import { type BodyOf, MAX_SCREEN_SIDE, VIDEO_FORMS, type VideoForm } from '../stream/messages.ts';
+import { type BodyOf, MAX_SCREEN_SIDE, type VideoForm, type VideoForms } from '../stream/messages.ts';
+import { videoForms } from '../stream/video-forms.ts';
 
 /** A video decoder of the platform's, at work. */
 export interface OpenVideoDecoder {
@@ -25,8 +26,10 @@ export interface ReceivedVideoParts {
   /** The picture that a video's is shown over. */
   readonly picture: () => { readonly width: number; readonly height: number; readonly pixels: Uint32Array };
   readonly onShown: (rect: Rect) => void;
-  /** Nothing comes out: a picture that builds upon no other is needed. */
+  /** What can be shown here has changed: a decoder has failed. */
   readonly onBroken: () => void;
+  /** What came builds upon what is not here: a picture that builds upon no other is needed. */
+  readonly onLost: () => void;
 }
 
 interface Playing {
@@ -39,24 +42,35 @@ interface Playing {
 export class ReceivedVideo {
   readonly #parts: ReceivedVideoParts;
   #playing: Playing | undefined;
+  /** Their decoders have failed. */
+  readonly #broken = new Set<VideoForm>();
 
   constructor(parts: ReceivedVideoParts) {
     this.#parts = parts;
   }
 
-  get forms(): BodyOf<'videoForms'> {
-    const can = (form: VideoForm): boolean => this.#parts.decoder()?.forms.includes(form) ?? false;
-    return Object.fromEntries(VIDEO_FORMS.map((form) => [form, can(form)])) as BodyOf<'videoForms'>;
+  get forms(): VideoForms {
+    return videoForms((form) => this.#shows(form));
   }
 
   take({ number, form, x, y, width, height, isKey, data }: BodyOf<'video'>): void {
+    if (!this.#shows(form)) return;
     const area = { x, y, width, height };
     if (!this.#playing || !isSame(this.#playing, form, area)) {
       this.end();
-      if (isKey && width > 0 && height > 0 && width <= MAX_SCREEN_SIDE && height <= MAX_SCREEN_SIDE)
-        this.#begin(form, area);
+      if (!isKey) {
+        // Such as when the end of an earlier video has come by the slower of two ways.
+        this.#parts.onLost();
+        return;
+      }
+      if (width > 0 && height > 0 && width <= MAX_SCREEN_SIDE && height <= MAX_SCREEN_SIDE) this.#begin(form, area);
     }
-    this.#playing?.decoder.decode({ data: data.slice(), isKey, number });
+    const playing = this.#playing;
+    try {
+      playing?.decoder.decode({ data: data.slice(), isKey, number });
+    } catch {
+      this.#broke(form);
+    }
   }
 
   /** The picture itself has that part again. */
@@ -71,24 +85,34 @@ export class ReceivedVideo {
     if (playing?.shown && rects.some((rect) => overlap(rect, playing.area))) this.#show(playing);
   }
 
+  #shows(form: VideoForm): boolean {
+    return !this.#broken.has(form) && (this.#parts.decoder()?.forms.includes(form) ?? false);
+  }
+
   #begin(form: VideoForm, area: Rect): void {
-    const decoder = this.#parts.decoder()?.open(
-      form,
-      area.width,
-      area.height,
-      (pixels) => {
-        const playing = this.#playing;
-        if (!playing || playing.decoder !== decoder) return;
-        playing.shown = pixels;
-        this.#show(playing);
-      },
-      () => {
-        if (this.#playing?.decoder !== decoder) return;
-        this.end();
-        this.#parts.onBroken();
-      },
-    );
+    const take = (pixels: Uint32Array): void => {
+      const playing = this.#playing;
+      if (!playing || playing.decoder !== decoder) return;
+      playing.shown = pixels;
+      this.#show(playing);
+    };
+    const onBroken = (): void => {
+      if (this.#playing?.decoder === decoder) this.#broke(form);
+    };
+    let decoder: OpenVideoDecoder | undefined;
+    try {
+      decoder = this.#parts.decoder()?.open(form, area.width, area.height, take, onBroken);
+    } catch {
+      this.#broke(form);
+    }
     if (decoder) this.#playing = { area, form, decoder, shown: undefined };
+  }
+
+  /** From here on videos come in another form, or none do. */
+  #broke(form: VideoForm): void {
+    this.end();
+    this.#broken.add(form);
+    this.#parts.onBroken();
   }
 
   #show({ area, shown }: Playing): void {

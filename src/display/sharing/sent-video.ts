@@ -1,11 +1,15 @@
 /**
  * A video on the screen, on its way to those who watch: coded once for all of them, while the rest of the screen goes as
- * ever. Only when everybody here can show it; with others the screen is all tiles.
+ * ever. Only when everybody here can show it; with others the screen is all tiles. The coder is chosen for all of them
+ * together (`video-choice.ts`), and again when somebody comes or goes, or when it fails.
  */
+import { isDrawn } from '../desktop/drawn.ts';
 import { joinTouching, VideoDetector } from '../desktop/video-detector.ts';
 import { contains, overlap, type Rect } from '../raster/rects.ts';
-import { type BodyOf, VIDEO_FORMS, type VideoForm } from '../stream/messages.ts';
+import type { BodyOf, VideoForm, VideoForms } from '../stream/messages.ts';
 import type { ScreenPicture } from '../stream/screen-encoder.ts';
+import { NO_VIDEO, videoForms } from '../stream/video-forms.ts';
+import { chooseForm, type VideoContent } from './video-choice.ts';
 
 export interface CodedPicture {
   readonly data: Uint8Array<ArrayBuffer>;
@@ -54,6 +58,9 @@ const MOVING_SHARE = 0.4;
 /** At most 30 pictures a second, and a little unevenly. */
 const LEAST_MS = 27;
 const KEY_MS = 1000;
+/** What shows a film may show text later. It does when it did so often, so long apart; a film may have a title. */
+const LOOK_MS = 1000;
+const OTHERWISE_TIMES = 2;
 /** Smaller ones are tiles. */
 const LEAST_PIXELS = 128 * 128;
 /** Pictures that the relay may not have taken yet. */
@@ -62,6 +69,10 @@ const MOST_IN_FLIGHT = 4;
 interface Playing {
   readonly area: Rect;
   readonly form: VideoForm;
+  content: VideoContent;
+  /** When it was last looked at what is shown, and how often in a row that was of another kind. */
+  lookedAt: number;
+  otherwise: number;
   readonly encoder: OpenVideoEncoder;
   /** The screen, what is in the area as it was when the video began. */
   readonly masked: ScreenPicture;
@@ -69,11 +80,20 @@ interface Playing {
   movedAt: number;
 }
 
+/** What is left for tiles. */
+export interface LeftForTiles {
+  readonly picture: ScreenPicture;
+  readonly rects: readonly Rect[];
+  /** Where a video has ended: viewers show its last picture there, whatever the screen was like before it began. */
+  readonly lost: Rect | undefined;
+}
+
 export class SentVideo {
   readonly #parts: SentVideoParts;
   readonly #detector = new VideoDetector();
-  #encoder: MadeVideoEncoder | undefined;
-  #needed: BodyOf<'videoForms'> = { h264: false, vp9: false, vp8: false };
+  /** Without those that have failed. */
+  #codes: readonly VideoForm[];
+  #shown: VideoForms = NO_VIDEO;
   #playing: Playing | undefined;
   #number = 0;
   #inFlight: number[] = [];
@@ -86,18 +106,28 @@ export class SentVideo {
 
   constructor(parts: SentVideoParts) {
     this.#parts = parts;
-    this.#encoder = parts.encoder;
+    this.#codes = parts.encoder?.forms ?? [];
+  }
+
+  /** What can be coded here. */
+  get forms(): VideoForms {
+    return videoForms((form) => this.#codes.includes(form));
+  }
+
+  get isPlaying(): boolean {
+    return this.#playing !== undefined;
   }
 
   /** There is something to look for: a form that everybody here can show, and something that codes it. */
   get isWanted(): boolean {
-    return this.#form() !== undefined;
+    return this.#codes.some((form) => this.#shown[form]);
   }
 
   /** What everybody here can show. */
-  need(forms: BodyOf<'videoForms'>): void {
-    this.#needed = forms;
-    if (this.#playing && !forms[this.#playing.form]) this.#parts.onStill();
+  need(forms: VideoForms): void {
+    this.#shown = forms;
+    const playing = this.#playing;
+    if (playing && this.#choose(playing.content) !== playing.form) this.#parts.onStill();
   }
 
   /** Somebody needs a picture that builds upon no other. */
@@ -129,66 +159,72 @@ export class SentVideo {
     this.#gathered = [];
   }
 
-  /**
-   * Sends the video's part of what changed.
-   * @returns what is left for tiles
-   */
-  step(
-    picture: ScreenPicture,
-    rects: readonly Rect[],
-    now: number,
-  ): { picture: ScreenPicture; rects: readonly Rect[] } {
-    const form = this.#form();
-    const isOver = this.#playing && !this.#goesOn(this.#playing, picture, form, now);
+  /** Sends the video's part of what changed. */
+  step(picture: ScreenPicture, rects: readonly Rect[], now: number): LeftForTiles {
+    if (this.#playing) lookAt(this.#playing, picture, now);
+    const isOver = this.#playing && !this.#goesOn(this.#playing, picture, now);
     const freed = isOver ? this.#stop() : undefined;
-    if (!this.#playing && form) this.#start(picture, form, now);
-    if (!this.#playing) return { picture, rects: freed ? [...rects, within(freed, picture)] : rects };
-    const left = this.#take(this.#playing, picture, rects, now);
-    return { picture: this.#playing.masked, rects: freed ? [...left, within(freed, picture)] : left };
+    const lost = freed && within(freed, picture);
+    if (!this.#playing && this.isWanted) this.#start(picture, now);
+    if (!this.#playing) return { picture, rects, lost };
+    return { rects: this.#take(this.#playing, picture, rects, now), picture: this.#playing.masked, lost };
   }
 
   close(): void {
     this.#stop();
   }
 
-  #form(): VideoForm | undefined {
-    return VIDEO_FORMS.find((form) => this.#needed[form] && this.#encoder?.forms.includes(form));
+  #choose(content: VideoContent): VideoForm | undefined {
+    return chooseForm(this.#codes, this.#shown, content);
   }
 
   #goesOn(
-    { form, masked, movedAt }: Playing,
+    { form, content, masked, movedAt }: Playing,
     { width, height, fourByThree }: ScreenPicture,
-    needed: VideoForm | undefined,
     now: number,
   ): boolean {
     const isSame = masked.width === width && masked.height === height && masked.fourByThree === fourByThree;
-    return isSame && form === needed && now - movedAt < STILL_MS;
+    return isSame && form === this.#choose(content) && now - movedAt < STILL_MS;
   }
 
-  #start(picture: ScreenPicture, form: VideoForm, now: number): void {
+  #start(picture: ScreenPicture, now: number): void {
     const [largest] = [...this.#detector.videos(now)].sort((a, b) => b.width * b.height - a.width * a.height);
     if (!largest) return;
     // Coders want even sizes; a line that is left over is tiles.
     const area = { ...largest, width: largest.width & ~1, height: largest.height & ~1 };
     if (area.width * area.height < LEAST_PIXELS) return;
+    const content = { width: area.width, height: area.height, isDrawn: isDrawn(picture, area) };
+    for (let form = this.#choose(content); form && !this.#playing; form = this.#choose(content)) {
+      const encoder = this.#open(form, area);
+      if (!encoder) continue;
+      const masked = { ...picture, pixels: picture.pixels.slice() };
+      const pixels = new Uint32Array(area.width * area.height);
+      this.#playing = {
+        ...{ area, form, content, encoder, masked, pixels },
+        ...{ movedAt: now, lookedAt: now, otherwise: 0 },
+      };
+      this.#wantsKey = true;
+      this.#keyAt = 0;
+      this.#inFlight = [];
+    }
+  }
+
+  /** @returns undefined: it codes no more */
+  #open(form: VideoForm, { x, y, width, height }: Rect): OpenVideoEncoder | undefined {
     const take = ({ data, isKey, layer }: CodedPicture): void => {
-      if (this.#playing?.encoder !== encoder) return;
+      // What an earlier coder had still in hand would show over what is there by now.
+      if (!encoder || this.#playing?.encoder !== encoder) return;
       this.#inFlight.push(++this.#number);
-      const { x, y, width, height } = area;
       this.#parts.send({ number: this.#number, form, x, y, width, height, isKey, layer, data });
     };
     let encoder: OpenVideoEncoder | undefined;
     try {
-      encoder = this.#encoder?.open(form, area.width, area.height, take, this.#broke);
+      encoder = this.#parts.encoder?.open(form, width, height, take, () => this.#broke(form));
     } catch {
-      this.#encoder = undefined;
+      encoder = undefined;
     }
-    if (!encoder) return;
-    const masked = { ...picture, pixels: picture.pixels.slice() };
-    this.#playing = { area, form, encoder, masked, pixels: new Uint32Array(area.width * area.height), movedAt: now };
-    this.#wantsKey = true;
-    this.#keyAt = 0;
-    this.#inFlight = [];
+    if (!encoder) this.#codes = this.#codes.filter((one) => one !== form);
+    return encoder;
   }
 
   /** @returns the area that tiles have to show again */
@@ -217,7 +253,7 @@ export class SentVideo {
     return left;
   }
 
-  #encode({ area, encoder, pixels }: Playing, { width, pixels: from }: ScreenPicture, now: number): void {
+  #encode({ area, form, encoder, pixels }: Playing, { width, pixels: from }: ScreenPicture, now: number): void {
     if (encoder.isBusy || this.#inFlight.length >= MOST_IN_FLIGHT || now - this.#shownAt < LEAST_MS) return;
     this.#shownAt = now;
     for (let row = 0; row < area.height; row++) {
@@ -233,15 +269,27 @@ export class SentVideo {
       encoder.encode(new Uint8Array(pixels.buffer), isKey);
     } catch {
       // Whoever looks at the screen goes on looking.
-      queueMicrotask(this.#broke);
+      queueMicrotask(() => this.#broke(form));
     }
   }
 
-  /** It codes no more: from now on all is tiles. */
-  readonly #broke = (): void => {
-    this.#encoder = undefined;
+  /** It codes no more: from now on another one does, or all is tiles. */
+  #broke(form: VideoForm): void {
+    if (!this.#codes.includes(form)) return;
+    this.#codes = this.#codes.filter((one) => one !== form);
     this.#parts.onStill();
-  };
+  }
+}
+
+/** Takes note of whether it is a film or text by now. */
+function lookAt(playing: Playing, picture: ScreenPicture, now: number): void {
+  const { area, content, masked } = playing;
+  if (now - playing.lookedAt < LOOK_MS || picture.pixels.length !== masked.pixels.length) return;
+  playing.lookedAt = now;
+  playing.otherwise = isDrawn(picture, area) === content.isDrawn ? 0 : playing.otherwise + 1;
+  if (playing.otherwise < OTHERWISE_TIMES) return;
+  playing.content = { ...content, isDrawn: !content.isDrawn };
+  playing.otherwise = 0;
 }
 
 /** Pixels that are in both. */

@@ -14,10 +14,13 @@ import {
   MAX_VIEWER_MESSAGE_BYTES,
   type Message,
   type Person,
+  RELAY_VERSION,
   STREAM_VERSION,
+  type VideoForms,
 } from '../stream/messages.ts';
 import { PictureFan, type PictureFeed } from '../stream/picture-fan.ts';
 import { ScreenEncoder } from '../stream/screen-encoder.ts';
+import { NO_VIDEO, olderForms } from '../stream/video-forms.ts';
 import { ClipboardAssembler, type Copied, clipboardParts } from './clipboard-parts.ts';
 import { DiscIntake } from './disc-intake.ts';
 import { type MadeMessages, PictureOutlet } from './picture-outlet.ts';
@@ -58,7 +61,6 @@ export interface ShareHostParts {
 }
 
 const NO_MONITORS: BodyOf<'monitors'> = { places: [] };
-const NO_VIDEO: BodyOf<'videoForms'> = { h264: false, vp9: false, vp8: false };
 
 /** See `DirectHub`. */
 export interface DirectConnections {
@@ -246,6 +248,11 @@ export class ShareHost {
         this.#link.send(encodeMessage('lease', this.#arbiter.lease));
         this.#link.send(encodeMessage('monitors', this.#monitors));
         this.#link.send(encodeMessage('soundForms', this.#sound.forms));
+        if (message.body.version >= RELAY_VERSION) {
+          this.#link.send(encodeMessage('videoCoders', { forms: this.#video.forms }));
+        }
+        // It may have ended while there was no connection.
+        if (!this.#video.isPlaying) this.#link.send(encodeMessage('videoEnd', {}));
         return;
       case 'roster':
         this.#meet(message.body.people);
@@ -257,8 +264,10 @@ export class ShareHost {
         this.#sound.need(message.body);
         return;
       case 'videoForms':
-        this.#video.need(message.body);
-        this.#lookForVideos();
+        this.#shows(olderForms(message.body));
+        return;
+      case 'videoCoders':
+        this.#shows(message.body.forms);
         return;
       case 'videoAck':
         this.#video.ack(message.body.number);
@@ -427,6 +436,12 @@ export class ShareHost {
     this.#lookForVideos();
   }
 
+  /** What everybody can show. */
+  #shows(forms: VideoForms): void {
+    this.#video.need(forms);
+    this.#lookForVideos();
+  }
+
   #lookForVideos(): void {
     if (this.#lookout || !this.#view || !this.#video.isWanted) return;
     const lookout = this.#parts.desktop.view();
@@ -493,7 +508,7 @@ export class ShareHost {
     this.#tellMonitors();
     const shown = { width, height, pixels, fourByThree: this.#parts.fourByThree() };
     const still = this.#video.step(shown, rects, start);
-    this.#encoder.absorb(still.picture, still.rects);
+    this.#encoder.absorb(still.picture, still.rects, still.lost);
     const hadNews = this.#hasNews;
     this.#hasNews = false;
     const made: MadeMessages = new Map();

@@ -5,6 +5,7 @@ import { DesktopViews } from '../desktop/desktop-views.ts';
 import { InputSeats } from '../desktop/input-seats.ts';
 import { SharedClipboard } from '../desktop/shared-clipboard.ts';
 import type { Picture } from '../raster/thumbnail.ts';
+import { NO_VIDEO } from '../stream/video-forms.ts';
 import { Viewer, type ViewerParts } from './viewer.ts';
 
 /** Before the first picture. */
@@ -22,7 +23,7 @@ export class StreamDesktop implements Desktop {
   readonly clipboard: SharedClipboard = new SharedClipboard();
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
-  readonly #forms = { h264: false, vp9: false, vp8: false };
+  readonly #forms = { ...NO_VIDEO };
   readonly #watchers = new Set<VideoWatcher>();
   #screen: Picture = NOTHING;
   #takesVideo = false;
@@ -35,7 +36,9 @@ export class StreamDesktop implements Desktop {
       video: {
         ...{ drawn: () => {} },
         forms: this.#forms,
-        take: ({ x, y, width, height, data, isKey, layer }) => {
+        take: ({ form, x, y, width, height, data, isKey, layer }) => {
+          // What it was before everybody knew that this end takes nothing else.
+          if (form !== 'h264') return;
           const picture = { area: { x, y, width, height }, data, isKey, layer };
           for (const watcher of this.#watchers) watcher.picture(picture);
         },

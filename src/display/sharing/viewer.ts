@@ -18,8 +18,10 @@ import {
   type Person,
   type Role,
   STREAM_VERSION,
+  type VideoForms,
 } from '../stream/messages.ts';
 import { ScreenDecoder } from '../stream/screen-decoder.ts';
+import { sayVideoForms } from '../stream/video-forms.ts';
 import { ClipboardAssembler, type Copied, clipboardParts } from './clipboard-parts.ts';
 import { canBeDirect, DirectPeer } from './direct-peer.ts';
 import { DiscOutbox, type NamedBlob } from './disc-outbox.ts';
@@ -52,7 +54,7 @@ export interface ViewerParts {
 /** Where a video's pictures go. */
 export interface VideoSink {
   /** What it can show now. */
-  readonly forms: BodyOf<'videoForms'>;
+  readonly forms: VideoForms;
   take(picture: BodyOf<'video'>): void;
   /** The picture itself has that part again. */
   end(): void;
@@ -108,6 +110,9 @@ export class Viewer implements PictureSource {
   readonly #sound: ReceivedSound;
   readonly #video: VideoSink;
   #videoKnown: Promise<void> | undefined;
+  /** Of the video's pictures: the last that came. By two ways, while they change over, each comes twice. */
+  #videoNumber = 0;
+  #relayVersion = 0;
   readonly #discs = new DiscOutbox((message) => this.#link.send(message));
   #direct: DirectPeer | undefined;
   #directBytes = 0;
@@ -177,7 +182,7 @@ export class Viewer implements PictureSource {
 
   /** What videos can be shown here has changed. */
   tellVideo(): void {
-    this.#link.send(encodeMessage('videoForms', this.#video.forms));
+    this.#link.send(sayVideoForms(this.#video.forms, this.#relayVersion));
   }
 
   /** A picture of the video that builds upon no other is needed. */
@@ -282,13 +287,16 @@ export class Viewer implements PictureSource {
   #take(message: Message): void {
     switch (message.name) {
       case 'welcome': {
-        const { participant: id, role, machine, key } = message.body;
+        const { version, participant: id, role, machine, key } = message.body;
         this.#key = key;
+        this.#relayVersion = version;
+        // It may have ended while there was no connection; if not, it begins again.
+        this.#video.end();
         this.#onKey(key);
         this.#tell({ id, role, machine });
         this.#connectDirectly();
         this.#sound.tell();
-        // Others see a video as long as nobody is known who cannot.
+        // Others see a video as long as nobody is known who cannot; none comes before this.
         void Promise.resolve(this.#videoKnown).then(() => this.tellVideo());
         return;
       }
@@ -343,16 +351,16 @@ export class Viewer implements PictureSource {
       decoder: () => decoder,
       picture: () => this.#decoder,
       onShown: shown,
-      onBroken: () => {
-        // From here on in tiles.
-        decoder = undefined;
-        this.tellVideo();
-      },
+      onBroken: () => this.tellVideo(),
+      onLost: () => this.wantVideoKey(),
     });
   }
 
   #play(picture: BodyOf<'video'>, reply: { send(message: Uint8Array<ArrayBuffer>): void }): void {
-    this.#video.take(picture);
+    if (picture.number > this.#videoNumber) {
+      this.#videoNumber = picture.number;
+      this.#video.take(picture);
+    }
     reply.send(encodeMessage('videoAck', { number: picture.number }));
   }
 

@@ -172,6 +172,22 @@ export function choice<const T extends string>(names: readonly T[]): Field<T> {
   };
 }
 
+/**
+ * Which of some names hold, a bit each. Bits beyond them are dropped: the other end may know more names.
+ * @param names up to 16
+ */
+export function flags<const T extends string>(names: readonly T[]): Field<Readonly<Record<T, boolean>>> {
+  return {
+    write(to, value) {
+      to.u16(names.reduce((bits, name, index) => bits | (Number(value[name]) << index), 0));
+    },
+    read(from) {
+      const bits = from.u16();
+      return Object.fromEntries(names.map((name, index) => [name, ((bits >> index) & 1) === 1])) as Record<T, boolean>;
+    },
+  };
+}
+
 /** UTF-8 after its length. @param most bytes, up to 65535 */
 export function text(most: number): Field<string> {
   return {

@@ -67,6 +67,15 @@ const BODIES: { readonly [N in MessageName]: fc.Arbitrary<BodyOf<N>> } = {
     places: fc.array(fc.record({ monitor: fc.nat(255), x: u16, y: u16, width: u16, height: u16 }), { maxLength: 4 }),
   }),
   soundForms: fc.record({ pcm: fc.boolean(), opus: fc.boolean() }),
+  videoCoders: fc.record({
+    forms: fc.record({
+      h264: fc.boolean(),
+      vp9: fc.boolean(),
+      vp8: fc.boolean(),
+      av1: fc.boolean(),
+      jpeg: fc.boolean(),
+    }),
+  }),
   videoForms: fc.record({ h264: fc.boolean(), vp9: fc.boolean(), vp8: fc.boolean() }),
   video: fc.record({
     ...{ number: u32, form: fc.constantFrom(...VIDEO_FORMS), x: u16, y: u16, width: u16, height: u16 },

@@ -22,6 +22,7 @@ import {
   choice,
   type Field,
   flag,
+  flags,
   list,
   type RecordOf,
   record,
@@ -35,8 +36,13 @@ import {
   u32,
 } from './fields.ts';
 
-/** Both ends say it; they go on only when it is the same. */
+/** Whoever comes in says it; the relay goes on only when it is its own. */
 export const STREAM_VERSION = 6;
+/**
+ * What a relay welcomes with. From 7 on it takes `videoCoders`; to older ones, which end a connection at a message that
+ * they do not know, only `videoForms` are said. A host that has said `videoCoders` is sent them.
+ */
+export const RELAY_VERSION = 7;
 /** No one: nobody holds the lease. */
 export const NOBODY = 0xffff;
 /** The participant who sits at the machine itself. */
@@ -77,9 +83,13 @@ export type SoundForm = (typeof SOUND_FORMS)[number];
 /** Frames of the longest packet, 60 ms. */
 export const MAX_SOUND_FRAMES = 2880;
 
-export const VIDEO_FORMS = ['h264', 'vp9', 'vp8'] as const;
-/** h264: ITU-T H.264, constrained baseline, Annex B, parameter sets with each key picture. vp9, vp8: frames of RFC 9628, RFC 6386. */
+export const VIDEO_FORMS = ['h264', 'vp9', 'vp8', 'av1', 'jpeg'] as const;
+/**
+ * h264: ITU-T H.264, constrained baseline, Annex B, parameter sets with each key picture. vp9, vp8: frames of RFC 9628,
+ * RFC 6386. av1: temporal units of the AV1 specification, high profile with 4:4:4. jpeg: a picture of ITU-T T.81 each.
+ */
 export type VideoForm = (typeof VIDEO_FORMS)[number];
+export type VideoForms = Readonly<Record<VideoForm, boolean>>;
 export const MAX_VIDEO_BYTES: number = 4 << 20;
 
 /** Bytes of a part of a copied text. */
@@ -182,7 +192,7 @@ const SHAPES = {
   soundForms: { pcm: flag, opus: flag },
   /** Host, through the relay to those who asked for it. */
   sound: { form: choice(SOUND_FORMS), firstFrame: u32, frames: u16, data: bytes(MAX_SOUND_FRAMES * 4) },
-  /** Viewer: forms of video that I can show now. Relay to host: those that everybody here can; none when nobody is here. */
+  /** `videoCoders` of peers older than it. */
   videoForms: { h264: flag, vp9: flag, vp8: flag },
   /** Host, through the relay: a picture of a video that shows at x, y of the screen. */
   video: {
@@ -204,6 +214,11 @@ const SHAPES = {
   clipboard: { participant, isFirst: flag, isLast: flag, text: text(MAX_CLIPBOARD_PART_BYTES) },
   /** Host, through the relay to all: where in the picture the machine's monitors lie; none: there is one. */
   monitors: { places: list(place, MAX_PLACES) },
+  /**
+   * Forms of video. Viewer: those that I can show now. Host: those that I can code. Relay to host: those that everybody
+   * here can show; none when nobody is here.
+   */
+  videoCoders: { forms: flags(VIDEO_FORMS) },
 } as const satisfies Record<string, Shape>;
 
 type Shapes = typeof SHAPES;

@@ -3,7 +3,10 @@ import { PictureFan, type VideoHead } from './picture-fan.ts';
 
 const message = new Uint8Array(1000);
 /** Two layers, as coders make them: every second picture is needed by no other. */
-const picture = (number: number, isKey = false): VideoHead => ({ number, isKey, layer: isKey ? 0 : number & 1 });
+const picture = (number: number, isKey = false): VideoHead => ({
+  ...{ number, form: 'h264', isKey },
+  layer: isKey ? 0 : number & 1,
+});
 
 function fanWith(...names: string[]) {
   let asked = 0;
@@ -60,6 +63,30 @@ describe('a video for several viewers', () => {
     send(picture(46));
     expect(stuck.got.slice(last)).toEqual([44, 46]);
     expect(quick.got.slice(-4)).toEqual([41, 42, 44, 46]);
+  });
+
+  it('comes only to those who can show it, and from a key picture on once they can', () => {
+    const { fan, send, asked } = fanWith('early');
+    const got: number[] = [];
+    let can = false;
+    const feed = fan.open(
+      () => got.push(0),
+      1,
+      (form) => can && form === 'h264',
+    );
+    send(picture(2, true));
+    send(picture(4));
+    expect([got.length, asked()]).toEqual([0, 0]);
+    can = true;
+    send(picture(6));
+    expect([got.length, asked()]).toEqual([0, 1]);
+    send(picture(8, true));
+    send({ ...picture(9, true), form: 'jpeg' });
+    send(picture(10));
+    expect(got).toHaveLength(1);
+    feed.videoAck(8);
+    send(picture(12, true));
+    expect(got).toHaveLength(2);
   });
 
   it('begins for a newcomer with a key picture, which is asked for', () => {

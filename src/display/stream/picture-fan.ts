@@ -4,6 +4,8 @@
 // then one update, made by the host, for all that it missed; so nobody waits for anybody. A newcomer is served at once
 // from the last complete picture and what came after it, as long as that is kept.
 
+import type { VideoForm } from './messages.ts';
+
 export interface FanParts {
   /** Asks the host for an update that builds upon `since`; 0: upon nothing. */
   readonly refresh: (since: number) => void;
@@ -12,6 +14,7 @@ export interface FanParts {
 }
 
 export interface VideoHead {
+  readonly form: VideoForm;
   readonly number: number;
   readonly isKey: boolean;
   /** 0: others build upon it. */
@@ -58,14 +61,17 @@ export class PictureFan {
     return { sent: this.#sentUpdates, skipped: this.#skippedUpdates };
   }
 
-  /** @param since the number of the last update the viewer has; 0 when it has nothing */
-  open(send: (message: Uint8Array) => void, since = 0): PictureFeed {
-    const feed = new PictureFeed(
-      send,
-      () => this.#catchUp(),
-      since,
-      () => this.#parts.wantKey?.(),
-    );
+  /**
+   * @param since the number of the last update the viewer has; 0 when it has nothing
+   * @param shows whether it can show videos of a form now; others are not sent to it
+   */
+  open(send: (message: Uint8Array) => void, since = 0, shows: (form: VideoForm) => boolean = () => true): PictureFeed {
+    const feed = new PictureFeed({
+      ...{ send, shows },
+      onRoom: () => this.#catchUp(),
+      wantKey: () => this.#parts.wantKey?.(),
+      got: since,
+    });
     this.#feeds.add(feed);
     for (const { message, sequence } of since === 0 ? this.#kept : []) {
       this.#sentUpdates++;
@@ -159,24 +165,28 @@ export class PictureFan {
   }
 }
 
+interface FeedParts {
+  readonly send: (message: Uint8Array) => void;
+  readonly shows: (form: VideoForm) => boolean;
+  readonly onRoom: () => void;
+  readonly wantKey: () => void;
+  readonly got: number;
+}
+
 /** The pictures of one viewer. */
 export class PictureFeed {
-  readonly #send: (message: Uint8Array) => void;
-  readonly #onRoom: () => void;
+  readonly #parts: FeedParts;
   #inFlight: { readonly sequence: number; readonly bytes: number }[] = [];
   #bytes = 0;
   #got: number;
-  readonly #wantKey: () => void;
   /** Numbers of a video's pictures that are on their way. */
   #videoInFlight: number[] = [];
   /** No picture of the video can be shown before one that builds upon no other. */
   #needsKey = true;
 
-  constructor(send: (message: Uint8Array) => void, onRoom: () => void, got: number, wantKey: () => void) {
-    this.#send = send;
-    this.#onRoom = onRoom;
-    this.#got = got;
-    this.#wantKey = wantKey;
+  constructor(parts: FeedParts) {
+    this.#parts = parts;
+    this.#got = parts.got;
   }
 
   /** Number of the last update sent. */
@@ -192,7 +202,7 @@ export class PictureFeed {
     this.#got = sequence;
     this.#bytes += message.length;
     this.#inFlight.push({ sequence, bytes: message.length });
-    this.#send(message);
+    this.#parts.send(message);
   }
 
   /** Updates up to `sequence` have been drawn. */
@@ -201,11 +211,16 @@ export class PictureFeed {
     while (this.#inFlight.length > 0 && this.#inFlight[0].sequence <= sequence) {
       this.#bytes -= this.#inFlight.shift()?.bytes ?? 0;
     }
-    if (!had && this.hasRoom) this.#onRoom();
+    if (!had && this.hasRoom) this.#parts.onRoom();
   }
 
-  /** @returns false: it was left out, since the viewer is slow or lacks what it builds upon */
-  video(message: Uint8Array, { number, isKey, layer }: VideoHead): boolean {
+  /** @returns false: it was left out, since the viewer is slow, or cannot show it or lacks what it builds upon */
+  video(message: Uint8Array, { number, form, isKey, layer }: VideoHead): boolean {
+    if (!this.#parts.shows(form)) {
+      // Whoever learns to show it in the middle needs a key picture.
+      this.#needsKey = true;
+      return false;
+    }
     if (this.#needsKey && !isKey) {
       this.#askForKey();
       return false;
@@ -216,14 +231,14 @@ export class PictureFeed {
     }
     this.#needsKey = false;
     this.#videoInFlight.push(number);
-    this.#send(message);
+    this.#parts.send(message);
     return true;
   }
 
   videoEnd(message: Uint8Array): void {
     this.#needsKey = true;
     this.#videoInFlight = [];
-    this.#send(message);
+    this.#parts.send(message);
   }
 
   /** Pictures of the video up to `number` have been shown. */
@@ -233,7 +248,7 @@ export class PictureFeed {
   }
 
   #askForKey(): void {
-    if (this.#videoInFlight.length === 0) this.#wantKey();
+    if (this.#videoInFlight.length === 0) this.#parts.wantKey();
   }
 
   /** The viewer could not draw what came. */

@@ -29,6 +29,25 @@ const isSame = (a: { readonly pixels: Uint32Array }, b: { readonly pixels: Uint3
 const carried = (update: BodyOf<'update'>): BodyOf<'update'> =>
   decodeMessage(encodeMessage('update', update)).body as BodyOf<'update'>;
 
+describe('a part that viewers have lost', () => {
+  it('is sent again though it is as it was, and nothing else is', () => {
+    const screen = canvas(256, 256);
+    paint(screen, 0, 0, 256, 256, 0x123456);
+    const encoder = new ScreenEncoder();
+    encoder.absorb(screen, whole(screen));
+    const viewer = new ScreenDecoder();
+    viewer.apply(encoder.updateSince(0));
+    // Something else was shown over it.
+    viewer.pixels.fill(0);
+    expect(encoder.absorb(screen, [{ x: 0, y: 0, width: 256, height: 64 }])).toBe(false);
+    expect(encoder.absorb(screen, [], { x: 70, y: 70, width: 60, height: 60 })).toBe(true);
+    const rects = viewer.apply(carried(encoder.updateSince(viewer.sequence)));
+    expect(rects).toEqual([64, 128].flatMap((y) => [64, 128].map((x) => ({ x, y, width: 64, height: 64 }))));
+    expect(viewer.pixels[70 * 256 + 70]).toBe(screen.pixels[0]);
+    expect(viewer.pixels[0]).toBe(0);
+  });
+});
+
 describe('a screen through the stream', () => {
   it('shows the same pixels to those who follow, join late or miss updates', () => {
     const step = fc.record({

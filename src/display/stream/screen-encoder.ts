@@ -28,6 +28,8 @@ interface CodedTile {
   length: number;
 }
 
+/** Tiles to look at, and tiles to send whatever they show. */
+const [CHANGED, LOST] = [1, 2];
 /** Speed before size: the higher levels take several times as long for a fifth less. */
 const DEFLATE_LEVEL = 1;
 
@@ -54,16 +56,20 @@ export class ScreenEncoder {
 
   /**
    * Takes in what changed; all of it when the size did.
+   * @param lost where viewers may show something else: sent again, changed or not
    * @returns true when there is a new update; false when the pixels are as they were
    */
-  absorb(picture: ScreenPicture, rects: readonly Rect[]): boolean {
+  absorb(picture: ScreenPicture, rects: readonly Rect[], lost?: Rect): boolean {
     const { height } = visibleSize(picture);
     const isResized = picture.width !== this.#width || height !== this.#height;
     const isReshaped = picture.fourByThree !== this.#fourByThree;
-    if (rects.length === 0 && !isResized && !isReshaped) return false;
+    if (rects.length === 0 && !lost && !isResized && !isReshaped) return false;
     const next = this.#sequence + 1;
     if (isResized) this.#resize(picture, next);
-    else for (const rect of rects) this.#mark(rect);
+    else {
+      for (const rect of rects) this.#mark(rect, CHANGED);
+      if (lost) this.#mark(lost, LOST);
+    }
     this.#fourByThree = picture.fourByThree;
     const isChanged = this.#codeDirty(picture, next);
     if (!isChanged && !isResized && !isReshaped) return false;
@@ -99,21 +105,23 @@ export class ScreenEncoder {
     this.#across = Math.ceil(width / TILE);
     const count = this.#across * Math.ceil(height / TILE);
     this.#tiles = Array.from({ length: count }, () => ({ sequence: 0, bytes: new Uint8Array(0), length: 0 }));
-    this.#dirty = new Uint8Array(count).fill(1);
+    this.#dirty = new Uint8Array(count).fill(CHANGED);
   }
 
-  #mark({ x, y, width, height }: Rect): void {
+  #mark({ x, y, width, height }: Rect, how: number): void {
     const right = Math.min(this.#across - 1, Math.floor((x + width - 1) / TILE));
     const bottom = Math.min(Math.ceil(this.#height / TILE) - 1, Math.floor((y + height - 1) / TILE));
     for (let row = Math.floor(y / TILE); row <= bottom; row++) {
       const first = row * this.#across;
-      this.#dirty.fill(1, first + Math.floor(x / TILE), first + right + 1);
+      this.#dirty.fill(how, first + Math.floor(x / TILE), first + right + 1);
     }
   }
 
   #codeDirty(picture: ScreenPicture, sequence: number): boolean {
     let isChanged = false;
-    for (let index = this.#dirty.indexOf(1); index >= 0; index = this.#dirty.indexOf(1, index + 1)) {
+    for (let index = 0; index < this.#dirty.length; index++) {
+      const how = this.#dirty[index];
+      if (how === 0) continue;
       this.#dirty[index] = 0;
       const x = (index % this.#across) * TILE;
       const y = Math.floor(index / this.#across) * TILE;
@@ -123,6 +131,10 @@ export class ScreenEncoder {
       };
       const length = encodeTile(area, this.#scratch, 0);
       if (keep(this.#tiles[index], this.#scratch.subarray(0, length), sequence)) isChanged = true;
+      if (how === LOST) {
+        this.#tiles[index].sequence = sequence;
+        isChanged = true;
+      }
     }
     return isChanged;
   }

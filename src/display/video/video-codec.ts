@@ -1,10 +1,12 @@
 /**
  * Video by the browser.
- * Source: W3C WebCodecs (VideoEncoder, VideoDecoder) and its AVC, VP8 and VP9 registrations; ITU-T H.264 table A-1 (levels).
+ * Source: W3C WebCodecs (VideoEncoder, VideoDecoder) and its AVC, VP8, VP9 and AV1 registrations; ITU-T H.264 table A-1
+ * and AV1 A.3 (levels).
  */
 import type { MadeVideoDecoder } from '../sharing/received-video.ts';
 import type { MadeVideoEncoder } from '../sharing/sent-video.ts';
 import { VIDEO_FORMS, type VideoForm } from '../stream/messages.ts';
+import { hasJpeg, jpegDecoder, jpegEncoder } from './motion-jpeg.ts';
 
 const FRAMES_A_SECOND = 30;
 /** 640 x 360 gets 3 Mbit/s. */
@@ -19,37 +21,48 @@ const LEVELS = [
 ] as const;
 /** Every second picture is needed by no other. */
 const TWO_LAYERS = 'L1T2';
+/** What VideoEncoder and VideoDecoder know. */
+type CodecForm = Exclude<VideoForm, 'jpeg'>;
+const CODEC_FORMS = VIDEO_FORMS.filter((form): form is CodecForm => form !== 'jpeg');
 
-function codecOf(form: VideoForm, width: number, height: number): string {
+function codecOf(form: CodecForm, width: number, height: number): string {
   if (form === 'vp8') return 'vp8';
   if (form === 'vp9') return 'vp09.00.40.08';
+  // High profile, which has 4:4:4, level 3.1, 8 bits.
+  if (form === 'av1') return 'av01.1.05M.08';
   const blocks = Math.ceil(width / 16) * Math.ceil(height / 16);
   const level = LEVELS.find(([most]) => blocks <= most) ?? LEVELS[LEVELS.length - 1];
   return `avc1.4200${level[1]}`;
 }
 
-const codingOf = (form: VideoForm, width: number, height: number): VideoEncoderConfig => ({
+const codingOf = (form: CodecForm, width: number, height: number): VideoEncoderConfig => ({
   ...{ codec: codecOf(form, width, height), width, height, framerate: FRAMES_A_SECOND, latencyMode: 'realtime' },
   bitrate: Math.max(LEAST_BITS, Math.min(MOST_BITS, width * height * BITS_A_PIXEL_A_SECOND)),
   ...(form === 'h264' ? { avc: { format: 'annexb' as const } } : {}),
+  // Without it AV1 is no better for text than the others are.
+  ...(form === 'av1' ? { contentHint: 'text' } : {}),
 });
+
+/** In layers AV1 has 27 dB where it has 35 in one. */
+const isLayered = (form: CodecForm): boolean => form !== 'av1';
 
 const isSupported = async (config: VideoEncoderConfig): Promise<boolean> =>
   (await VideoEncoder.isConfigSupported(config).catch(() => undefined))?.supported ?? false;
 
 /** @returns undefined: this browser, or this page of it, codes no video */
 export async function videoEncoder(): Promise<MadeVideoEncoder | undefined> {
-  if (typeof VideoEncoder !== 'function') return undefined;
-  const layered = new Map<VideoForm, boolean>();
-  for (const form of VIDEO_FORMS) {
+  const layered = new Map<CodecForm, boolean>();
+  for (const form of typeof VideoEncoder === 'function' ? CODEC_FORMS : []) {
     const coding = codingOf(form, 640, 360);
-    if (await isSupported({ ...coding, scalabilityMode: TWO_LAYERS })) layered.set(form, true);
+    if (isLayered(form) && (await isSupported({ ...coding, scalabilityMode: TWO_LAYERS }))) layered.set(form, true);
     else if (await isSupported(coding)) layered.set(form, false);
   }
-  if (layered.size === 0) return undefined;
+  const forms: readonly VideoForm[] = [...layered.keys(), ...((await hasJpeg()) ? (['jpeg'] as const) : [])];
+  if (forms.length === 0) return undefined;
   return {
-    forms: [...layered.keys()],
+    forms,
     open(form, width, height, onPicture, onBroken) {
+      if (form === 'jpeg') return jpegEncoder(width, height, onPicture, onBroken);
       const encoder = new VideoEncoder({
         output: (chunk, metadata) => {
           const data = new Uint8Array(chunk.byteLength);
@@ -83,16 +96,18 @@ export async function videoEncoder(): Promise<MadeVideoEncoder | undefined> {
 
 /** @returns undefined: this browser, or this page of it, decodes none */
 export async function videoDecoder(): Promise<MadeVideoDecoder | undefined> {
-  if (typeof VideoDecoder !== 'function' || typeof OffscreenCanvas !== 'function') return undefined;
   const forms: VideoForm[] = [];
-  for (const form of VIDEO_FORMS) {
+  const canDecode = typeof VideoDecoder === 'function' && typeof OffscreenCanvas === 'function';
+  for (const form of canDecode ? CODEC_FORMS : []) {
     const found = await VideoDecoder.isConfigSupported({ codec: codecOf(form, 1920, 1080) }).catch(() => undefined);
     if (found?.supported) forms.push(form);
   }
+  if (await hasJpeg()) forms.push('jpeg');
   if (forms.length === 0) return undefined;
   return {
     forms,
     open(form, width, height, onPicture, onBroken) {
+      if (form === 'jpeg') return jpegDecoder(width, height, onPicture, onBroken);
       const canvas = new OffscreenCanvas(width, height);
       const context = canvas.getContext('2d', { willReadFrequently: true, alpha: false });
       const decoder = new VideoDecoder({
