@@ -1,4 +1,7 @@
-/** A guest of one sector: 640 x 480 in 32 bits, a pattern all over, and in it a picture that moves with each timer tick. */
+/**
+ * A guest of one sector: 640 x 480 in 32 bits, a pattern all over, and in it a picture that moves with each timer tick: a
+ * film, and from the first key on something drawn that scrolls, in colours of text.
+ */
 import { bootFloppy } from './boot-floppy.ts';
 
 export const [WIDTH, HEIGHT] = [640, 480];
@@ -11,6 +14,13 @@ export const patternAt = (x: number, y: number): number =>
 /** 0xrrggbb of the moving picture at tick `t`, without the noise in its lowest bits. */
 export const movingAt = (x: number, y: number, t: number): number =>
   (((x + t * 3) & 0xff) << 16) | (((y + t) & 0xff) << 8) | ((x + y) & 0xff);
+
+/** What is drawn, and on what: 0xrrggbb. */
+export const [INK, PAPER] = [0xffff55, 0x0000aa];
+
+/** Whether there is ink in the drawn picture at tick `t`. */
+export const isInkAt = (x: number, y: number, t: number): boolean =>
+  Math.imul(((y + t) * WIDTH + x) >> 2, 0x9e3779b1) >>> 31 === 1;
 
 const SOURCE = `
   .code16
@@ -66,6 +76,9 @@ row:
   imull $${WIDTH}, %ecx, %edi
   movl $${AREA.x}, %ebx
 column:
+  movw 0x41a, %ax
+  cmpw 0x41c, %ax
+  jne drawn
   leal (%ebp,%ebp,2), %eax
   addl %ebx, %eax
   shll $16, %eax
@@ -80,6 +93,7 @@ column:
   andl $0x070707, %edx
   xorl %edx, %eax
   andl $0xffffff, %eax
+store:
   leal (%edi,%ebx), %edx
   movl %eax, %fs:(%esi,%edx,4)
   incl %ebx
@@ -89,6 +103,16 @@ column:
   cmpl $${AREA.y + AREA.height}, %ecx
   jb row
   jmp frame
+drawn:
+  leal (%ecx,%ebp), %eax
+  imull $${WIDTH}, %eax, %eax
+  addl %ebx, %eax
+  shrl $2, %eax
+  imull $0x9e3779b1, %eax, %eax
+  sarl $31, %eax
+  andl $${INK ^ PAPER}, %eax
+  xorl $${PAPER}, %eax
+  jmp store
   .align 8
 gdt: .quad 0, 0x00cf92000000ffff
 table: .word 15
