@@ -74,7 +74,8 @@ export const MONITOR_HELP: readonly string[] = [
   'keyboardputstring TEXT            type; \\n is Enter, \\t Tab, \\e Escape, \\\\ a backslash',
   'screenshotpng FILE [MONITOR]      a screen as a picture; monitors are 0 to 3',
   'screentext                        the text on the screen',
-  'mouse DX DY [DZ] [BUTTONS] [DW]   move; wheels: DZ down, DW left; buttons: 1 left, 2 right, 4 middle',
+  'mouse DX DY [DZ] [BUTTONS] [DW]   move; wheels: DZ down, DW left; buttons: 1 left, 2 right, 4 middle, 8 back',
+  '                                  and 16 forward, added up',
   'setvideomodehint WIDTH HEIGHT [32 [MONITOR [yes|no | X Y]]]   the mode a monitor asks the guest for, whether it is',
   '                                  there, where it stands',
   'eject cdrom|floppy [force]        take the medium out',
@@ -249,7 +250,8 @@ function parseMouse(words: readonly string[]): MonitorCommand {
     throw bad('mouse takes DX DY, then DZ, buttons and DW; whole numbers');
   }
   const [dx, dy, dz = 0, buttons = 0, dw = 0] = numbers;
-  if (buttons < 0 || buttons > 7) throw bad('mouse buttons are a sum of 1 left, 2 right, 4 middle');
+  if (buttons < 0 || buttons > 31)
+    throw bad('mouse buttons are a sum of 1 left, 2 right, 4 middle, 8 back, 16 forward');
   return { verb: 'mouse', dx, dy, dz, buttons, dw };
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OPEN_MOUSE, TURNS, turnsIn } from '../machine/support/graphics-guest.ts';
+import { OPEN_MOUSE, PRESSES, pressesIn, TURNS, turnsIn } from '../machine/support/graphics-guest.ts';
 import {
   ANSWER_MS,
   BOOT_MS,
@@ -74,5 +74,27 @@ describe('the default guest', () => {
     await expect
       .poll(async () => turnsIn(await shell(page, TURNS)), { timeout: ANSWER_MS })
       .toBe('sideways 1, sideways -2, up -1, sideways 1, up 1, sideways -1');
+  });
+
+  it('feels the side buttons, which do not turn the page back', async () => {
+    const { page } = visit;
+    const before = page.url();
+    await page.getByTestId('screen').click();
+    await expect.poll(() => page.evaluate(() => document.pointerLockElement !== null)).toBe(true);
+    const devtools = await page.context().newCDPSession(page);
+    for (const [button, buttons] of [
+      ['back', 8],
+      ['forward', 16],
+    ] as const) {
+      for (const type of ['mousePressed', 'mouseReleased'] as const) {
+        const held = type === 'mousePressed' ? buttons : 0;
+        await devtools.send('Input.dispatchMouseEvent', { type, button, buttons: held, x: 200, y: 200, clickCount: 1 });
+      }
+    }
+    await page.evaluate(() => document.exitPointerLock());
+    await expect
+      .poll(async () => pressesIn(await shell(page, PRESSES)), { timeout: ANSWER_MS })
+      .toMatch(/275 -275 276 -276$/);
+    expect(page.url()).toBe(before);
   });
 });

@@ -27,8 +27,10 @@ export interface MouseCaptureParts {
 const NOTCH_PIXELS = 100;
 const NOTCH_LINES = 3;
 
-/** DOM order (left, right, middle in bits 0, 1, 2 of `buttons`) is the guest's order too. */
-const BUTTON_MASK = 7;
+/** DOM order (left, right, middle, back, forward in bits 0 to 4 of `buttons`) is the guest's order too. */
+const BUTTON_MASK = 31;
+/** `button` of those with which browsers leave a page when they come up: back and forward. */
+const FIRST_SIDE_BUTTON = 3;
 
 /** Movement is added up and reported once an animation frame; buttons at once. */
 export class MouseCapture {
@@ -96,7 +98,9 @@ export class MouseCapture {
   }
 
   #onUp(event: MouseEvent): void {
-    if (this.#buttons !== 0) this.#onButtons(event);
+    if (this.#buttons === 0) return;
+    if (event.button >= FIRST_SIDE_BUTTON) event.preventDefault();
+    this.#onButtons(event);
   }
 
   #onButtons(event: MouseEvent): void {

@@ -25,7 +25,8 @@ interface Hand {
 }
 
 const EPOCHS = 0x1_0000;
-const BUTTONS = 7;
+/** Left, right, middle, fourth, fifth. */
+const BUTTONS = 31;
 
 export class InputArbiter {
   readonly #parts: ArbiterParts;

@@ -153,7 +153,7 @@ const SHAPES = {
   leaseAction: { participant, action: choice(LEASE_ACTIONS), target: u16 },
   /** Set 1 scan codes, as an AT keyboard behind a translating 8042 sends them: whole makes and breaks. */
   keys: { participant, epoch: u16, scancodes: bytes(MAX_SCANCODES) },
-  /** dx, dy in counts, right and down positive; notches of wheels: dz towards the person, dw to the left; buttons bit 0 left, 1 right, 2 middle. */
+  /** dx, dy in counts, right and down positive; notches of wheels: dz towards the person, dw to the left; buttons as of `MouseInput`. */
   mouse: { participant, epoch: u16, dx: s16, dy: s16, dz: s8, buttons: u8, dw: s8 },
   /** To be typed on the guest's keyboard. */
   typed: { participant, epoch: u16, text: text(MAX_TYPED_BYTES) },

@@ -9,7 +9,7 @@ export interface MouseInput {
    * @param dx right positive, in counts
    * @param dy down positive, in counts
    * @param dz wheel notches, towards the person positive
-   * @param buttons bit 0 left, bit 1 right, bit 2 middle
+   * @param buttons bit 0 left, bit 1 right, bit 2 middle, bits 3 and 4 the fourth and fifth (back and forward)
    * @param dw notches of the horizontal wheel, to the left positive, as VirtualBox's `IMouse::putMouseEvent` has them
    */
   move(dx: number, dy: number, dz: number, buttons: number, dw: number): void;

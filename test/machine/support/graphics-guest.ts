@@ -120,6 +120,15 @@ export const OPEN_MOUSE =
 /** What the wheels did, as LAST_POSITION has positions: EV_REL with REL_HWHEEL or REL_WHEEL. To be run by the guest's shell. */
 export const TURNS = `hexdump -v -e '8/2 "%u " "\\n"' /tmp/turns | grep -E '^([0-9]+ ){4}2 [68] '`;
 
+/** Presses of buttons: EV_KEY, BTN_LEFT (272) to BTN_EXTRA (276). To be run by the guest's shell. */
+export const PRESSES = `hexdump -v -e '8/2 "%u " "\\n"' /tmp/turns | grep -E '^([0-9]+ ){4}1 27[0-9] '`;
+
+/** @param text what PRESSES prints. @returns buttons in their order, let go of with a minus */
+export const pressesIn = (text: string): string =>
+  [...text.matchAll(/^(?:\d+ ){4}1 (27\d) (\d) \d+ *\r?$/gm)]
+    .map(([, code, down]) => (down === '1' ? code : `-${code}`))
+    .join(' ');
+
 /** @param text what TURNS prints. @returns the guest's notches in their order: right and away from the person positive */
 export function turnsIn(text: string): string {
   const turns = [...text.matchAll(/^(?:\d+ ){4}2 ([68]) (\d+) \d+ *\r?$/gm)];
