@@ -1,7 +1,14 @@
 /** Clients that people have, against the gateway: what they show and what they send. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Display, eventually, RdpClient, type Shot } from './support/rdp-clients.ts';
-import { openGateway, paintTestCard, type TestGateway, testCard } from './support/rdp-gateways.ts';
+import {
+  meanError,
+  openGateway,
+  paintTestCard,
+  type TestGateway,
+  testCard,
+  wrongPixels,
+} from './support/rdp-gateways.ts';
 
 let display: Display;
 const closers: (() => void | Promise<void>)[] = [];
@@ -27,21 +34,6 @@ function client(kind: 'freerdp' | 'rdesktop', port: number, ...args: string[]): 
   const made = RdpClient[kind](display, { port, args });
   closers.push(() => made.close());
   return made;
-}
-
-/** Pixels that differ from the test card by more than the colour depth makes them. */
-function wrongPixels(shot: Shot, tolerance: readonly [number, number, number], seed = 1): number {
-  let wrong = 0;
-  for (let y = 0; y < 480; y++) {
-    for (let x = 0; x < 640; x++) {
-      const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
-      const off = [16, 8, 0].some(
-        (shift, i) => Math.abs(((is >> shift) & 255) - ((should >> shift) & 255)) > tolerance[i],
-      );
-      if (off) wrong++;
-    }
-  }
-  return wrong;
 }
 
 const EXACT = [0, 0, 0] as const;
@@ -80,20 +72,6 @@ describe('the picture', () => {
     await one.shows('second test card', isRight(2)).catch(because);
   });
 });
-
-/** Mean difference from the test card between two rows, a channel of a pixel. */
-function meanError(shot: Shot, seed: number, top = 0, bottom = 300): number {
-  let sum = 0;
-  let count = 0;
-  for (let y = top; y < bottom; y += 3) {
-    for (let x = 0; x < 640; x += 3) {
-      const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
-      for (const shift of [16, 8, 0]) sum += Math.abs(((is >> shift) & 255) - ((should >> shift) & 255));
-      count += 3;
-    }
-  }
-  return sum / count;
-}
 
 describe('pictures that lose something', () => {
   it.each([

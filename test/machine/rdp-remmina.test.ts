@@ -1,14 +1,12 @@
 /** Remmina: connects, shows the picture, sends a key. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Display, eventually } from './support/rdp-clients.ts';
 import { openGateway, type TestGateway } from './support/rdp-gateways.ts';
 
-const run = promisify(execFile);
 const COLOUR = 0x2040c0;
 const folder = mkdtempSync(join(tmpdir(), 'tabbox-remmina-'));
 let display: Display;
@@ -56,18 +54,13 @@ function startRemmina(): ChildProcess {
   return started;
 }
 
-async function xdotool(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run('xdotool', args, { env: { ...process.env, DISPLAY: display.name } });
-  return stdout.trim();
-}
-
 /** How many of some places on the display have the colour. */
 async function coloured(): Promise<number> {
-  const env = { ...process.env, DISPLAY: display.name };
-  const options = { env, encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 } as const;
-  const { stdout } = await run('import', ['-window', 'root', '-depth', '8', 'rgb:-'], options);
+  const shot = await display.shot('root');
   let count = 0;
-  for (let at = 0; at + 3 <= stdout.length; at += 3 * 101) if (stdout.readUIntBE(at, 3) === COLOUR) count++;
+  for (let at = 0; at < shot.width * shot.height; at += 101) {
+    if (shot.at(at % shot.width, Math.floor(at / shot.width)) === COLOUR) count++;
+  }
   return count;
 }
 
@@ -79,8 +72,21 @@ it('connects, shows the picture and types', async () => {
   await eventually('a connection', () => made.gateway.activeCount > 0 || undefined, 40_000).catch(because);
   await eventually('the picture', async () => ((await coloured()) > 1000 ? true : undefined), 40_000).catch(because);
   const type = async (): Promise<true | undefined> => {
-    const [window = ''] = (await xdotool('search', '--onlyvisible', '--name', 'rdptest')).split('\n');
-    await xdotool('windowfocus', window, 'mousemove', '--window', window, '400', '400', 'click', '1', 'key', 'q');
+    const window = await display.find('rdptest');
+    if (window === undefined) return undefined;
+    await display.xdotool(
+      'windowfocus',
+      window,
+      'mousemove',
+      '--window',
+      window,
+      '400',
+      '400',
+      'click',
+      '1',
+      'key',
+      'q',
+    );
     return made.desktop.scancodes.join().includes('16,144') ? true : undefined;
   };
   await eventually('a key', type, 40_000).catch(because);

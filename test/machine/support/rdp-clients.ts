@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const WINDOW_TIMEOUT_MS = 20_000;
+/** One call of xdotool or import on a busy machine. */
+const CALL_TIMEOUT_MS = 30_000;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks again until there is an answer. @throws Error after `ms` */
@@ -43,6 +45,35 @@ export class Display {
       });
     });
     return new Display(`:${number}`, server);
+  }
+
+  /** Hands: searches windows, presses keys, moves the pointer. @returns what it prints @throws Error when it fails */
+  async xdotool(...args: readonly string[]): Promise<string> {
+    const env = { ...process.env, DISPLAY: this.name };
+    const { stdout } = await run('xdotool', args, { env, timeout: CALL_TIMEOUT_MS });
+    return stdout.trim();
+  }
+
+  /** @param title a regular expression @returns the first window with such a title that can be seen */
+  async find(title: string): Promise<string | undefined> {
+    const ids = await this.xdotool('search', '--onlyvisible', '--name', title).catch(() => '');
+    return ids.split('\n')[0] || undefined;
+  }
+
+  /** Eyes: what a window shows, `root` for all of them. @throws Error when there is no such window */
+  async shot(window: string): Promise<Shot> {
+    const options = {
+      ...{ env: { ...process.env, DISPLAY: this.name }, timeout: CALL_TIMEOUT_MS },
+      ...({ encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 } as const),
+    };
+    const { stdout } = await run('import', ['-window', window, '-depth', '8', 'ppm:-'], options);
+    const [, size = '0 0'] = /^P6\n(\d+ \d+)\n/.exec(stdout.subarray(0, 40).toString('latin1')) ?? [];
+    const [width, height] = size.split(' ').map(Number);
+    const at = stdout.length - width * height * 3;
+    return {
+      ...{ width, height },
+      at: (x, y) => stdout.readUIntBE(at + (y * width + x) * 3, 3),
+    };
   }
 
   async close(): Promise<void> {
@@ -157,8 +188,7 @@ export class RdpClient {
       'window',
       async () => {
         if (this.exited) throw new Error(`the client ended with ${this.#process.exitCode}:\n${this.log}`);
-        const ids = await this.#xdotool('search', '--onlyvisible', '--name', this.#title).catch(() => '');
-        return ids.split('\n')[0] || undefined;
+        return await this.#display.find(this.#title);
       },
       WINDOW_TIMEOUT_MS,
     ).catch((cause: unknown) => {
@@ -169,17 +199,7 @@ export class RdpClient {
 
   /** What the window shows. */
   async shot(): Promise<Shot> {
-    const window = await this.window();
-    const env = { ...process.env, DISPLAY: this.#display.name };
-    const options = { env, encoding: 'buffer', maxBuffer: 64 * 1024 * 1024 } as const;
-    const { stdout } = await run('import', ['-window', window, '-depth', '8', 'ppm:-'], options);
-    const [, size, , start] = /^P6\n(\d+ \d+)\n(\d+)\n/.exec(stdout.subarray(0, 40).toString('latin1')) ?? [];
-    const [width, height] = (size ?? '0 0').split(' ').map(Number);
-    const at = start === undefined ? stdout.length - width * height * 3 : 0;
-    return {
-      ...{ width, height },
-      at: (x, y) => stdout.readUIntBE(at + (y * width + x) * 3, 3),
-    };
+    return await this.#display.shot(await this.window());
   }
 
   /** Waits until the window shows something. */
@@ -200,31 +220,31 @@ export class RdpClient {
   /** Presses keys by their X names, as `a` or `ctrl+c`. */
   async key(...names: readonly string[]): Promise<void> {
     await this.#focus();
-    await this.#xdotool('key', '--delay', '30', ...names);
+    await this.#display.xdotool('key', '--delay', '30', ...names);
   }
 
   async keyDown(name: string): Promise<void> {
     await this.#focus();
-    await this.#xdotool('keydown', name);
+    await this.#display.xdotool('keydown', name);
   }
 
   /** Whoever has the keyboard by now. */
   async keyUp(name: string): Promise<void> {
-    await this.#xdotool('keyup', name);
+    await this.#display.xdotool('keyup', name);
   }
 
   /** Moves the pointer to a place in the window. */
   async point(x: number, y: number): Promise<void> {
-    await this.#xdotool('mousemove', '--window', await this.window(), `${x}`, `${y}`);
+    await this.#display.xdotool('mousemove', '--window', await this.window(), `${x}`, `${y}`);
   }
 
   /** @param button 1 left, 2 middle, 3 right, 4 and 5 the wheel, 6 and 7 the horizontal one, 8 and 9 the others */
   async click(button: number): Promise<void> {
-    await this.#xdotool('click', `${button}`);
+    await this.#display.xdotool('click', `${button}`);
   }
 
   async resize(width: number, height: number): Promise<void> {
-    await this.#xdotool('windowsize', await this.window(), `${width}`, `${height}`);
+    await this.#display.xdotool('windowsize', await this.window(), `${width}`, `${height}`);
   }
 
   async close(): Promise<void> {
@@ -232,11 +252,6 @@ export class RdpClient {
   }
 
   async #focus(): Promise<void> {
-    await this.#xdotool('windowfocus', '--sync', await this.window());
-  }
-
-  async #xdotool(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run('xdotool', args, { env: { ...process.env, DISPLAY: this.#display.name } });
-    return stdout.trim();
+    await this.#display.xdotool('windowfocus', '--sync', await this.window());
   }
 }

@@ -3,6 +3,7 @@
 import { type GatewaySettings, RdpGateway } from '../../../server/rdp/gateway.ts';
 import { makeSelfSigned, type TlsIdentity } from '../../../server/rdp/security/certificate.ts';
 import { PaintedDesktop } from '../../../src/display/desktop/painted-desktop.suite.ts';
+import type { Shot } from './rdp-clients.ts';
 
 let kept: Promise<TlsIdentity> | undefined;
 export const identity = (): Promise<TlsIdentity> => (kept ??= makeSelfSigned('gateway.test'));
@@ -48,4 +49,33 @@ export function testCard(x: number, y: number, seed = 1): number {
   let hash = Math.imul(x + 1, 0x9e3779b1) ^ Math.imul(y + 1, 0x85ebca6b) ^ Math.imul(seed, 0xc2b2ae35);
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return (hash >>> 4) & 0xffffff;
+}
+
+/** Pixels that differ from the test card by more than the colour depth makes them. */
+export function wrongPixels(shot: Shot, tolerance: readonly [number, number, number] = [0, 0, 0], seed = 1): number {
+  let wrong = 0;
+  for (let y = 0; y < 480; y++) {
+    for (let x = 0; x < 640; x++) {
+      const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
+      const off = [16, 8, 0].some(
+        (shift, i) => Math.abs(((is >> shift) & 255) - ((should >> shift) & 255)) > tolerance[i],
+      );
+      if (off) wrong++;
+    }
+  }
+  return wrong;
+}
+
+/** Mean difference from the test card between two rows, a channel of a pixel. */
+export function meanError(shot: Shot, seed: number, top = 0, bottom = 300): number {
+  let sum = 0;
+  let count = 0;
+  for (let y = top; y < bottom; y += 3) {
+    for (let x = 0; x < 640; x += 3) {
+      const [is, should] = [shot.at(x, y), testCard(x, y, seed)];
+      for (const shift of [16, 8, 0]) sum += Math.abs(((is >> shift) & 255) - ((should >> shift) & 255));
+      count += 3;
+    }
+  }
+  return sum / count;
 }
