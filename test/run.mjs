@@ -34,7 +34,7 @@ const HOST_TOOLS = {
   ...{ xfreerdp: 'freerdp2-x11', rdesktop: 'rdesktop', Xvfb: 'xvfb', xdotool: 'xdotool', import: 'imagemagick' },
   ...{ xclip: 'xclip', python3: 'python3', unshare: 'util-linux' },
   ...{ pulseaudio: 'pulseaudio', parec: 'pulseaudio-utils' },
-  ...{ remmina: 'remmina-plugin-rdp', 'dbus-run-session': 'dbus-daemon' },
+  ...{ remmina: 'remmina-plugin-rdp', krdc: 'krdc', 'dbus-run-session': 'dbus-daemon' },
 };
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
