@@ -222,6 +222,30 @@ it('somebody without H.264 costs nobody the video: all get another form, and the
   await until('the last picture, exactly', () => isWhole(ann, desktop));
 });
 
+it('a video that is drawn in pieces by now goes on with another coder all the same', async () => {
+  const { desktop, counts, join, play, stop } = await shared(['h264', 'vp9']);
+  const ann = join('Ann');
+  await until('the picture', () => isWhole(ann, desktop));
+  play();
+  await until('a video', () => look(ann.pixels, desktop).isVideo);
+  stop();
+  // No two alike, so that nothing could tell anew that this is a video.
+  let piece = 0;
+  const timer = setInterval(() => {
+    const { x, y, width, height } = AREA;
+    const [less, more] = [(++piece * 7) % 40, (piece * 11) % 30];
+    desktop.paint(x + less, y, width - less - more, height, (column, row) => (column * row * piece) & 0xffffff);
+  }, 30);
+  open.push({ close: () => clearInterval(timer) });
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect(counts.forms).toEqual(['h264']);
+  const bob = join('Bob', ['vp9']);
+  await until('VP9', () => counts.forms.at(-1) === 'vp9');
+  await until('a video for both', () => [ann, bob].every(({ pixels }) => look(pixels, desktop).isVideo));
+  clearInterval(timer);
+  await until('the last picture, exactly', () => isWhole(ann, desktop) && isWhole(bob, desktop));
+});
+
 it('text that moves goes in AV1, also where a film was shown before', async () => {
   const { desktop, counts, join, play, stop } = await shared(['h264', 'av1']);
   const ann = join('Ann');

@@ -161,11 +161,17 @@ export class SentVideo {
 
   /** Sends the video's part of what changed. */
   step(picture: ScreenPicture, rects: readonly Rect[], now: number): LeftForTiles {
-    if (this.#playing) lookAt(this.#playing, picture, now);
-    const isOver = this.#playing && !this.#goesOn(this.#playing, picture, now);
+    const before = this.#playing;
+    if (before) lookAt(before, picture, now);
+    const isMoving = before && moves(before, picture, now);
+    const isOver = before && !(isMoving && before.form === this.#choose(before.content));
     const freed = isOver ? this.#stop() : undefined;
     const lost = freed && within(freed, picture);
-    if (!this.#playing && this.isWanted) this.#start(picture, now);
+    if (!this.#playing && this.isWanted) {
+      // With another coder it goes on where it is: on a busy machine it can take long to be found again.
+      const area = isMoving ? before.area : this.#find(now);
+      if (area) this.#start(picture, area, now);
+    }
     if (!this.#playing) return { picture, rects, lost };
     return { rects: this.#take(this.#playing, picture, rects, now), picture: this.#playing.masked, lost };
   }
@@ -178,21 +184,15 @@ export class SentVideo {
     return chooseForm(this.#codes, this.#shown, content);
   }
 
-  #goesOn(
-    { form, content, masked, movedAt }: Playing,
-    { width, height, fourByThree }: ScreenPicture,
-    now: number,
-  ): boolean {
-    const isSame = masked.width === width && masked.height === height && masked.fourByThree === fourByThree;
-    return isSame && form === this.#choose(content) && now - movedAt < STILL_MS;
-  }
-
-  #start(picture: ScreenPicture, now: number): void {
+  #find(now: number): Rect | undefined {
     const [largest] = [...this.#detector.videos(now)].sort((a, b) => b.width * b.height - a.width * a.height);
-    if (!largest) return;
+    if (!largest) return undefined;
     // Coders want even sizes; a line that is left over is tiles.
     const area = { ...largest, width: largest.width & ~1, height: largest.height & ~1 };
-    if (area.width * area.height < LEAST_PIXELS) return;
+    return area.width * area.height < LEAST_PIXELS ? undefined : area;
+  }
+
+  #start(picture: ScreenPicture, area: Rect, now: number): void {
     const content = { width: area.width, height: area.height, isDrawn: isDrawn(picture, area) };
     for (let form = this.#choose(content); form && !this.#playing; form = this.#choose(content)) {
       const encoder = this.#open(form, area);
@@ -279,6 +279,12 @@ export class SentVideo {
     this.#codes = this.#codes.filter((one) => one !== form);
     this.#parts.onStill();
   }
+}
+
+/** It is on the same screen still, and has changed lately. */
+function moves({ masked, movedAt }: Playing, { width, height, fourByThree }: ScreenPicture, now: number): boolean {
+  const isSame = masked.width === width && masked.height === height && masked.fourByThree === fourByThree;
+  return isSame && now - movedAt < STILL_MS;
 }
 
 /** Takes note of whether it is a film or text by now. */
