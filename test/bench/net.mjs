@@ -211,7 +211,7 @@ async function benchGuests({ rounds, seconds }) {
   };
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const [name, command] of Object.entries(commands)) await measureGuest(command, seconds, samples[name]);
+      for (const [name, command] of Object.entries(commands)) await measureGuest(name, command, seconds, samples[name]);
     }
   } finally {
     server.kill();
@@ -230,7 +230,7 @@ async function benchGuests({ rounds, seconds }) {
 }
 
 /** One boot, both ways. */
-async function measureGuest(command, seconds, samples) {
+async function measureGuest(name, command, seconds, samples) {
   const session = new Session(command);
   try {
     await session.expect(/BOOT-OK [^\n]*\n/, 'BOOT-OK', 300);
@@ -243,7 +243,7 @@ async function measureGuest(command, seconds, samples) {
     ]) {
       // The first seconds do not count: caches fill, code gets hot.
       session.send(`iperf3 -c 10.0.2.2 -p ${IPERF_PORT} -f m -O 4 -t ${seconds} ${option}; echo over-$((1+1))`);
-      const { text } = await session.expect(/over-2/, `iperf3's end`, 120);
+      const { text } = await session.expect(/over-2/, `end of iperf3 in ${name}'s guest (${what})`, 120);
       const rate = /([\d.]+) Mbits\/sec\s+receiver/.exec(text);
       if (!rate) throw new Error(`iperf3 in the guest said: ${text}`);
       samples[what].push(Number(rate[1]));

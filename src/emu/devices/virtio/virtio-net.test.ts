@@ -31,6 +31,8 @@ class VirtioNetDriver implements CardDriver {
   readonly #memory: number;
   sizes: number[] = [];
   avail = [0, 0, 0];
+  /** `avail` when the device was last told, or need not be. */
+  kicked = [0, 0, 0];
   usedSeen = [0, 0, 0];
   held: number[] = [];
   negotiated = 0;
@@ -143,12 +145,14 @@ class VirtioNetDriver implements CardDriver {
     bench.write(this.#availAt(q) + 2, 2, this.avail[q]);
   }
 
-  /** Tells the device, unless it said that it need not be told. */
+  /** Tells the device, unless it said that it need not be told. Source: VIRTIO 1.2, section 2.7.10. */
   #kick(q: number): void {
     const used = this.#usedAt(q);
+    const before = this.kicked[q];
+    this.kicked[q] = this.avail[q];
     if (this.wishes.event) {
       const wanted = this.bench.read(used + 4 + this.sizes[q] * 8, 2);
-      if (((this.avail[q] - wanted - 1) & 0xffff) >= 0x8000) return;
+      if (((this.avail[q] - wanted - 1) & 0xffff) >= ((this.avail[q] - before) & 0xffff)) return;
     } else if ((this.bench.read(used, 2) & 1) !== 0) return;
     if (this.wishes.modern) this.common(0x3000 + q * 4, 2, q);
     else this.port(16, 2, q);

@@ -149,8 +149,9 @@ export class Virtqueue implements Saveable<VirtqueueState> {
   set wantsNotify(on: boolean) {
     if (!this.enabled) return;
     if (this.eventIndex) {
-      // Without a wish the index stays behind, where the driver does not pass again for a long time.
-      if (on) this.#writeU16(this.device + 4 + this.size * 8, this.#nextAvail);
+      // Without a wish the index stays behind, where the driver does not pass again for a long time. A wish is for what
+      // comes after all that is there: chains that were not popped, being too few, have been notified of.
+      if (on) this.#writeU16(this.device + 4 + this.size * 8, this.#memory.readU16(this.driver + 2));
     } else if (on !== this.#wantsNotify) this.#writeU16(this.device, on ? 0 : USED_NO_NOTIFY);
     this.#wantsNotify = on;
   }
