@@ -10,7 +10,7 @@ import { makeSelfSigned } from '../../server/rdp/security/certificate.ts';
 import { StreamDesktop } from '../../src/display/sharing/stream-desktop.ts';
 import { decodeMessage, type MessageName, type VideoForm } from '../../src/display/stream/messages.ts';
 import { Display, RdpClient, type Shot } from '../machine/support/rdp-clients.ts';
-import { BOOT_MS, makeMachine, prepare, until } from './support/machine-page.ts';
+import { BOOT_MS, makeMachine, picture, prepare, until } from './support/machine-page.ts';
 import { AREA, HEIGHT, INK, isInkAt, movingAt, movingGuest, PAPER, patternAt, WIDTH } from './support/moving-guest.ts';
 import { type Lab, openLab } from './support/page-test.ts';
 import { People } from './support/people.ts';
@@ -104,20 +104,8 @@ async function shown(page: Page): Promise<Look> {
 
 /** @returns undefined: it shows nothing of the right size */
 async function pixelsOf(page: Page): Promise<Pixels | undefined> {
-  const text = await page.evaluate(() => {
-    const canvas = document.querySelector<HTMLCanvasElement>('[data-testid=canvas]');
-    const data = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data;
-    let text = `${canvas?.width} `;
-    for (let at = 0; data && at < data.length; at += 0x8000)
-      text += String.fromCharCode(...data.subarray(at, at + 0x8000));
-    return text;
-  });
-  const start = text.indexOf(' ') + 1;
-  if (Number(text.slice(0, start)) !== WIDTH || text.length - start !== WIDTH * HEIGHT * 4) return undefined;
-  return (x, y) => {
-    const at = start + (y * WIDTH + x) * 4;
-    return (text.charCodeAt(at) << 16) | (text.charCodeAt(at + 1) << 8) | text.charCodeAt(at + 2);
-  };
+  const { width, height, at } = await picture(page);
+  return width === WIDTH && height === HEIGHT ? at : undefined;
 }
 
 async function comeIn(name: string, before: (page: Page) => Promise<void> = async () => {}): Promise<Page> {

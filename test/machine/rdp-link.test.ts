@@ -1,5 +1,5 @@
 /** An RDP client in a session: xfreerdp, `tabbox rdp LINK`, a relay, and a host as a tab has it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,11 +15,12 @@ import { type RunningServer, startServer } from '../../server/http/serve.ts';
 import { JoinTokens } from '../../server/relay/join-tokens.ts';
 import { Relay } from '../../server/relay/relay.ts';
 import { copy, pastes } from './support/clipboards.ts';
+import { LinkGateway } from './support/link-gateways.ts';
 import { Display, eventually, RdpClient, type Shot } from './support/rdp-clients.ts';
 import { paintTestCard, testCard } from './support/rdp-gateways.ts';
 
 const tokens = new JoinTokens(new Uint8Array(32).fill(3));
-const gateways: ChildProcess[] = [];
+const gateways: LinkGateway[] = [];
 const clients: RdpClient[] = [];
 let folder = '';
 let display: Display;
@@ -51,7 +52,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const client of clients) await client.close();
   host?.stop();
-  for (const gateway of gateways) gateway.kill();
+  for (const gateway of gateways) await gateway.close();
   await server?.close();
   await display?.close();
   rmSync(folder, { recursive: true, force: true });
@@ -64,23 +65,11 @@ async function linkFor(role: Role): Promise<string> {
   return new URL(`#join=${host.state.links[had].token}`, server.url).href;
 }
 
-/** Starts the built command. @returns the port RDP clients use, and what it has said */
-async function gatewayFor(link: string): Promise<{ port: number; said: () => string; exit: Promise<number | null> }> {
-  const command = join(ROOT as string, 'dist', 'node', 'main.js');
-  const env = { ...process.env, XDG_CONFIG_HOME: folder };
-  const args = ['rdp', link, '--vrdeport', '42800-42899', '--clipboard-mode', 'bidirectional'];
-  const child = spawn(process.execPath, [command, ...args], { env, stdio: 'pipe' });
-  gateways.push(child);
-  let text = '';
-  child.stderr.on('data', (bytes: Buffer) => {
-    text += bytes.toString();
-  });
-  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const found = (): number | undefined => Number(/Painted at 127\.0\.0\.1:(\d+)/.exec(text)?.[1]) || undefined;
-  const port = await eventually('the gateway', found).catch((cause: Error) => {
-    throw new Error(`${cause.message}; it said:\n${text}`);
-  });
-  return { port, said: () => text, exit };
+/** Lets RDP clients in by a link. */
+async function gatewayFor(link: string): Promise<{ port: number; gateway: LinkGateway }> {
+  const gateway = new LinkGateway(link, folder, ['--clipboard-mode', 'bidirectional']);
+  gateways.push(gateway);
+  return { port: await gateway.port(), gateway };
 }
 
 function isCard(shot: Shot, seed: number): boolean {
@@ -91,7 +80,7 @@ function isCard(shot: Shot, seed: number): boolean {
 
 describe('an RDP client behind a link', () => {
   it('sees the same pixels and types, and goes when the session does', async () => {
-    const { port, exit, said } = await gatewayFor(await linkFor('control'));
+    const { port, gateway } = await gatewayFor(await linkFor('control'));
     const client = RdpClient.freerdp(display, { port, args: ['/sec:tls', '/bpp:32'] });
     clients.push(client);
     await client.shows('the card', (shot) => isCard(shot, 1));
@@ -127,9 +116,9 @@ describe('an RDP client behind a link', () => {
     expect(desktop.scancodes).not.toContain(48);
 
     host.stop();
-    expect(await exit).toBe(0);
-    expect(said()).toMatch(/the session is over: the host stopped sharing/);
-    expect(await watching.exit).toBe(0);
+    expect(await gateway.exit).toBe(0);
+    expect(gateway.said).toMatch(/the session is over: the host stopped sharing/);
+    expect(await watching.gateway.exit).toBe(0);
   });
 
   it('is told when the link is no good', async () => {

@@ -12,6 +12,34 @@ export const serialText = (page: Page): Promise<string> => page.evaluate(() => h
 export const screen = async (page: Page): Promise<string> =>
   (await page.evaluate(() => handle().screenText())).join('\n');
 
+/** What a page shows of a machine's screen, pixel by pixel. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  /** 0xrrggbb */
+  at(x: number, y: number): number;
+}
+
+/** The canvas; nothing by nothing when there is none. */
+export async function picture(page: Page): Promise<Picture> {
+  // As text: numbers would be sent one by one.
+  const { width, height, text } = await page.evaluate(() => {
+    const canvas = document.querySelector<HTMLCanvasElement>('[data-testid=canvas]');
+    const image = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height);
+    const { width = 0, height = 0, data = [] } = image ?? {};
+    let text = '';
+    for (let at = 0; at < data.length; at += 0x8000) text += String.fromCharCode(...data.slice(at, at + 0x8000));
+    return { width, height, text };
+  });
+  return {
+    ...{ width, height },
+    at: (x, y) => {
+      const at = (y * width + x) * 4;
+      return (text.charCodeAt(at) << 16) | (text.charCodeAt(at + 1) << 8) | text.charCodeAt(at + 2);
+    },
+  };
+}
+
 export const textOf = async (locator: Locator): Promise<string> => (await locator.textContent()) ?? '';
 
 /** Inside the page: the function body is sent there. */
