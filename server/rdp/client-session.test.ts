@@ -114,6 +114,47 @@ describe('a session', () => {
     expect(session.connection.isActive).toBe(false);
   });
 
+  it('sends no picture to a client while others are on their way, and does not wait for one that no longer answers', async () => {
+    const waits: { readonly ms: number; readonly what: () => void }[] = [];
+    const later = (ms: number, what: () => void): (() => void) => {
+      const wait = { ms, what };
+      waits.push(wait);
+      return () => waits.splice(waits.indexOf(wait), 1);
+    };
+    const { desktop, client } = pair({ protocols: PROTOCOL.ssl, measures: true }, { later });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    let seed = 1;
+    /** @returns whether it was sent */
+    const isShown = async (): Promise<boolean> => {
+      client.received.length = 0;
+      seed++;
+      desktop.paint(0, 0, 200, 100, (x, y) => Math.imul((x + 7) * (y + 3), Math.imul(seed, 0x9e3779b1)) >>> 8);
+      await turn();
+      return client.received.some(isFastBitmap);
+    };
+    // It has not yet said that it measures.
+    for (let i = 0; i < 3; i++) expect(await isShown()).toBe(true);
+    const answer = (sequence: number): void =>
+      client.sendData(client.messageChannel ?? 0, Uint8Array.of(6, 1, sequence, 0, 0, 0), 0x2000);
+    answer(1);
+    let shown = 0;
+    while (shown < 10 && (await isShown())) shown++;
+    expect(shown).toBeGreaterThan(0);
+    expect(shown).toBeLessThan(4);
+    // What has arrived makes room, and the newest is shown.
+    for (let sequence = 1; sequence < 20; sequence++) answer(sequence);
+    await turn();
+    expect(client.received.some(isFastBitmap)).toBe(true);
+    while (await isShown());
+    const late = waits.filter(({ ms }) => ms === 10_000);
+    expect(late).toHaveLength(1);
+    late[0].what();
+    await turn();
+    expect(client.received.some(isFastBitmap)).toBe(true);
+    for (let i = 0; i < 5; i++) expect(await isShown()).toBe(true);
+  });
+
   it('keeps step through more than two renewals of the keys, both ways', async () => {
     const { desktop, client, session } = pair({ protocols: 0, salted: true });
     await connect(client);

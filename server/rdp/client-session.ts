@@ -4,7 +4,7 @@ import { AudioInput } from './channels/audio-input.ts';
 import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
 import { DisplayControl } from './channels/display-control.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
-import { RoundTrips } from './channels/round-trips.ts';
+import { LOST_MS, NetworkDetection } from './channels/network-detection.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
 import { TouchInput } from './channels/touch.ts';
@@ -15,6 +15,7 @@ import type { ColorDepth } from './graphics/pixels.ts';
 import { PointerOutput } from './graphics/pointer-output.ts';
 import { ScreenTiles } from './graphics/remotefx/screen-tiles.ts';
 import { canShowRemoteFx, RemoteFxOutput } from './graphics/remotefx-output.ts';
+import type { PduReader } from './pdu/bytes.ts';
 import { INFO } from './pdu/client-info.ts';
 import type { ScreenSize } from './pdu/display-control.ts';
 import { EARLY_CAPABILITY } from './pdu/gcc.ts';
@@ -73,7 +74,7 @@ export class ClientSession {
   #output: ScreenOutput | undefined;
   #forgetPointer: (() => void) | undefined;
   #channels: StaticChannels | undefined;
-  readonly #roundTrips: RoundTrips;
+  readonly #network: NetworkDetection;
   #sound: SoundPlayback | undefined;
   #microphone: AudioInput | undefined;
   #clipboard: ClipboardChannel | undefined;
@@ -85,12 +86,13 @@ export class ClientSession {
   #isAsking = false;
   #callOff: (() => void) | undefined;
   #stopWaiting: (() => void) | undefined;
+  #stopWaitingForAnswer: (() => void) | undefined;
   #videoWatch: ReturnType<VideoSource['watch']> | undefined;
 
   constructor(parts: ClientSessionParts) {
     this.#parts = parts;
     this.#desktop = parts.desktop;
-    this.#roundTrips = new RoundTrips((pdu) => {
+    this.#network = new NetworkDetection((pdu) => {
       const { link, messageChannelId } = this.#connection.state;
       if (messageChannelId !== undefined) link.sendToChannel(messageChannelId, pdu, SEC.autoDetectRequest);
     }, parts.nowMs);
@@ -99,6 +101,7 @@ export class ClientSession {
       {
         ...{ policy, standardKey, startTls, random, authenticate, slowDown, onWrongPassword },
         send: (bytes) => {
+          this.#network.sent(bytes.length);
           if (!parts.send(bytes)) this.#hasRoom = false;
         },
         chooseMonitor: (number) => {
@@ -125,7 +128,7 @@ export class ClientSession {
       {
         onInput: (event) => this.#input?.take(event),
         onChannelData: (id, chunk) => {
-          if (id === this.#connection.state.messageChannelId) this.#roundTrips.receive(chunk);
+          if (id === this.#connection.state.messageChannelId) this.#measured(chunk);
           else this.#channels?.receive(id, chunk);
         },
         onRefresh: () => {
@@ -296,13 +299,15 @@ export class ClientSession {
     if (!this.#view) return;
     this.#videoWatch ??= this.#desktop.video?.watch({
       picture: (picture) => {
-        if (!this.#isSuppressed) pipeline.showVideo(picture);
+        const { width, height } = picture.area;
+        const put = (): void => pipeline.showVideo(picture, this.#network.hasRoom);
+        if (!this.#isSuppressed) this.#put(width * height, put);
       },
       end: () => pipeline.endVideo(),
     });
   }
 
-  readonly #framesInFlight = (): number => this.#roundTrips.framesInFlight;
+  readonly #framesInFlight = (): number => this.#network.framesInFlight;
 
   #plainOutput(): ScreenOutput | undefined {
     const { link, capabilities, bitsPerPixel } = this.#connection.state;
@@ -313,7 +318,7 @@ export class ClientSession {
   }
 
   #newTiles(): ScreenTiles {
-    return new ScreenTiles(this.#parts.videoQuality, this.#parts.nowMs);
+    return new ScreenTiles(this.#parts.videoQuality, this.#parts.nowMs, () => this.#network.bytesAMs);
   }
 
   #showBy(output: ScreenOutput | undefined): void {
@@ -324,6 +329,10 @@ export class ClientSession {
 
   #ask(): void {
     if (this.#isAsking || !this.#view || !this.#hasRoom || this.#isSuppressed || !this.#output?.isReady) return;
+    if (!this.#network.hasRoom) {
+      this.#waitForAnswer();
+      return;
+    }
     this.#isAsking = true;
     const { waitMs } = this.#output;
     if (waitMs > 0) {
@@ -339,6 +348,34 @@ export class ClientSession {
     });
   }
 
+  /** What is on its way has to arrive; a client that no longer says so is not waited for. */
+  #waitForAnswer(): void {
+    this.#stopWaitingForAnswer ??= this.#parts.later(LOST_MS, () => {
+      this.#stopWaitingForAnswer = undefined;
+      this.#network.givesUp();
+      this.#ask();
+    });
+  }
+
+  /** An answer of the client to what the network is asked. @throws PduError */
+  #measured(chunk: PduReader): void {
+    this.#network.receive(chunk);
+    this.#stopWaitingForAnswer?.();
+    this.#stopWaitingForAnswer = undefined;
+    this.#ask();
+  }
+
+  /** Sends a picture, and measures how it gets there. @param pixelCount of what it shows */
+  #put(pixelCount: number, send: () => void): void {
+    if (this.#connection.state.messageChannelId === undefined) {
+      send();
+      return;
+    }
+    this.#network.sending(pixelCount);
+    send();
+    this.#network.isSent();
+  }
+
   #show(): void {
     if (!this.#view || !this.#connection.isActive || this.#isSuppressed) return;
     const { rects } = this.#view.take();
@@ -348,8 +385,8 @@ export class ClientSession {
       this.#connection.reactivate();
       return;
     }
-    if (this.#connection.state.messageChannelId !== undefined) this.#roundTrips.sending();
-    this.#output?.show(screen, rects);
+    const pixelCount = rects.reduce((sum, { width, height }) => sum + width * height, 0);
+    this.#put(pixelCount, () => this.#output?.show(screen, rects));
     this.#refineLater();
     this.#ask();
   }
@@ -362,8 +399,8 @@ export class ClientSession {
       if (!this.#view || !this.#connection.isActive) return;
       const { screen } = this.#desktop;
       const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
-      const canShow = this.#hasRoom && !this.#isSuppressed && this.#output?.isReady;
-      if (canShow && (isSameSize || this.#output?.followsSize)) this.#output?.refine(screen);
+      const canShow = this.#hasRoom && this.#network.hasRoom && !this.#isSuppressed && this.#output?.isReady;
+      if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(0, () => this.#output?.refine(screen));
       this.#refineLater();
     });
   }
@@ -377,6 +414,7 @@ export class ClientSession {
     this.#clipboard?.close();
     this.#callOff?.();
     this.#stopWaiting?.();
+    this.#stopWaitingForAnswer?.();
     this.#videoWatch?.close();
     this.#view = undefined;
     this.#seat = undefined;

@@ -13,6 +13,9 @@ const CHANNELS = ['drdynvc', 'rdpsnd', 'cliprdr'];
 const GRAPHICS_ID = 1;
 const TOUCH_ID = 2;
 const MICROPHONE_ID = 3;
+/** Where among a client's channels its answers about the network go: behind all that it has names for. */
+const NETWORK = CHANNELS.length;
+const u32 = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
 const utf16 = (text: string): number[] => [...text].flatMap((one) => [one.charCodeAt(0), 0]);
 /** Ctrl, Alt, Shift and V: what was copied is wanted. */
 const PASTE_CODES = [0x1d, 0x38, 0x2a, 0x2f];
@@ -106,6 +109,14 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
   [0, [0x30, MICROPHONE_ID, 7, 0, 0, 0, 0]],
   [0, [0x30, MICROPHONE_ID, 6, 1, 2, 3, 4, 5, 6, 7, 8]],
   [0, [0x40, MICROPHONE_ID]],
+  // The network: a round trip, and what was counted: nothing, in no time, all there is, in all the time there is.
+  [NETWORK, [0, 0x20, 0, 0, 6, 1, 1, 0, 0, 0]],
+  ...[1, 2, 3, 4].flatMap((sequence) =>
+    [0, 1, 100_000, 0xffff_ffff].map((count): readonly [number, readonly number[]] => [
+      NETWORK,
+      [0, 0x20, 0, 0, 14, 1, sequence, 0, 0x0b, 0, ...u32(0xffff_ffff - count), ...u32(count)],
+    ]),
+  ),
 ];
 
 /** Numbers that a seed decides. */
@@ -169,8 +180,11 @@ export class HostileClients {
     for (let i = random(5); i >= 0; i--) {
       const [channel, message] = MESSAGES[random(MESSAGES.length)];
       const bytes = random(2) === 0 ? Uint8Array.from(message) : this.#damaged(Uint8Array.from(message));
-      const id = client.channelIds[channel] ?? 0;
-      for (const chunk of encodeChannelChunks(bytes)) client.sendData(id, chunk);
+      const id = (channel === NETWORK ? client.messageChannel : client.channelIds[channel]) ?? 0;
+      if (channel === NETWORK) client.sendData(id, bytes);
+      else for (const chunk of encodeChannelChunks(bytes)) client.sendData(id, chunk);
+      // A picture that is worth measuring.
+      if (random(4) === 0) this.#desktop.paint(0, 0, 200, 100, (x, y) => Math.imul(x + 1, y * 0x9e3779b1) >>> 8);
       if (random(4) === 0) for (const tell of this.#desktop.plugged) tell(random(2) === 0);
       if (random(4) === 0) for (const code of PASTE_CODES) client.sendFastKey(code, true);
       if (random(4) === 0) client.sendShareData(random(64), this.#junk());
@@ -191,7 +205,10 @@ export class HostileClients {
 
   #connection(protocols: number, send: (bytes: Uint8Array) => void) {
     const ends: string[] = [];
-    const client: WireClient = new WireClient({ protocols, channels: CHANNELS, hasPipeline: true }, send);
+    const client: WireClient = new WireClient(
+      { protocols, channels: CHANNELS, hasPipeline: true, measures: protocols !== 0 },
+      send,
+    );
     client.selectedProtocol = protocols;
     const session: ClientSession = new ClientSession({
       desktop: this.#desktop,

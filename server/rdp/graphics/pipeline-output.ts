@@ -113,11 +113,14 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
     this.#sendFrame(drawing, setUp);
   }
 
-  /** Shows a picture of a video that somebody else has coded, if the client keeps up. */
-  showVideo(picture: VideoPicture): void {
+  /**
+   * Shows a picture of a video that somebody else has coded, if the client keeps up.
+   * @param hasRoom what was sent before is not in its way
+   */
+  showVideo(picture: VideoPicture, hasRoom: boolean): void {
     const { x, y, width, height } = picture.area;
     const isOnScreen = x + width <= this.#width && y + height <= this.#height;
-    if (!this.#isConfirmed || !isOnScreen || !this.#video.accepts(picture, this.isReady)) return;
+    if (!this.#isConfirmed || !isOnScreen || !this.#video.accepts(picture, hasRoom && this.isReady)) return;
     const dense = new PipelineWriter(picture.data.length + 256);
     this.#video.show(picture, this.#surface, dense);
     this.#sendFrame({ sparse: new PipelineWriter(16), dense }, new PipelineWriter(64));

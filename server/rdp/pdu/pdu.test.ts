@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeRoundTripResponse } from './auto-detect.ts';
+import { decodeAutoDetectResponse } from './auto-detect.ts';
 import { ber, berInteger, readBer, readBerInteger, readPerLength, writePerLength } from './ber.ts';
 import { PduError, PduReader, PduWriter } from './bytes.ts';
 import { decodeClientCapabilities, encodeServerCapabilities } from './capabilities.ts';
@@ -138,7 +138,7 @@ describe('decoders', () => {
     decodeConnectInitial: (bytes) => decodeConnectInitial(reader(bytes)),
     decodeConferenceCreateRequest: (bytes) => decodeConferenceCreateRequest(reader(bytes)),
     decodeClientInfo: (bytes) => decodeClientInfo(reader(bytes)),
-    decodeRoundTripResponse: (bytes) => decodeRoundTripResponse(reader(bytes)),
+    decodeAutoDetectResponse: (bytes) => decodeAutoDetectResponse(reader(bytes)),
     decodeShareControl: (bytes) => decodeShareControl(reader(bytes)),
     decodeShareData: (bytes) => decodeShareData(reader(bytes)),
     decodeConfirmActive: (bytes) => decodeConfirmActive(reader(bytes)),

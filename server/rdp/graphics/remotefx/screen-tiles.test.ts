@@ -61,3 +61,35 @@ it('videos get their share of a connection, and may be a little late for it', ()
   tiles.sentVideo(168_750);
   expect(tiles.waitMs).toBeCloseTo(90);
 });
+
+it('a video is coarser the less the connection carries, never finer than was asked for, and as it was when that is over', () => {
+  let carries: number | undefined;
+  const tiles = new ScreenTiles(
+    75,
+    () => 0,
+    () => carries,
+  );
+  const [, asked, askedChroma] = tiles.quantizations;
+  const seen = (bytes: number): number => {
+    tiles.sentVideo(bytes);
+    return tiles.quantizations[1].reduce((sum, one) => sum + one, 0);
+  };
+  const usual = seen(55_000);
+  // 2 Mbit/s: 220 ms a picture, then 140 ms, then 90 ms, which is quick enough.
+  carries = 250;
+  const steps = [seen(55_000), seen(35_000), seen(22_500)];
+  expect(steps[0]).toBeGreaterThan(usual);
+  expect(steps[1]).toBeGreaterThan(steps[0]);
+  expect(steps[2]).toBe(steps[1]);
+  carries = 10_000;
+  for (let i = 0; i < 5; i++) seen(30_000);
+  expect(tiles.quantizations.slice(1)).toEqual([asked, askedChroma]);
+  // What a client says of its connection never makes it coarse where that was not asked for.
+  const exact = new ScreenTiles(
+    undefined,
+    () => 0,
+    () => 1,
+  );
+  exact.sentVideo(1e6);
+  expect(exact.hasCoarse).toBe(false);
+});

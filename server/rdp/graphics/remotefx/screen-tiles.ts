@@ -17,18 +17,27 @@ const STEPS: readonly (readonly [number, Quantization])[] = [
   [40, [7, 7, 7, 7, 8, 8, 9, 10, 10, 11]],
   [0, [7, 7, 7, 7, 9, 9, 10, 11, 11, 12]],
 ];
+/** By step: of tiles that are not coarse, of those that are, and of their colours, since eyes see less of colours that move. */
+const QUANTIZATIONS: readonly (readonly [Quantization, Quantization, Quantization])[] = STEPS.map(
+  ([, coarse], step) => [FINE, coarse, step > 0 ? STEPS[Math.min(step + 1, STEPS.length - 1)][1] : coarse],
+);
 
 /** What videos may take of a connection; headers come to it. A picture of 640 x 360 takes 55 KB, so that is 31 a second. */
 const VIDEO_BYTES_A_MS = 13.5e6 / 8 / 1000;
 /** Pictures may be late by so much without any being lost for it. */
 const MOST_CREDIT_MS = 50;
+/** A picture of a video that takes a connection longer makes the next ones coarser; one that takes less, finer again. */
+const SLOW_PICTURE_MS = 100;
+const QUICK_PICTURE_MS = 30;
 
 export class ScreenTiles {
-  /** Of tiles that are not `isCoarse`, of those that are, and of the colours of these. */
-  readonly quantizations: readonly [Quantization, Quantization, Quantization];
   readonly #encoder = new TileEncoder();
   readonly #detector = new VideoDetector();
   readonly #nowMs: () => number;
+  readonly #bytesAMs: () => number | undefined;
+  /** The finest step that a video is shown at. */
+  readonly #finest: number;
+  #step: number;
   readonly #isOn: boolean;
   /** By place: what is shown coarser than it is. */
   readonly #coarse = new Map<number, Rect>();
@@ -39,15 +48,19 @@ export class ScreenTiles {
   /**
    * @param quality of videos, percent; undefined: they are like everything else
    * @param nowMs milliseconds of any clock that does not go back
+   * @param bytesAMs that the connection carries; undefined: nobody knows
    */
-  constructor(quality: number | undefined, nowMs: () => number) {
-    const step = STEPS.findIndex(([least]) => (quality ?? 100) >= least);
-    const coarse = STEPS[step]?.[1] ?? FINE;
-    // Eyes see less of colours that move.
-    const chroma = step > 0 ? STEPS[Math.min(step + 1, STEPS.length - 1)][1] : coarse;
-    this.quantizations = [FINE, coarse, chroma];
-    this.#isOn = coarse !== FINE;
+  constructor(quality: number | undefined, nowMs: () => number, bytesAMs: () => number | undefined = () => undefined) {
+    this.#finest = STEPS.findIndex(([least]) => (quality ?? 100) >= least);
+    this.#step = this.#finest;
+    this.#isOn = this.#finest > 0;
     this.#nowMs = nowMs;
+    this.#bytesAMs = bytesAMs;
+  }
+
+  /** Of tiles that are not `isCoarse`, of those that are, and of the colours of these. */
+  get quantizations(): readonly [Quantization, Quantization, Quantization] {
+    return QUANTIZATIONS[this.#step];
   }
 
   /** Something is to be shown finer when it has stopped moving. */
@@ -68,6 +81,9 @@ export class ScreenTiles {
   /** @param bytes of what was sent at once, a video's picture in it */
   sentVideo(bytes: number): void {
     this.#nextMs = Math.max(this.#nextMs, this.#nowMs() - MOST_CREDIT_MS) + bytes / VIDEO_BYTES_A_MS;
+    const tookMs = bytes / (this.#bytesAMs() ?? Number.POSITIVE_INFINITY);
+    if (tookMs > SLOW_PICTURE_MS) this.#step = Math.min(this.#step + 1, STEPS.length - 1);
+    else if (tookMs < QUICK_PICTURE_MS) this.#step = Math.max(this.#step - 1, this.#finest);
   }
 
   /** What has changed at once. */
