@@ -111,8 +111,9 @@ class View implements DesktopView {
     return update;
   }
 
-  invalidate(): void {
-    this.#damage.addAll();
+  invalidate(part?: Rect): void {
+    if (part) this.#damage.add(part);
+    else this.#damage.addAll();
     queueMicrotask(() => this.wake());
   }
 

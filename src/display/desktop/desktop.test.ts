@@ -215,6 +215,26 @@ describe('the desktop of a machine', () => {
     expect(watched).toEqual([true, false]);
   });
 
+  it('tells a view again what of the screen it has lost', async () => {
+    const desktop = new PaintedDesktop(200, 100);
+    const view = desktop.view();
+    view.take();
+    let rects: unknown;
+    view.request(() => {
+      rects = view.take().rects;
+    });
+    await turns();
+    expect(rects).toBe(undefined);
+    view.invalidate({ x: 60, y: 90, width: 10, height: 50 });
+    await turns();
+    expect(rects).toEqual([
+      { x: 60, y: 90, width: 4, height: 10 },
+      { x: 64, y: 90, width: 6, height: 10 },
+    ]);
+    view.invalidate();
+    expect(view.take().rects).toHaveLength(8);
+  });
+
   it('calls a view that waits though another one has looked before it, and is gone then', async () => {
     const { rig, desktop } = machine();
     rig.setMode(MODE_13);

@@ -28,8 +28,8 @@ export interface DesktopView {
   request(ready: () => void): void;
   /** What changed up to now. `Desktop.screen` shows it until control goes back to the event loop. */
   take(): DesktopUpdate;
-  /** Makes the next update report everything. */
-  invalidate(): void;
+  /** Makes the next update report everything, or everything in a part of the screen. */
+  invalidate(part?: Rect): void;
   close(): void;
 }
 

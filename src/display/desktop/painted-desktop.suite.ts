@@ -3,7 +3,16 @@ import type { PointerShape } from '#emu/host/frame.ts';
 import type { SoundListener, SoundSource } from '#emu/host/sound.ts';
 import type { Rect } from '../raster/rects.ts';
 import type { Picture } from '../raster/thumbnail.ts';
-import type { Desktop, DesktopSeat, DesktopView, GivenFile, MicrophoneJack } from './desktop.ts';
+import type {
+  Desktop,
+  DesktopSeat,
+  DesktopView,
+  GivenFile,
+  MicrophoneJack,
+  VideoPicture,
+  VideoSource,
+  VideoWatcher,
+} from './desktop.ts';
 import { DesktopViews } from './desktop-views.ts';
 import { InputSeats } from './input-seats.ts';
 import { SharedClipboard } from './shared-clipboard.ts';
@@ -16,12 +25,33 @@ export interface MouseEventSeen {
   readonly dw: number;
 }
 
+/** Pictures of a video as a test has them. */
+export class PaintedVideo implements VideoSource {
+  readonly watchers = new Set<VideoWatcher>();
+  /** How often a key picture was wanted. */
+  keysWanted = 0;
+
+  watch(watcher: VideoWatcher): ReturnType<VideoSource['watch']> {
+    this.watchers.add(watcher);
+    return { wantKey: () => void this.keysWanted++, close: () => void this.watchers.delete(watcher) };
+  }
+
+  show(picture: VideoPicture): void {
+    for (const watcher of this.watchers) watcher.picture(picture);
+  }
+
+  end(): void {
+    for (const watcher of this.watchers) watcher.end();
+  }
+}
+
 export class PaintedDesktop implements Desktop {
   screen: Picture;
   monitors: readonly Desktop[] | undefined;
   together: Desktop | undefined;
   places: (() => readonly Rect[]) | undefined;
   pointer: PointerShape | undefined;
+  video: PaintedVideo | undefined;
   readonly #onPointer = new Set<() => void>();
   /** Everything typed, in order. */
   readonly scancodes: number[] = [];

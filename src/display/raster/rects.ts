@@ -21,6 +21,22 @@ export function around(a: Rect, b: Rect): Rect {
   return { x, y, width: right - x, height: bottom - y };
 }
 
+/** What of a rectangle lies outside of another one, as at most four rectangles that do not overlap. */
+export function outside(rect: Rect, hole: Rect): readonly Rect[] {
+  if (!overlap(rect, hole)) return [rect];
+  const { x, y, width, height } = rect;
+  const [right, bottom] = [x + width, y + height];
+  const [left, top] = [Math.max(x, hole.x), Math.max(y, hole.y)];
+  const [innerRight, innerBottom] = [Math.min(right, hole.x + hole.width), Math.min(bottom, hole.y + hole.height)];
+  const inner = innerBottom - top;
+  return [
+    { x, y, width, height: top - y },
+    { x, y: top, width: left - x, height: inner },
+    { x: innerRight, y: top, width: right - innerRight, height: inner },
+    { x, y: innerBottom, width, height: bottom - innerBottom },
+  ].filter((part) => part.width > 0 && part.height > 0);
+}
+
 /** Lines that touch become one rectangle, as wide as the widest of them. */
 export class RectList {
   readonly #rects: Rect[] = [];
