@@ -1,5 +1,6 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
-import type { Desktop, DesktopSeat, DesktopView, GivenFile, VideoSource } from '#display/desktop/desktop.ts';
+import type { Desktop, DesktopSeat, DesktopView, GivenFile } from '#display/desktop/desktop.ts';
+import { outside, type Rect } from '#display/raster/rects.ts';
 import { AudioInput } from './channels/audio-input.ts';
 import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
 import { DisplayControl } from './channels/display-control.ts';
@@ -8,7 +9,9 @@ import { LOST_MS, NetworkDetection } from './channels/network-detection.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
 import { TouchInput } from './channels/touch.ts';
+import { VideoRedirection } from './channels/video-redirection.ts';
 import { ClientInput } from './client-input.ts';
+import { ClientVideo } from './client-video.ts';
 import { BitmapOutput, type ScreenOutput } from './graphics/bitmap-output.ts';
 import { PipelineOutput } from './graphics/pipeline-output.ts';
 import type { ColorDepth } from './graphics/pixels.ts';
@@ -87,7 +90,10 @@ export class ClientSession {
   #callOff: (() => void) | undefined;
   #stopWaiting: (() => void) | undefined;
   #stopWaitingForAnswer: (() => void) | undefined;
-  #videoWatch: ReturnType<VideoSource['watch']> | undefined;
+  #video: ClientVideo | undefined;
+  #redirection: VideoRedirection | undefined;
+  /** Where the client has shown a video, and is shown the screen next. */
+  #uncovered: Rect[] = [];
 
   constructor(parts: ClientSessionParts) {
     this.#parts = parts;
@@ -180,6 +186,7 @@ export class ClientSession {
         });
       }
       if (!disabled.display) this.#view = desktop.view();
+      this.#beginVideo();
       this.#beginChannels();
       this.#tellCookie(this.#parts.onActive());
     } else this.#view?.invalidate();
@@ -229,6 +236,7 @@ export class ClientSession {
       dynamic.push(new DisplayControl(ask, shown.length));
     }
     if (!disabled.input) dynamic.push(new TouchInput(() => this.#seat));
+    if (this.#video) dynamic.push(...this.#videoRedirection(this.#video).channels);
     const jack = disabled.upstreamAudio ? undefined : desktop.microphones;
     if (dynamic.length === 0 && !jack) return;
     const send = this.#channels.open('drdynvc', (message) => carrier.receive(message));
@@ -277,12 +285,11 @@ export class ClientSession {
         onReady: () => {
           this.#view?.invalidate();
           this.#showBy(pipeline);
-          if (pipeline.hasAvc) this.#watchVideo(pipeline);
+          this.#video?.setPipeline(pipeline.hasAvc ? pipeline : undefined);
         },
-        wantVideoKey: () => this.#videoWatch?.wantKey(),
+        wantVideoKey: () => this.#video?.wantKey(),
         onRefused: () => {
-          this.#videoWatch?.close();
-          this.#videoWatch = undefined;
+          this.#video?.setPipeline(undefined);
           if (this.#output !== pipeline) return;
           this.#view?.invalidate();
           this.#showBy(this.#plainOutput());
@@ -295,16 +302,32 @@ export class ClientSession {
   }
 
   /** Videos that somebody has coded already are passed on. */
-  #watchVideo(pipeline: PipelineOutput): void {
-    if (!this.#view) return;
-    this.#videoWatch ??= this.#desktop.video?.watch({
-      picture: (picture) => {
-        const { width, height } = picture.area;
-        const put = (): void => pipeline.showVideo(picture, this.#network.hasRoom);
-        if (!this.#isSuppressed) this.#put(width * height, put);
-      },
-      end: () => pipeline.endVideo(),
+  #beginVideo(): void {
+    const { video } = this.#desktop;
+    if (!video || !this.#view || this.#parts.videoQuality === undefined) return;
+    this.#video = new ClientVideo(video, (pixelCount, put) => {
+      const isWanted = this.#hasRoom && !this.#isSuppressed && this.#connection.isActive;
+      if (!isWanted || !this.#network.hasRoom) put(false);
+      else this.#put(pixelCount, () => put(true));
+      if (!this.#network.hasRoom) this.#waitForAnswer();
     });
+  }
+
+  #videoRedirection(video: ClientVideo): VideoRedirection {
+    const { nowMs, later } = this.#parts;
+    const redirection: VideoRedirection = new VideoRedirection({
+      ...{ nowMs, later },
+      screen: () => this.#desktop.screen,
+      onReady: () => video.setRedirection(redirection),
+      onRefused: () => video.setRedirection(undefined),
+      wantKey: () => video.wantKey(),
+      onUncovered: (area) => {
+        this.#uncovered.push(area);
+        this.#view?.invalidate(area);
+      },
+    });
+    this.#redirection = redirection;
+    return redirection;
   }
 
   readonly #framesInFlight = (): number => this.#network.framesInFlight;
@@ -385,8 +408,11 @@ export class ClientSession {
       this.#connection.reactivate();
       return;
     }
-    const pixelCount = rects.reduce((sum, { width, height }) => sum + width * height, 0);
-    this.#put(pixelCount, () => this.#output?.show(screen, rects));
+    for (const area of this.#uncovered.splice(0)) this.#output?.overwritten(area);
+    const covered = this.#redirection?.covered;
+    const left = covered ? rects.flatMap((rect) => outside(rect, covered)) : rects;
+    const pixelCount = left.reduce((sum, { width, height }) => sum + width * height, 0);
+    this.#put(pixelCount, () => this.#output?.show(screen, left));
     this.#refineLater();
     this.#ask();
   }
@@ -400,7 +426,8 @@ export class ClientSession {
       const { screen } = this.#desktop;
       const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
       const canShow = this.#hasRoom && this.#network.hasRoom && !this.#isSuppressed && this.#output?.isReady;
-      if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(0, () => this.#output?.refine(screen));
+      const refine = (): void => this.#output?.refine(screen, this.#redirection?.covered);
+      if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(0, refine);
       this.#refineLater();
     });
   }
@@ -415,7 +442,8 @@ export class ClientSession {
     this.#callOff?.();
     this.#stopWaiting?.();
     this.#stopWaitingForAnswer?.();
-    this.#videoWatch?.close();
+    this.#video?.close();
+    this.#redirection?.close();
     this.#view = undefined;
     this.#seat = undefined;
     this.#input = undefined;

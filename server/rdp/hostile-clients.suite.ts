@@ -2,7 +2,7 @@
  * Clients that send anything but what they should, at every stage of a connection, beside one that behaves: whatever
  * they do, they end their own connection at worst, and the other one sees and types as before.
  */
-import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
+import { PaintedDesktop, PaintedVideo } from '#display/desktop/painted-desktop.suite.ts';
 import { ClientSession } from './client-session.ts';
 import { encodeChannelChunks } from './pdu/channel.ts';
 import { PROTOCOL } from './pdu/x224.ts';
@@ -12,14 +12,19 @@ import { WireClient } from './wire-client.suite.ts';
 const CHANNELS = ['drdynvc', 'rdpsnd', 'cliprdr'];
 const GRAPHICS_ID = 1;
 const TOUCH_ID = 2;
-const MICROPHONE_ID = 3;
+const [GEOMETRY_ID, VIDEO_CONTROL_ID, VIDEO_DATA_ID] = [3, 4, 5];
+const MICROPHONE_ID = 6;
 /** Where among a client's channels its answers about the network go: behind all that it has names for. */
 const NETWORK = CHANNELS.length;
 const u32 = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
+/** Wide enough that it lies over what is painted. */
+const VIDEO_AREA = { x: 40, y: 20, width: 120, height: 60 };
 const utf16 = (text: string): number[] => [...text].flatMap((one) => [one.charCodeAt(0), 0]);
 /** Ctrl, Alt, Shift and V: what was copied is wanted. */
 const PASTE_CODES = [0x1d, 0x38, 0x2a, 0x2f];
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const VIDEO_ACCEPTED = [0x30, VIDEO_CONTROL_ID, 12, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0];
 
 /** What clients say in their channels when all is well; each is damaged before it is sent. */
 const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
@@ -69,6 +74,20 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
   [0, [0x10, TOUCH_ID, 0, 0, 0, 0]],
   [0, [0x30, TOUCH_ID, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 10, 0]],
   [0, [0x30, TOUCH_ID, 3, 0, 14, 0, 0, 0, 0, 1, 1, 0, 7, 0, 9, 9, 0x19]],
+  // Videos: their channels, a presentation that is accepted, one whose pictures are too many, one that lost some.
+  [0, [0x10, GEOMETRY_ID, 0, 0, 0, 0]],
+  [0, [0x10, VIDEO_CONTROL_ID, 0, 0, 0, 0]],
+  [0, [0x10, VIDEO_DATA_ID, 0, 0, 0, 0]],
+  [0, VIDEO_ACCEPTED],
+  [0, [0x30, VIDEO_CONTROL_ID, 16, 0, 0, 0, 3, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]],
+  [
+    0,
+    [
+      ...[0x30, VIDEO_CONTROL_ID, 32, 0, 0, 0, 3, 0, 0, 0, 1, 2, 0, 0, 16, 0, 0, 0],
+      ...[2, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+  ],
+  [0, [0x40, VIDEO_CONTROL_ID]],
   // A microphone: version, a format, which one, sound.
   [0, [0x10, MICROPHONE_ID, 0, 0, 0, 0]],
   [0, [0x30, MICROPHONE_ID, 1, 1, 0, 0, 0]],
@@ -119,6 +138,14 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
   ),
 ];
 
+const VIDEO_MESSAGES = MESSAGES.filter(([, message]) => message[1] === VIDEO_CONTROL_ID);
+
+/** What opens the channels for videos. */
+const VIDEO_OPENING = [
+  [0x50, 0, 1, 0],
+  ...[GEOMETRY_ID, VIDEO_CONTROL_ID, VIDEO_DATA_ID].map((id) => [0x10, id, 0, 0, 0, 0]),
+];
+
 /** Numbers that a seed decides. */
 export const seeded = (seed: number): ((limit: number) => number) => {
   let state = seed | 0;
@@ -132,12 +159,14 @@ export class HostileClients {
   readonly #random: (limit: number) => number;
   readonly #key: StandardKey;
   readonly #desktop = new PaintedDesktop(200, 100);
+  readonly #video = new PaintedVideo();
   #good: { client: WireClient; session: ClientSession; ends: string[] } | undefined;
   #typed = 0;
 
   constructor(seed: number, key: StandardKey) {
     this.#random = seeded(seed);
     this.#key = key;
+    this.#desktop.video = this.#video;
   }
 
   /** One hostile connection. @throws Error when it did any harm */
@@ -158,13 +187,16 @@ export class HostileClients {
       step();
       await turn();
     }
+    const isPlaying = stage >= steps.length && random(2) === 0;
+    if (isPlaying) this.#openVideo(client);
     isHolding = true;
     // A server that is not there yet has nothing to say, which a step may need.
     attempt(() => steps[stage]?.());
-    if (stage >= steps.length) this.#useSession(client);
+    if (stage >= steps.length) this.#useSession(client, isPlaying);
     this.#desktop.paint(random(200), random(100), 1, 1, random(0x1000000));
     for (const packet of held.length > 0 ? held : [Uint8Array.of(3, 0, 0, 8, 2, 0xf0, 0x80, 0)]) {
       session.receive(this.#damaged(packet));
+      if (isPlaying) this.#playVideo();
       if (random(3) === 0) await turn();
     }
     if (random(2) === 0) session.receive(this.#junk());
@@ -175,14 +207,13 @@ export class HostileClients {
     await this.#checkGood();
   }
 
-  #useSession(client: WireClient): void {
+  #useSession(client: WireClient, isPlaying: boolean): void {
     const random = this.#random;
     for (let i = random(5); i >= 0; i--) {
-      const [channel, message] = MESSAGES[random(MESSAGES.length)];
+      const messages = isPlaying && random(2) === 0 ? VIDEO_MESSAGES : MESSAGES;
+      const [channel, message] = messages[random(messages.length)];
       const bytes = random(2) === 0 ? Uint8Array.from(message) : this.#damaged(Uint8Array.from(message));
-      const id = (channel === NETWORK ? client.messageChannel : client.channelIds[channel]) ?? 0;
-      if (channel === NETWORK) client.sendData(id, bytes);
-      else for (const chunk of encodeChannelChunks(bytes)) client.sendData(id, chunk);
+      this.#say(client, channel, bytes);
       // A picture that is worth measuring.
       if (random(4) === 0) this.#desktop.paint(0, 0, 200, 100, (x, y) => Math.imul(x + 1, y * 0x9e3779b1) >>> 8);
       if (random(4) === 0) for (const tell of this.#desktop.plugged) tell(random(2) === 0);
@@ -190,6 +221,26 @@ export class HostileClients {
       if (random(4) === 0) client.sendShareData(random(64), this.#junk());
       if (random(4) === 0) client.sendFastKey(random(256), random(2) === 0);
     }
+  }
+
+  #say(client: WireClient, channel: number, message: Uint8Array): void {
+    const id = (channel === NETWORK ? client.messageChannel : client.channelIds[channel]) ?? 0;
+    if (channel === NETWORK) client.sendData(id, message);
+    else for (const chunk of encodeChannelChunks(message)) client.sendData(id, chunk);
+  }
+
+  /** All is well until then. */
+  #openVideo(client: WireClient): void {
+    for (const message of VIDEO_OPENING) this.#say(client, 0, Uint8Array.from(message));
+    this.#video.show({ area: VIDEO_AREA, data: this.#junk(), isKey: true, layer: 0 });
+    if (this.#random(2) === 0) this.#say(client, 0, Uint8Array.from(VIDEO_ACCEPTED));
+  }
+
+  #playVideo(): void {
+    const random = this.#random;
+    const [isKey, layer] = [random(2) === 0, random(2)];
+    this.#video.show({ area: VIDEO_AREA, data: this.#junk(), isKey, layer });
+    if (random(9) === 0) this.#video.end();
   }
 
   #damaged(packet: Uint8Array): Uint8Array {
@@ -255,7 +306,10 @@ export class HostileClients {
     await turn();
     const seen = client.received.length > 0 && this.#desktop.scancodes.length === 1;
     const isAlone =
-      this.#desktop.viewCount === 1 && this.#desktop.listeners.size === 0 && this.#desktop.plugged.size === 1;
+      this.#desktop.viewCount === 1 &&
+      this.#desktop.listeners.size === 0 &&
+      this.#desktop.plugged.size === 1 &&
+      this.#video.watchers.size === 0;
     if (!seen || !isAlone || ends.length > 0) {
       throw new Error(
         `another session was harmed: ${client.received.length} packets, ${this.#desktop.viewCount} views`,

@@ -31,8 +31,10 @@ export interface ScreenOutput {
   readonly waitMs: number;
   /** Something could be shown better once it has been still for a while. */
   readonly canRefine: boolean;
-  /** Shows better what has been still. */
-  refine(screen: Picture): void;
+  /** Shows better what has been still. @param covered where the client shows something over the screen: that waits */
+  refine(screen: Picture, covered?: Rect): void;
+  /** The client has shown something else there, and is shown the screen again with the next update. */
+  overwritten(area: Rect): void;
   /** A screen of another size can be shown at once; otherwise the client has to be activated anew. */
   readonly followsSize: boolean;
   onFrameAcknowledged(frame: number): void;
@@ -57,6 +59,7 @@ export class BitmapOutput implements ScreenOutput {
   readonly followsSize = false;
   readonly canRefine = false;
   refine(): void {}
+  overwritten(): void {}
   forget(): void {}
 
   onFrameAcknowledged(): void {}

@@ -120,7 +120,8 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
   showVideo(picture: VideoPicture, hasRoom: boolean): void {
     const { x, y, width, height } = picture.area;
     const isOnScreen = x + width <= this.#width && y + height <= this.#height;
-    if (!this.#isConfirmed || !isOnScreen || !this.#video.accepts(picture, hasRoom && this.isReady)) return;
+    if (!this.#isConfirmed || !isOnScreen) return;
+    if (!this.#video.gate.accepts(picture, hasRoom && this.isReady)) return;
     const dense = new PipelineWriter(picture.data.length + 256);
     this.#video.show(picture, this.#surface, dense);
     this.#sendFrame({ sparse: new PipelineWriter(16), dense }, new PipelineWriter(64));
@@ -137,10 +138,14 @@ export class PipelineOutput implements ScreenOutput, DynamicChannel {
     this.#encoder.overwritten(area);
   }
 
-  refine(): void {
+  overwritten(area: Rect): void {
+    this.#encoder.overwritten(area);
+  }
+
+  refine(_: Picture, covered?: Rect): void {
     if (!this.#isConfirmed) return;
     const shown = this.#acknowledges ? this.#acknowledged : this.#frame;
-    const drawing = this.#encoder.refine(shown, this.#frame + 1);
+    const drawing = this.#encoder.refine(shown, this.#frame + 1, covered);
     if (drawing) this.#sendFrame(drawing, new PipelineWriter());
   }
 

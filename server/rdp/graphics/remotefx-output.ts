@@ -75,8 +75,10 @@ export class RemoteFxOutput implements ScreenOutput {
     this.#put(screen, rects);
   }
 
-  refine(screen: Picture): void {
-    this.#put(screen, this.#tiles.takeStopped());
+  overwritten(): void {}
+
+  refine(screen: Picture, covered?: Rect): void {
+    this.#put(screen, this.#tiles.takeStopped(covered));
   }
 
   get waitMs(): number {

@@ -95,15 +95,18 @@ export class SurfaceEncoder {
     return drawing.sparse.length + drawing.dense.length > 0 ? drawing : undefined;
   }
 
-  /** @param acknowledged frame up to which the client has shown everything */
-  refine(acknowledged: number, frame: number): Drawing | undefined {
+  /**
+   * @param acknowledged frame up to which the client has shown everything
+   * @param covered where something else is shown, and nothing is to be drawn
+   */
+  refine(acknowledged: number, frame: number, covered?: Rect): Drawing | undefined {
     if (!this.#sent) return undefined;
     // As it was sent: what has changed since then is sent when it is looked at.
     const sent = { width: this.#width, height: this.#height, pixels: this.#sent.pixels };
     const drawing = { sparse: new PipelineWriter(1024), dense: new PipelineWriter(16 * 1024) };
-    const { upgrades, rects, anew, over } = this.#passes.take(sent, acknowledged);
+    const { upgrades, rects, anew, over } = this.#passes.take(sent, acknowledged, covered);
     if (upgrades.length > 0) drawing.dense.progressive(this.#surface, encodeProgressive(frame, rects, upgrades));
-    const again = [...anew, ...this.#tiles.takeStopped()];
+    const again = [...anew, ...this.#tiles.takeStopped(covered)];
     const photos = again.filter((rect) => !this.#drawExactly(sent, rect, undefined, drawing.sparse));
     if (photos.length > 0) this.#drawVideo(sent, photos, frame, drawing.dense);
     for (const rect of over) this.#drawExactly(sent, rect, undefined, drawing.dense);

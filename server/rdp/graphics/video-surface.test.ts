@@ -18,21 +18,6 @@ function commands(w: PipelineWriter): number[] {
   return found;
 }
 
-it('begins with a key picture, and asks for one when it has lost what others build upon', () => {
-  let asked = 0;
-  const video = new VideoSurface(() => asked++);
-  expect([video.accepts(picture(false), true), asked]).toEqual([false, 1]);
-  expect([video.accepts(picture(true), true), video.accepts(picture(false), true), asked]).toEqual([true, true, 1]);
-  // Without room: pictures of the higher layer may go.
-  expect([video.accepts(picture(false, 1), false), video.accepts(picture(false, 0), true)]).toEqual([false, true]);
-  expect([video.accepts(picture(false, 0), false), video.accepts(picture(false, 1), true), asked]).toEqual([
-    false,
-    false,
-    2,
-  ]);
-  expect(video.accepts(picture(true), true)).toBe(true);
-});
-
 it('has a surface of the size of the video, and copies from it to the screen', () => {
   const video = new VideoSurface(() => {});
   const first = new PipelineWriter();

@@ -4,38 +4,24 @@
  */
 import type { VideoPicture } from '#display/desktop/desktop.ts';
 import type { Rect } from '#display/raster/rects.ts';
+import { PictureGate } from '../channels/picture-gate.ts';
 import type { PipelineWriter } from '../pdu/graphics-pipeline.ts';
 
 /** Not the number of a screen's surface: those count from 1. */
 const SURFACE = 0x7000;
 
 export class VideoSurface {
-  readonly #wantKey: () => void;
+  readonly gate: PictureGate;
   #area: Rect | undefined;
-  #needsKey = true;
 
+  /** @param wantKey a picture is needed that builds upon no other */
   constructor(wantKey: () => void) {
-    this.#wantKey = wantKey;
+    this.gate = new PictureGate(wantKey);
   }
 
   /** Where a video shows. */
   get area(): Rect | undefined {
     return this.#area;
-  }
-
-  /**
-   * @param hasRoom the client can take more
-   * @returns false: it is left out, since the client is slow or lacks what it builds upon
-   */
-  accepts({ isKey, layer }: VideoPicture, hasRoom: boolean): boolean {
-    if (!hasRoom && layer === 0) this.#needsKey = true;
-    if (!hasRoom) return false;
-    if (this.#needsKey && !isKey) {
-      this.#wantKey();
-      return false;
-    }
-    this.#needsKey = false;
-    return true;
   }
 
   /** @param onto the screen's surface */
@@ -66,6 +52,6 @@ export class VideoSurface {
   /** The client has lost what it had. */
   reset(): void {
     this.#area = undefined;
-    this.#needsKey = true;
+    this.gate.reset();
   }
 }

@@ -71,14 +71,15 @@ export class CoarsePasses {
   /**
    * What may be shown better by now: what the client has had time to show.
    * @param sent the screen as the first passes have shown it, and what was drawn over them
+   * @param covered what is there waits
    */
-  take(sent: Picture, acknowledged: number): Upgrades {
+  take(sent: Picture, acknowledged: number, covered?: Rect): Upgrades {
     const upgrades: ProgressiveTile[] = [];
     const rects: Rect[] = [];
     const anew: Rect[] = [];
     const drawn: Rect[] = [];
     for (const [key, { column, row, box, frame, over }] of this.#coarse) {
-      if (frame > acknowledged) continue;
+      if (frame > acknowledged || (covered && overlap(box, covered))) continue;
       this.#coarse.delete(key);
       if (over.length > 0) {
         anew.push(box);

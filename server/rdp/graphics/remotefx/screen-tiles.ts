@@ -122,11 +122,12 @@ export class ScreenTiles {
     return { column, row, isCoarse, data };
   }
 
-  /** What has stopped moving; `encode` makes it fine. */
-  takeStopped(): Rect[] {
+  /** What has stopped moving; `encode` makes it fine. @param covered what is there waits */
+  takeStopped(covered?: Rect): Rect[] {
     this.#videos = this.#detector.videos(this.#nowMs());
     const stopped: Rect[] = [];
     for (const [key, rect] of this.#coarse) {
+      if (covered && overlap(covered, rect)) continue;
       if (this.#videos.some((video) => overlap(video, rect))) continue;
       this.#coarse.delete(key);
       stopped.push(rect);
