@@ -323,6 +323,25 @@ describe('a session', () => {
     await activatesAnew(client, session);
   });
 
+  it.each([
+    ['less than the screen has, which it learns as a change', [200, 300], [200, 300]],
+    ['more', [800, 600], [320, 240]],
+    ['nothing that makes sense', [0, 65535], [320, 240]],
+  ] as const)('begins with a client that asks for %s', async (_, size, first) => {
+    const desktop = new PaintedDesktop(320, 240);
+    const { client, session } = pair({ protocols: PROTOCOL.ssl, size }, { desktop });
+    client.selectedProtocol = PROTOCOL.ssl;
+    await connect(client);
+    expect(client.demanded).toEqual(first);
+    if (first[0] !== 320) {
+      expectDeactivation(client);
+      expect(client.received.some(isFastBitmap)).toBe(false);
+      await activatesAnew(client, session);
+    }
+    expect(client.demanded).toEqual([320, 240]);
+    expect(client.received.some(isFastBitmap)).toBe(true);
+  });
+
   it('activates anew when the client has asked for another size, and its channels go on meanwhile', async () => {
     const { desktop, client, session } = pair({ protocols: PROTOCOL.ssl, channels: ['drdynvc', 'cliprdr'] });
     desktop.requestSize = (width, height) => desktop.resize(width, height);

@@ -40,6 +40,8 @@ export interface DisabledFeatures {
 
 /** A little more than a video's pictures may be apart. */
 const REFINE_MS = 330;
+/** Pixels of a side that a client may sensibly ask for ([MS-RDPEDISP] 2.2.2.2.1). */
+const [LEAST_SIDE, MOST_SIDE] = [200, 8192];
 
 export interface ClientSessionParts {
   readonly desktop: Desktop;
@@ -120,7 +122,7 @@ export class ClientSession {
         },
         monitors: () => this.#desktop.places?.() ?? [],
         screen: () => {
-          const { width, height } = this.#desktop.screen;
+          const { width, height } = this.#sizeToDemand();
           this.#shownWidth = width;
           this.#shownHeight = height;
           return { width, height };
@@ -171,6 +173,20 @@ export class ClientSession {
   lost(): void {
     this.#connection.disconnect(0, 'the connection was lost');
     this.#release();
+  }
+
+  /**
+   * The size of the screen; at first the one that the client has asked for, if that is less. Remmina 1.4 follows only
+   * changes and would cut off what is beyond its own; this change comes as soon as it is active.
+   */
+  #sizeToDemand(): ScreenSize {
+    const { screen } = this.#desktop;
+    const { client } = this.#connection.state;
+    if (!client || this.#seat || client.monitors.length > 1) return screen;
+    const { width, height } = client.core;
+    const isLess = width < screen.width || height < screen.height;
+    const isSound = [width, height].every((one) => one >= LEAST_SIDE && one <= MOST_SIDE);
+    return isLess && isSound ? { width, height } : screen;
   }
 
   #begin(): void {

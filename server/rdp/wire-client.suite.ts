@@ -26,6 +26,8 @@ export interface WireOptions {
   /** Monitors of 100 pixels, side by side; it wants to be told how they are used. */
   readonly monitors?: number;
   readonly password?: string;
+  /** The size that it asks for; default: 800 by 600. */
+  readonly size?: readonly [width: number, height: number];
 }
 
 export interface Received {
@@ -45,6 +47,8 @@ export class WireClient {
   channelIds: number[] = [];
   messageChannel: number | undefined;
   shareId = 0;
+  /** The size that the server demanded last. */
+  demanded: readonly [width: number, height: number] | undefined;
   /** What the server said last of monitors. */
   monitorLayout: number[] | undefined;
   readonly #send: (bytes: Uint8Array) => void;
@@ -177,6 +181,7 @@ export class WireClient {
     const demand = this.readData();
     demand.skip(6);
     this.shareId = demand.u32();
+    this.demanded = demandedSize(demand);
     const { fastPath = true, colorDepth = 32 } = this.options;
     const sets = [
       capability(
@@ -301,8 +306,9 @@ export class WireClient {
       hasPipeline = false,
       monitors = 0,
       measures = false,
+      size: [width, height] = [800, 600],
     } = this.options;
-    const core = new PduWriter().u16(0xc001).u16(216).u32(0x80004).u16(800).u16(600).u16(0xca01).u16(0xaa03);
+    const core = new PduWriter().u16(0xc001).u16(216).u32(0x80004).u16(width).u16(height).u16(0xca01).u16(0xaa03);
     core.u32(0x409).u32(2600).utf16('wire'.padEnd(16, '\0')).u32(4).u32(0).u32(12).zeros(64);
     core
       .u16(0xca01)
@@ -377,6 +383,22 @@ export class WireClient {
       }
     }
   }
+}
+
+/** [MS-RDPBCGR] 2.2.1.13.1.1 from lengthSourceDescriptor; 2.2.7.1.2. */
+function demandedSize(r: PduReader): readonly [width: number, height: number] | undefined {
+  const source = r.u16();
+  r.skip(2 + source);
+  const count = r.u16();
+  r.skip(2);
+  for (let i = 0; i < count; i++) {
+    const type = r.u16();
+    const set = r.part(r.u16() - 4);
+    if (type !== 2) continue;
+    set.skip(8);
+    return [set.u16(), set.u16()];
+  }
+  return undefined;
 }
 
 const requestOf = (protocols: number): Uint8Array => new PduWriter().u8(1).u8(0).u16(8).u32(protocols).done();

@@ -215,6 +215,22 @@ describe('the size of the screen', () => {
     expect(gateway.activeCount).toBe(1);
   });
 
+  it.each([
+    ['freerdp', ['/sec:tls', '/bpp:24', '/w:400', '/h:300'], EXACT],
+    ['freerdp', ['/sec:tls', '/bpp:24', '/gfx', '/w:400', '/h:300'], undefined],
+    ['rdesktop', ['-g', '400x300', '-a', '24'], EXACT],
+    ['rdesktop', ['-g', '400x300', '-4'], BITS_332],
+  ] as const)('is the machine’s in %s %j, which asks for less', async (kind, args, tolerance) => {
+    const { gateway } = await gatewayWith();
+    const one = client(kind, gateway.port, ...args);
+    const isRight = (shot: Shot): boolean =>
+      shot.width === 640 &&
+      shot.height === 480 &&
+      (tolerance ? wrongPixels(shot, tolerance) === 0 : meanError(shot, 1) < 3);
+    await one.shows('the whole picture', isRight);
+    expect(gateway.activeCount).toBe(1);
+  });
+
   it('is not changed by those who may not type', async () => {
     const { gateway, desktop } = await gatewayWith({ disabled: { display: false, input: true, audio: false } });
     const asked: number[] = [];

@@ -103,7 +103,7 @@ export class Remmina extends DesktopClient {
       const all = {
         ...{ protocol: 'RDP', name: REMMINA_TITLE, server: `127.0.0.1:${port}`, username: 'tester', password: '' },
         ...{ security: 'tls', cert_ignore: '1', 'ignore-tls-errors': '1', disablepasswordstoring: '1' },
-        ...{ resolution_mode: '0', resolution_width: '800', resolution_height: '600' },
+        ...{ resolution_mode: '0', resolution_width: '640', resolution_height: '480' },
         ...{ window_width: '900', window_height: '650', viewmode: '1', scale: '0', sound: 'off', ...settings },
       };
       const profile = join(folder, 'test.remmina');
