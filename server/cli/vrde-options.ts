@@ -113,8 +113,8 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --clipboard-mode MODE    text that clients copy: disabled (default), hosttoguest: Ctrl-Alt-Shift-V types it into the
                              machine, guesttohost: what others copy can be pasted by clients, and Ctrl-Alt-Shift-X
                              copies the text of a text screen, bidirectional: both
-    --clipboard-file-transfers enabled|disabled  with Ctrl-Alt-Shift-V, files that a client has copied come as a CD
-                             (default: disabled)
+    --clipboard-file-transfers enabled|disabled  files that a client has copied come as a CD with Ctrl-Alt-Shift-V, and
+                             other clients can paste them, where text may go (default: disabled)
     --extradata KEY=VALUE    VBoxAuthSimple/users/NAME=HASH and TabBox/nt-hashes/NAME=HASH (network level
                              authentication); tabbox passwordhash makes both
 `;

@@ -166,6 +166,7 @@ export class ClientSession {
   /** What was sent is out. */
   onDrain(): void {
     this.#hasRoom = true;
+    this.#clipboard?.onRoom();
     this.#ask();
   }
 
@@ -281,7 +282,9 @@ export class ClientSession {
     const from = this.#connection.state.info?.userName || 'an RDP client';
     const give = disabled.input ? undefined : desktop.giveFiles;
     const taker = give && { take: (files: readonly GivenFile[]) => give.call(desktop, files, from), say: note };
-    this.#clipboard = new ClipboardChannel(desktop.clipboard, ways, later, send, taker);
+    // Who may not type may look at what others have, and gives nothing.
+    const files = { taker, mayGive: !disabled.input, hasRoom: () => this.#hasRoom };
+    this.#clipboard = new ClipboardChannel(desktop.clipboard, ways, later, send, files);
     this.#clipboard.begin();
   }
 

@@ -10,6 +10,7 @@ import type { StandardKey } from './security/proprietary-certificate.ts';
 import { WireClient } from './wire-client.suite.ts';
 
 const CHANNELS = ['drdynvc', 'rdpsnd', 'cliprdr'];
+const CLIPBOARD = 2;
 const GRAPHICS_ID = 1;
 const TOUCH_ID = 2;
 const [GEOMETRY_ID, VIDEO_CONTROL_ID, VIDEO_DATA_ID] = [3, 4, 5];
@@ -70,6 +71,11 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
     [5, 0, 1, 0, 84, 2, 0, 0, 1, 0, 0, 0, 0x40, ...new Array(67).fill(0), 10, 0, 0, 0, 0x61, ...new Array(519).fill(0)],
   ],
   [2, [9, 0, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 5]],
+  // Others' files: which there are, how long one is, a part of it, all there is of what is not there.
+  [2, [4, 0, 0, 0, 4, 0, 0, 0, 0xb1, 0xc0, 0, 0]],
+  [2, [8, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0, ...u32(0), ...u32(1), ...u32(0), ...u32(0), ...u32(8)]],
+  [2, [8, 0, 0, 0, 24, 0, 0, 0, 2, 0, 0, 0, ...u32(0), ...u32(2), ...u32(0), ...u32(0), ...u32(100)]],
+  [2, [8, 0, 0, 0, 24, 0, 0, 0, 3, 0, 0, 0, ...u32(9), ...u32(2), ...u32(0), ...u32(1), ...u32(0xffff_ffff)]],
   // Fingers: the channel is open, the client ready, one comes down.
   [0, [0x10, TOUCH_ID, 0, 0, 0, 0]],
   [0, [0x30, TOUCH_ID, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 10, 0]],
@@ -291,6 +297,12 @@ export class HostileClients {
     for (const step of made.client.steps()) {
       step();
       await turn();
+    }
+    // It has files, which the others may ask about.
+    for (const message of MESSAGES.filter(([channel]) => channel === CLIPBOARD).slice(1, 3)) {
+      for (const chunk of encodeChannelChunks(Uint8Array.from(message[1]))) {
+        made.client.sendData(made.client.channelIds[CLIPBOARD], chunk);
+      }
     }
     return made;
   }

@@ -9,6 +9,7 @@ import { copy, copyFiles, pasted, pastes } from './support/clipboards.ts';
 import { guest, Headless } from './support/headless.ts';
 import { Display, eventually, RdpClient } from './support/rdp-clients.ts';
 import { openGateway, paintTestCard, type TestGateway } from './support/rdp-gateways.ts';
+import { WirePaster } from './support/wire-paster.ts';
 
 const NO_CLIPBOARD = { fromClient: false, toClient: false };
 
@@ -202,6 +203,55 @@ describe('files that a client has copied', () => {
     await client.key('ctrl+alt+shift+v');
     await eventually('typing', () => (desktop.typed.length > 0 ? true : undefined));
     expect([desktop.typed[0], desktop.given.length]).toEqual(['text after them', 1]);
+  });
+
+  it('can be pasted by others, from xfreerdp piece by piece, until it leaves; text goes on', {
+    timeout: 180_000,
+  }, async () => {
+    const made = await gatewayWith({ clipboard: ALLOWED });
+    const { desktop } = made;
+    const client = await enter(ann, made);
+    // xfreerdp without FUSE cannot paste files; it is told of them all the same.
+    await enter(bob, made);
+    const paster = await WirePaster.enter(desktop);
+    closers.push(() => paster.leave());
+    const contents = [randomBytes(2_500_000), Buffer.from('second\n')];
+    const paths = ['Bild 2.bin', 'second.txt'].map((name) => join(folder, name));
+    paths.forEach((path, i) => {
+      writeFileSync(path, contents[i]);
+    });
+    await ann.copyFiles(paths);
+    const isTold = (): true | undefined => paster.formats.includes('FileGroupDescriptorW') || undefined;
+    await eventually('files to paste', isTold);
+    // xfreerdp 2 says that it has nothing while it looks at its clipboard; people paste again.
+    const listed = await eventually('the list', () => paster.list(), 60_000);
+    expect(listed).toEqual([
+      { name: 'Bild 2.bin', byteCount: 2_500_000 },
+      { name: 'second.txt', byteCount: 7 },
+    ]);
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < 2_500_000; ) {
+      const part = await paster.read(0, at, 400_000);
+      if (!part || part.length === 0) throw new Error(`nothing at ${at}\n${client.log.slice(-2000)}`);
+      parts.push(part);
+      at += part.length;
+    }
+    expect(parts).toHaveLength(7);
+    expect(Buffer.concat(parts).equals(contents[0])).toBe(true);
+    expect(Buffer.from((await paster.read(1, 0, 100)) ?? []).toString()).toBe('second\n');
+    await ann.copy('text after them');
+    await bob.pastes('text after them');
+    await eventually('text alone', () => (paster.formats[0] === '' ? true : undefined));
+    expect([paster.formats, await paster.read(0, 0, 10)]).toEqual([[''], undefined]);
+    await ann.copyFiles(paths);
+    await eventually('files again', isTold);
+    await eventually('the list', () => paster.list(), 60_000);
+    const last = paster.read(0, 0, 1_000_000);
+    await client.close();
+    await eventually('the end', () => (paster.formats.length === 0 ? true : undefined));
+    const got = await last;
+    expect([got === undefined || got.length <= 1_000_000, await paster.read(0, 0, 10)]).toEqual([true, undefined]);
+    expect(desktop.given).toEqual([]);
   });
 
   it('are on the CD of a real guest', { timeout: 600_000 }, async () => {

@@ -55,11 +55,15 @@ function channel(take: (files: readonly GivenFile[]) => Promise<void> = async ()
     },
     (message) => sent.push(message.slice()),
     {
-      take: async (files) => {
-        given.push([...files]);
-        await take(files);
+      taker: {
+        take: async (files) => {
+          given.push([...files]);
+          await take(files);
+        },
+        say: (text) => said.push(text),
       },
-      say: (text) => said.push(text),
+      mayGive: true,
+      hasRoom: () => true,
     },
   );
   const wait = (ms: number): void => {
@@ -220,7 +224,7 @@ it('asks for none where the client has no streams, or files may not go', () => {
     ways,
     () => () => {},
     (m) => sent.push(m.slice()),
-    taker,
+    { taker, mayGive: true, hasRoom: () => true },
   );
   other.begin();
   expect(sent[0]).toEqual(capabilities(0));

@@ -1,7 +1,7 @@
 /**
  * Files that a client has copied, fetched when somebody wants them: the list, then one file after the other.
  * Source: [MS-RDPECLIP] 1.3.2.2 (file streams), 3.1.5.4.
- * Not modelled: folders (what lies in them comes without them), locks, files for clients.
+ * Not modelled: folders (what lies in them comes without them), locks.
  */
 import { CodedError } from '#base/errors.ts';
 import type { GivenFile } from '#display/desktop/desktop.ts';

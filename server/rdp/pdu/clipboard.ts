@@ -23,11 +23,14 @@ const MAX_FORMATS = 1024;
 export const CF_UNICODETEXT = 13;
 /** The format of a list of files, whose number is the client's affair. */
 export const FILE_LIST_NAME = 'FileGroupDescriptorW';
+/** Our number for it, one of those that Windows leaves to programs. */
+export const FILES_FORMAT = 0xc0b1;
 /** 2.2.5.2.3.1 CLIPRDR_FILEDESCRIPTOR. */
 const DESCRIPTOR_BYTES = 592;
 const FILE_NAME_BYTES = 520;
-const DESCRIPTOR = { attributes: 4, size: 0x40 } as const;
+const DESCRIPTOR = { attributes: 4, size: 0x40, progress: 0x4000 } as const;
 const ATTRIBUTE_DIRECTORY = 0x10;
+const ATTRIBUTE_NORMAL = 0x80;
 /** 2.2.5.3, dwFlags. */
 const CONTENTS = { size: 1, range: 2 } as const;
 const MAX_FILES = 100_000;
@@ -46,7 +49,20 @@ export type ClipboardMessage =
   | { readonly kind: 'dataRequest'; readonly format: number }
   /** data: undefined where the client has none to give. */
   | { readonly kind: 'data'; readonly data: Uint8Array | undefined }
-  | { readonly kind: 'contents'; readonly stream: number; readonly data: Uint8Array | undefined };
+  | { readonly kind: 'contents'; readonly stream: number; readonly data: Uint8Array | undefined }
+  | ({ readonly kind: 'contentsRequest' } & ContentsRequest);
+
+/** 2.2.5.3 CLIPRDR_FILECONTENTS_REQUEST. */
+export interface ContentsRequest {
+  /** The answer has it as well. */
+  readonly stream: number;
+  /** Place in the list. */
+  readonly index: number;
+  readonly want: 'size' | 'range' | 'neither';
+  /** Of a range. */
+  readonly at: number;
+  readonly byteCount: number;
+}
 
 /** @param hasLongNames both sides have said so. @returns undefined for what asks for nothing. @throws PduError */
 export function decodeClipboardMessage(message: Uint8Array, hasLongNames: boolean): ClipboardMessage | undefined {
@@ -68,6 +84,8 @@ export function decodeClipboardMessage(message: Uint8Array, hasLongNames: boolea
       return { kind: 'data', data: isThere ? body.rest() : undefined };
     case MESSAGE.fileResponse:
       return { kind: 'contents', stream: body.u32(), data: isThere ? body.rest() : undefined };
+    case MESSAGE.fileRequest:
+      return { kind: 'contentsRequest', ...decodeContentsRequest(body) };
     default:
       return undefined;
   }
@@ -88,6 +106,13 @@ function decodeCapabilities(body: PduReader): ClipboardMessage {
   }
   const has = (flag: number): boolean => (general & flag) !== 0;
   return { kind: 'capabilities', hasLongNames: has(GENERAL.longNames), hasFiles: has(GENERAL.fileStreams) };
+}
+
+function decodeContentsRequest(body: PduReader): ContentsRequest {
+  const [stream, index, flags, low, high, byteCount] = Array.from({ length: 6 }, () => body.u32());
+  const at = high * 2 ** 32 + low;
+  const isRange = flags === CONTENTS.range && at <= Number.MAX_SAFE_INTEGER - byteCount;
+  return { stream, index, at, byteCount, want: flags === CONTENTS.size ? 'size' : isRange ? 'range' : 'neither' };
 }
 
 function shortFormats(body: PduReader, flags: number): ClipboardFormat[] {
@@ -166,6 +191,40 @@ export const encodeTextFormat = (hasLongNames: boolean): Uint8Array =>
       .done(),
   );
 
+/** Nothing can be pasted. */
+export const encodeNoFormats = (): Uint8Array => pdu(MESSAGE.formatList, 0, NOTHING);
+
+/** There are files: both sides have long names. */
+export const encodeFilesFormat = (): Uint8Array =>
+  pdu(MESSAGE.formatList, 0, new PduWriter().u32(FILES_FORMAT).utf16(FILE_LIST_NAME).u16(0).done());
+
+/** 2.2.5.2.3 CLIPRDR_FILELIST. @param files names of at most 259 units */
+export function encodeClipboardFiles(
+  files: readonly { readonly name: string; readonly byteCount: number | undefined }[],
+): Uint8Array {
+  const w = new PduWriter(4 + files.length * DESCRIPTOR_BYTES).u32(files.length);
+  for (const { name, byteCount } of files) {
+    const flags = DESCRIPTOR.attributes | DESCRIPTOR.progress | (byteCount === undefined ? 0 : DESCRIPTOR.size);
+    w.u32(flags).zeros(32).u32(ATTRIBUTE_NORMAL).zeros(24);
+    w.u32(Math.floor((byteCount ?? 0) / 2 ** 32)).u32(byteCount ?? 0);
+    w.utf16(name).zeros(FILE_NAME_BYTES - name.length * 2);
+  }
+  return pdu(MESSAGE.dataResponse, FLAG.ok, w.done());
+}
+
+/** The answer to a question about a file. @param data undefined: it cannot be had */
+export function encodeContents(stream: number, data: Uint8Array | undefined): Uint8Array {
+  const w = new PduWriter(4 + (data?.length ?? 0)).u32(stream).bytes(data ?? NOTHING);
+  return pdu(MESSAGE.fileResponse, data ? FLAG.ok : FLAG.fail, w.done());
+}
+
+/** What such an answer has where a size was asked for. */
+export const encodeFileSize = (byteCount: number): Uint8Array =>
+  new PduWriter(8)
+    .u32(byteCount)
+    .u32(Math.floor(byteCount / 2 ** 32))
+    .done();
+
 export const encodeDataRequest = (format: number): Uint8Array =>
   pdu(MESSAGE.dataRequest, 0, new PduWriter().u32(format).done());
 
@@ -190,9 +249,12 @@ function contentsRequest(stream: number, index: number, flags: number, at: numbe
   );
 }
 
+/** There is nothing in the format that was asked for. */
+export const encodeNoClipboardData = (): Uint8Array => pdu(MESSAGE.dataResponse, FLAG.fail, NOTHING);
+
 /** @param text line ends as LF; undefined: there is nothing in the format that was asked for */
 export function encodeClipboardData(text: string | undefined): Uint8Array {
-  if (text === undefined) return pdu(MESSAGE.dataResponse, FLAG.fail, NOTHING);
+  if (text === undefined) return encodeNoClipboardData();
   const w = new PduWriter(text.length * 2 + 64);
   return pdu(MESSAGE.dataResponse, FLAG.ok, w.utf16(text.replace(/\r?\n/g, '\r\n')).u16(0).done());
 }
