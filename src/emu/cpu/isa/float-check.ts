@@ -3,7 +3,19 @@
  * has a short way (`Ops.floats`) exponent fields tell: one that is neither all zeros nor all ones belongs to a normal number,
  * and normal numbers that give a normal number raise nothing but PE. The rest, zeros too, is asked for everything.
  */
-import { type I32, i32, i64, k32, k128, type Ordinary, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
+import {
+  type I32,
+  i32,
+  i64,
+  k32,
+  k128,
+  type Ordinary,
+  type V128,
+  type Val,
+  type ValType,
+  v128,
+  withKnown,
+} from '../wasm/expr.ts';
 import type { Ops } from './ops.ts';
 import { ordinary, type Shape } from './sse-shapes.ts';
 import { isPlain } from './sse-support.ts';
@@ -89,7 +101,7 @@ export function unlessPlain<T extends ValType, M extends ValType>(e: Ops, s: Sha
 
 /** A result after `unlessPlain`. */
 export const nowOrdinary = <T extends ValType, M extends ValType>(e: Ops, s: Shape<T, M>, v: Val<T>): Val<T> =>
-  e.floats ? { ...v, known: { ordinary: knowledge(s) } } : v;
+  e.floats ? withKnown(v, { ordinary: knowledge(s) }) : v;
 
 /** Likewise, where plain arithmetic also depends on MXCSR. */
 export const plainAnd = (e: Ops, fine: I32): I32 => i32.and(isPlain(e), fine);

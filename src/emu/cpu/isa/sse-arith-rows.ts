@@ -5,7 +5,20 @@
  * flag to set, a rounding mode) the element kernels of float/ do it again with everything the manual asks for.
  * RCP and RSQRT give the nearest single instead of a table's 12 bits.
  */
-import { type I32, i32, i64, k32, k64, k128, select, type V128, type Val, type ValType, v128 } from '../wasm/expr.ts';
+import {
+  type I32,
+  i32,
+  i64,
+  k32,
+  k64,
+  k128,
+  recipe,
+  select,
+  type V128,
+  type Val,
+  type ValType,
+  v128,
+} from '../wasm/expr.ts';
 import { nowOrdinary, plainAnd, unlessPlain } from './float-check.ts';
 import type { Ops } from './ops.ts';
 import { type Row, row } from './row.ts';
@@ -151,7 +164,7 @@ const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Sema
       const equal = e.f.let(asVector(s.eq(a, b)));
       const either = v128.bitselect(v128.splatI32(ones(L)), v128.splatI32(ones(E)), less);
       const mask = v128.bitselect(either, v128.splatI32(ones(G)), v128.or(less, equal));
-      r.set({ type: s.zero.type, code: mask.code });
+      r.set(recipe(s.zero.type, mask.code));
     }
     unlessPlain(e, s, {
       operands: operandsOf(a, b),
@@ -171,7 +184,7 @@ const compareMask = <T extends ValType, M extends ValType>(s: Shape<T, M>): Sema
 };
 
 /** A packed mask; the shape's values are vectors. */
-const asVector = (mask: Val): V128 => ({ type: 'v128', code: mask.code });
+const asVector = (mask: Val): V128 => recipe('v128', mask.code);
 
 /** COMISS, UCOMISS, COMISD, UCOMISD. */
 const compareFlags = <T extends ValType>(s: Shape<T, 'i32'>, quiet: boolean): Semantics => {

@@ -4,7 +4,7 @@
  * Not modelled: the ModRM bits that form an address, in the opcode register (they read as mod 0, rm 5).
  */
 import { SEG, SEGMENT, STATE } from '../state/layout.ts';
-import { type I32, type I64, i32, k32, type Val, type ValType, word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, k32, recipe, type Val, type ValType, word } from '../wasm/expr.ts';
 import { type Callee, call } from '../wasm/function.ts';
 import { EXCEPTION, type Ops } from './ops.ts';
 
@@ -17,7 +17,7 @@ export const stateAt = (e: Ops): I32 => e.addressOf(0);
 /** Calls a kernel for its value. */
 export const kernelValue = <R extends ValType>(e: Ops, result: R, name: string, ...args: Val[]): Val<R> => {
   const value = call<R>(e.kernel(name), stateAt(e), ...args);
-  return e.f.let({ type: result, code: value.code });
+  return e.f.let(recipe(result, value.code));
 };
 /** Calls a kernel without a result. */
 export const kernelRun = (e: Ops, name: string, ...args: Val[]): void =>

@@ -1,4 +1,5 @@
 /** What an instruction does besides its result: found by running its semantics with a recorder. */
+import type { Decoded } from '../decoder/decoded.ts';
 import { FunctionBuilder } from '../wasm/function.ts';
 import { Frame, noCallees, type Recorder, type RegionCallees } from './frame.ts';
 import { MemoryPlan } from './groups.ts';
@@ -18,7 +19,7 @@ export function recordingFrame(
   stateAt: number,
   memory: MemoryPlan,
 ): Frame {
-  const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32');
+  const f = new FunctionBuilder(['i32', long ? 'i64' : 'i32'], 'i32', true);
   const parts = { f, long, kernel32, stateAt, callees, tlbAt: 0, epochAt: 0, memory };
   return new Frame({ ...parts, vectors: NO_VECTORS, withX87: true, units: new Set() });
 }
@@ -63,7 +64,7 @@ export function record(frame: Frame, instruction: Instruction, block: number): R
 export class EffectsTable {
   /** Of 64-bit code, or of 32-bit code. */
   readonly long: boolean;
-  readonly #known = new Map<string, Effects>();
+  readonly #known = new Map<number, Effects>();
   readonly #callees: RegionCallees;
   readonly #stateAt: number;
 
@@ -74,9 +75,7 @@ export class EffectsTable {
   }
 
   of(instruction: Instruction): Effects {
-    const { d } = instruction;
-    // A shift by no bits leaves the flags.
-    const key = `${d.rowIndex} ${d.size} ${d.memory} ${d.addressSize} ${d.rep} ${(d.imm & (d.size === 64 ? 63 : 31)) === 0}`;
+    const key = keyOf(instruction.d);
     let found = this.#known.get(key);
     if (found === undefined) {
       // Of kernels too: what a call of the system may do covers what they do without one.
@@ -86,6 +85,15 @@ export class EffectsTable {
     }
     return found;
   }
+}
+
+const REPEATS: Readonly<Record<Decoded['rep'], number>> = { none: 0, rep: 1, repne: 2 };
+/** Widths have one bit each, 8 to 64. */
+function keyOf(d: Decoded): number {
+  // A shift by no bits leaves the flags.
+  const still = (d.imm & (d.size === 64 ? 63 : 31)) === 0 ? 1 : 0;
+  const form = ((d.size | (d.addressSize >> 4)) << 4) | (REPEATS[d.rep] << 2) | (d.memory ? 2 : 0) | still;
+  return d.rowIndex * 4096 + form;
 }
 
 /** Does an instruction work on x87 registers in locals? Else it may need them in the state block. */

@@ -12,6 +12,7 @@ import { i32, i64, k32, word } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label, Var } from '../wasm/function.ts';
 import { type Effects, isShortX87, record, recordingFrame } from './effects.ts';
 import type { ExitSites } from './exit-sites.ts';
+import type { FloatUnit } from './float-mode.ts';
 import { Frame, type Knowledge, type RegionCallees } from './frame.ts';
 import { MemoryPlan } from './groups.ts';
 import { type Block, FLOW, type Instruction, type Region } from './instruction.ts';
@@ -158,10 +159,10 @@ class Emitter {
       epochAt: epochOf(planned.region),
       memory,
       withX87: usesX87(this.#effects),
-      units: new Set(this.#effects.flat().flatMap((e) => [...e.units])),
+      units: unitsOf(this.#effects),
       vectors: vectorUse(
         planned.region.blocks.flatMap((b) => b.instructions),
-        this.#effects.flat().some((e) => e.vectorsInMemory),
+        this.#effects.some((block) => block.some((e) => e.vectorsInMemory)),
       ),
     });
   }
@@ -472,6 +473,12 @@ class Emitter {
 
 /** Are there instructions that work on x87 registers in locals? */
 export const usesX87 = (effects: Planned['effects']): boolean => effects.some((block) => block.some(isShortX87));
+
+function unitsOf(effects: Planned['effects']): Set<FloatUnit> {
+  const units = new Set<FloatUnit>();
+  for (const block of effects) for (const e of block) for (const unit of e.units) units.add(unit);
+  return units;
+}
 
 /** They keep CF, which they fetch themselves. */
 const STEPS: ReadonlySet<string> = new Set(['inc', 'dec']);

@@ -27,6 +27,7 @@ import {
   type Val,
   v128,
   type Word,
+  withOrigin,
   word,
 } from '../wasm/expr.ts';
 import type { Callee, FunctionBuilder } from '../wasm/function.ts';
@@ -271,7 +272,7 @@ export class Tier1Ops implements Ops {
   /** @param rex byte registers 4 to 7 are SPL to DIL, not AH to BH */
   #register(bits: Width, n: number, rex: boolean): Word {
     const { gpr, now, wide } = this.#frame;
-    if (typeOf(bits) === wide && bits >= 32) return { ...this.f.let(gpr[n].get), origin: now.origins[n] };
+    if (typeOf(bits) === wide && bits >= 32) return withOrigin(this.f.let(gpr[n].get), now.origins[n]);
     const high = bits === 8 && !rex && n >= 4 && n < 8;
     const low = word.low(gpr[high ? n - 4 : n].get);
     return this.f.let(zeroExtend(bits, high ? i32.shrU(low, k32(8)) : low));
@@ -530,12 +531,12 @@ export class Tier1Ops implements Ops {
     if (d.ripRelative) return this.#cut(word.add(this.nextEip(), d.disp));
     const bias = row.options.popAddress && d.base === GPR.esp ? d.size / 8 : 0;
     let at: Word = word.constant(wide, d.disp + bias);
-    const register = (n: number): Word => ({ ...gpr[n].get, origin: now.origins[n] });
+    const register = (n: number): Word => withOrigin(gpr[n].get, now.origins[n]);
     if (d.index >= 0) {
       const index = word.shl(gpr[d.index].get, d.scale);
       const sum = d.base >= 0 ? word.add(gpr[d.base].get, index) : index;
       const origin = this.#frame.memory.sum(wide, now.origins[d.base], now.origins[d.index], d.scale);
-      at = word.add(origin ? { ...sum, origin } : sum, at);
+      at = word.add(origin ? withOrigin(sum, origin) : sum, at);
     } else if (d.base >= 0) at = word.add(register(d.base), at);
     return this.#cut(at);
   }

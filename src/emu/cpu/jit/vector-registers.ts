@@ -3,7 +3,23 @@
  * a float and a vector of what is above it; the others are one vector. Upper halves of YMM registers stay in memory.
  */
 import { STATE, XMM_BYTES } from '../state/layout.ts';
-import { f32, f64, type I32, type I64, i32, i64, k32, k64, type Ordinary, type V128, v128 } from '../wasm/expr.ts';
+import {
+  type F32,
+  type F64,
+  f32,
+  f64,
+  type I32,
+  type I64,
+  i32,
+  i64,
+  k32,
+  k64,
+  type Ordinary,
+  recipe,
+  type V128,
+  v128,
+  withKnown,
+} from '../wasm/expr.ts';
 import type { FunctionBuilder, Var } from '../wasm/function.ts';
 import type { Instruction } from './instruction.ts';
 
@@ -150,29 +166,26 @@ export class VectorRegisters {
     const { rest, low } = this.#register(n);
     const more = ordinary ? { ordinary } : {};
     const high = this.#f.let(rest.get);
-    if (low === undefined) return { ...high, known: { settled: true, ...more } };
+    if (low === undefined) return withKnown(high, { settled: true, ...more });
     const scalar = this.#f.let(low.get);
     const code =
       low.type === 'f64'
         ? v128.f64x2Replace(high, 0, scalar as never).code
         : v128.f32x4Replace(high, 0, scalar as never).code;
-    return {
-      type: 'v128',
-      code,
-      known: { settled: true, parts: { low: { ...scalar, known: more }, rest: high }, ...more },
-    };
+    const parts = { low: withKnown(scalar, more) as F32 | F64, rest: high };
+    return recipe('v128', code, undefined, undefined, { settled: true, parts, ...more });
   }
   read64(n: number, ordinary: Ordinary | undefined): I64 {
     const { rest, low } = this.#register(n);
     if (low?.type === 'f32') return this.#f.let(v128.i64x2Extract(this.#whole(n), 0));
     const value = this.#f.let(low ? (low.get as never) : v128.f64x2Extract(rest.get, 0));
-    return i64.reinterpretF64(ordinary ? { ...value, known: { ordinary } } : value);
+    return i64.reinterpretF64(ordinary ? withKnown(value, { ordinary }) : value);
   }
   read32(n: number, ordinary: Ordinary | undefined): I32 {
     const { rest, low } = this.#register(n);
     if (low?.type === 'f64') return this.#f.let(i32.wrap(i64.reinterpretF64(low.get as never)));
     const value = this.#f.let(low ? (low.get as never) : v128.f32x4Extract(rest.get, 0));
-    return i32.reinterpretF32(ordinary ? { ...value, known: { ordinary } } : value);
+    return i32.reinterpretF32(ordinary ? withKnown(value, { ordinary }) : value);
   }
 
   write(n: number, value: V128): void {

@@ -20,7 +20,7 @@ import {
 import { COMPARE_HOW, HOW } from '../float/x87-stack.ts';
 import type { ShortX87, X87Operation } from '../isa/ops.ts';
 import { STATE } from '../state/layout.ts';
-import { type I32, type I64, i32, i64, k32, k64, select, type Val, type Word } from '../wasm/expr.ts';
+import { type I32, type I64, i32, i64, k32, k64, recipe, select, type Val, type Word } from '../wasm/expr.ts';
 import { type Callee, call, type Var } from '../wasm/function.ts';
 import { SITE } from './exit-sites.ts';
 import type { Frame } from './frame.ts';
@@ -141,7 +141,7 @@ export class X87Short implements ShortX87 {
   }
   #run<R extends 'i32'>(result: R, name: string, ...args: Val[]): Val<R> {
     const value = call(this.#kernel(name) as Callee<R>, ...args);
-    return this.#frame.f.let({ type: result, code: value.code });
+    return this.#frame.f.let(recipe(result, value.code));
   }
 
   /** A number from memory as helpers want it; with other than zero and normal numbers they do nothing. */

@@ -14,10 +14,10 @@ export interface Val<T extends ValType = ValType> {
   readonly type: T;
   readonly code: Code;
   /** Of constants: their value, so that arithmetic on constants is done when code is built; of i64 only where it fits 32 bits. */
-  readonly constant?: number;
+  readonly constant: number | undefined;
   /** Of integers that are a known distance from an unknown: what tier 1 knows of addresses. */
-  readonly origin?: Origin;
-  readonly known?: Known;
+  readonly origin: Origin | undefined;
+  readonly known: Known | undefined;
 }
 /** What is known of a value besides how to make it; a tier may use it or not. */
 export interface Known {
@@ -44,6 +44,21 @@ export type I64 = Val<'i64'>;
 export type F32 = Val<'f32'>;
 export type F64 = Val<'f64'>;
 export type V128 = Val<'v128'>;
+
+/** A value. All are made here and have one shape, because a region's are looked at hundreds of thousands of times. */
+export const recipe = <T extends ValType>(
+  type: T,
+  code: Code,
+  constant?: number,
+  origin?: Origin,
+  known?: Known,
+): Val<T> => ({ type, code, constant, origin, known });
+/** The same with another origin. */
+export const withOrigin = <T extends ValType>(v: Val<T>, origin: Origin | undefined): Val<T> =>
+  recipe(v.type, v.code, v.constant, origin, v.known);
+/** The same, of which other things are known. */
+export const withKnown = <T extends ValType>(v: Val<T>, known: Known | undefined): Val<T> =>
+  recipe(v.type, v.code, v.constant, v.origin, known);
 
 /** Unsigned LEB128. */
 export function uleb(value: number): number[] {
@@ -92,13 +107,13 @@ type Un<A extends ValType, R extends ValType> = (a: Val<A>) => Val<R>;
 type Load<R extends ValType> = (at: I32, offset?: number) => Val<R>;
 
 const bin = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Bin<A, R> => {
-  return (a, b) => ({ type: result, code: [a.code, b.code, op] });
+  return (a, b) => recipe(result, [a.code, b.code, op]);
 };
 const un = <A extends ValType, R extends ValType>(result: R, ...op: number[]): Un<A, R> => {
-  return (a) => ({ type: result, code: [a.code, op] });
+  return (a) => recipe(result, [a.code, op]);
 };
 const load = <R extends ValType>(result: R, ...op: number[]): Load<R> => {
-  return (at, offset = 0) => ({ type: result, code: [at.code, op, 0, uleb(offset)] });
+  return (at, offset = 0) => recipe(result, [at.code, op, 0, uleb(offset)]);
 };
 /** An operation of two i32 that is worked out at once when both are constants; `unit` on the right changes nothing. */
 const fold = (op: number, compute: (a: number, b: number) => number, unit?: number): ((a: I32, b: I32) => I32) => {
@@ -108,9 +123,8 @@ const fold = (op: number, compute: (a: number, b: number) => number, unit?: numb
       if (b.constant === unit) return a;
     }
     if (op === 0x6a && a.constant === 0) return b;
-    const code = [a.code, b.code, op];
     const origin = op === 0x6a || op === 0x6b ? originOf(op, a, b) : undefined;
-    return origin === undefined ? { type: 'i32', code } : { type: 'i32', code, origin };
+    return recipe('i32', [a.code, b.code, op], undefined, origin);
   };
 };
 /** Addition and subtraction of i64: constants of 0 vanish, distances are followed. */
@@ -118,9 +132,7 @@ const sum64 = (op: 0x7c | 0x7d): Bin<'i64', 'i64'> => {
   return (a, b) => {
     if (b.constant === 0) return a;
     if (op === 0x7c && a.constant === 0) return b;
-    const code = [a.code, b.code, op];
-    const origin = originOf(op, a, b);
-    return origin === undefined ? { type: 'i64', code } : { type: 'i64', code, origin };
+    return recipe('i64', [a.code, b.code, op], undefined, originOf(op, a, b));
   };
 };
 const originOf = (op: number, a: Val<IntType>, b: Val<IntType>): Origin | undefined => {
@@ -139,22 +151,22 @@ export function movedOrigin(type: IntType, { symbol, offset }: Origin, by: numbe
 const simd = (n: number): number[] => [0xfd, ...uleb(n)];
 
 export const k32 = (value: number): I32 => SMALL[value + 64] ?? constant32(value);
-const constant32 = (value: number): I32 => ({ type: 'i32', code: [0x41, ...sleb32(value)], constant: value | 0 });
+const constant32 = (value: number): I32 => recipe('i32', [0x41, ...sleb32(value)], value | 0);
 const SMALL: readonly I32[] = Array.from({ length: 320 }, (_, i) => constant32(i - 64));
 export const k64 = (value: bigint | number): I64 => {
   const code = [0x42, ...sleb64(BigInt(value))];
   const constant = Number(value);
-  return constant === (constant | 0) ? { type: 'i64', code, constant } : { type: 'i64', code };
+  return recipe('i64', code, constant === (constant | 0) ? constant : undefined);
 };
 export const kf64 = (value: number): F64 => {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setFloat64(0, value, true);
-  return { type: 'f64', code: [0x44, ...bytes] };
+  return recipe('f64', [0x44, ...bytes]);
 };
 export const kf32 = (value: number): F32 => {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
-  return { type: 'f32', code: [0x43, ...bytes] };
+  return recipe('f32', [0x43, ...bytes]);
 };
 /** A 128-bit constant from its low and high half. */
 export const k128 = (low: bigint, high: bigint): V128 => {
@@ -162,14 +174,15 @@ export const k128 = (low: bigint, high: bigint): V128 => {
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt.asUintN(64, low), true);
   view.setBigUint64(8, BigInt.asUintN(64, high), true);
-  return { type: 'v128', code: [...simd(12), ...bytes] };
+  return recipe('v128', [...simd(12), ...bytes]);
 };
 
 /** `condition ? a : b`; both are evaluated. */
-export const select = <T extends ValType>(condition: I32, a: Val<T>, b: Val<T>): Val<T> => ({
-  type: a.type,
-  code: a.type === 'v128' ? [a.code, b.code, condition.code, 0x1c, 1, 0x7b] : [a.code, b.code, condition.code, 0x1b],
-});
+export const select = <T extends ValType>(condition: I32, a: Val<T>, b: Val<T>): Val<T> =>
+  recipe(
+    a.type,
+    a.type === 'v128' ? [a.code, b.code, condition.code, 0x1c, 1, 0x7b] : [a.code, b.code, condition.code, 0x1b],
+  );
 
 export const i32 = {
   eqz: un<'i32', 'i32'>('i32', 0x45),
@@ -206,7 +219,7 @@ export const i32 = {
   wrap: un<'i64', 'i32'>('i32', 0xa7),
   truncSatF64S: un<'f64', 'i32'>('i32', 0xfc, 2),
   truncSatF32S: un<'f32', 'i32'>('i32', 0xfc, 0),
-  reinterpretF32: (a: F32): I32 => ({ type: 'i32', code: [a.code, 0xbc], known: { float: a } }),
+  reinterpretF32: (a: F32): I32 => recipe('i32', [a.code, 0xbc], undefined, undefined, { float: a }),
   load: load('i32', 0x28),
   load8S: load('i32', 0x2c),
   load8U: load('i32', 0x2d),
@@ -249,7 +262,7 @@ export const i64 = {
   extend8S: un<'i64', 'i64'>('i64', 0xc2),
   extend16S: un<'i64', 'i64'>('i64', 0xc3),
   extend32S: un<'i64', 'i64'>('i64', 0xc4),
-  reinterpretF64: (a: F64): I64 => ({ type: 'i64', code: [a.code, 0xbd], known: { float: a } }),
+  reinterpretF64: (a: F64): I64 => recipe('i64', [a.code, 0xbd], undefined, undefined, { float: a }),
   truncSatF64S: un<'f64', 'i64'>('i64', 0xfc, 6),
   truncSatF64U: un<'f64', 'i64'>('i64', 0xfc, 7),
   load: load('i64', 0x29),
@@ -346,7 +359,7 @@ export const f32 = {
   convertI32S: un<'i32', 'f32'>('f32', 0xb2),
   convertI64S: un<'i64', 'f32'>('f32', 0xb4),
   demote: un<'f64', 'f32'>('f32', 0xb6),
-  reinterpretI32: (a: I32): F32 => (a.known?.float as F32) ?? { type: 'f32', code: [a.code, 0xbe] },
+  reinterpretI32: (a: I32): F32 => (a.known?.float as F32) ?? recipe('f32', [a.code, 0xbe]),
   load: load('f32', 0x2a),
 } as const;
 
@@ -372,32 +385,32 @@ export const f64 = {
   convertI64S: un<'i64', 'f64'>('f64', 0xb9),
   convertI64U: un<'i64', 'f64'>('f64', 0xba),
   promote: un<'f32', 'f64'>('f64', 0xbb),
-  reinterpretI64: (a: I64): F64 => (a.known?.float as F64) ?? { type: 'f64', code: [a.code, 0xbf] },
+  reinterpretI64: (a: I64): F64 => (a.known?.float as F64) ?? recipe('f64', [a.code, 0xbf]),
   load: load('f64', 0x2b),
 } as const;
 
 type LaneVal = 'i32' | 'i64' | 'f32' | 'f64';
 const extract = <R extends LaneVal>(result: R, n: number): ((v: V128, lane: number) => Val<R>) => {
-  return (v, lane) => ({ type: result, code: [v.code, ...simd(n), lane] });
+  return (v, lane) => recipe(result, [v.code, ...simd(n), lane]);
 };
 const replace = <A extends LaneVal>(n: number): ((v: V128, lane: number, a: Val<A>) => V128) => {
-  return (v, lane, a) => ({ type: 'v128', code: [v.code, a.code, ...simd(n), lane] });
+  return (v, lane, a) => recipe('v128', [v.code, a.code, ...simd(n), lane]);
 };
 const vv = (n: number): Bin<'v128', 'v128'> => bin<'v128', 'v128'>('v128', ...simd(n));
 const v1 = (n: number): Un<'v128', 'v128'> => un<'v128', 'v128'>('v128', ...simd(n));
 const vshift = (n: number): ((v: V128, count: I32) => V128) => {
-  return (v, count) => ({ type: 'v128', code: [v.code, count.code, ...simd(n)] });
+  return (v, count) => recipe('v128', [v.code, count.code, ...simd(n)]);
 };
 
 const extended = (low: I32 | I64, v: V128): V128 => {
   const float = low.known?.float;
-  return float ? { ...v, known: { parts: { low: float, rest: ZERO_128 } } } : v;
+  return float ? withKnown(v, { parts: { low: float, rest: ZERO_128 } }) : v;
 };
 const lowered = (rest: V128, low: I32 | I64, v: V128): V128 => {
   const float = low.known?.float;
-  return float && rest.known?.settled ? { ...v, known: { parts: { low: float, rest } } } : v;
+  return float && rest.known?.settled ? withKnown(v, { parts: { low: float, rest } }) : v;
 };
-const ZERO_128: V128 = { ...k128(0n, 0n), known: { ordinary: { bits: 64, lanes: 'all' } } };
+const ZERO_128: V128 = withKnown(k128(0n, 0n), { ordinary: { bits: 64, lanes: 'all' } });
 
 /** SIMD, by opcode number of the WebAssembly specification, section 5.4.8. */
 export const v128 = {
@@ -410,24 +423,22 @@ export const v128 = {
   or: vv(80),
   /** Anything with itself is zero. */
   xor: (a: V128, b: V128): V128 =>
-    a.known?.settled && a.code === b.code ? ZERO_128 : { type: 'v128', code: [a.code, b.code, ...simd(81)] },
+    a.known?.settled && a.code === b.code ? ZERO_128 : recipe('v128', [a.code, b.code, ...simd(81)]),
   splatI8: un<'i32', 'v128'>('v128', ...simd(15)),
   splatI16: un<'i32', 'v128'>('v128', ...simd(16)),
   splatI32: un<'i32', 'v128'>('v128', ...simd(17)),
   splatI64: un<'i64', 'v128'>('v128', ...simd(18)),
   /** Sixteen byte indices into a (0..15) then b (16..31). */
-  shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => ({
-    type: 'v128',
-    code: [a.code, b.code, ...simd(13), ...lanes],
-  }),
+  shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 =>
+    recipe('v128', [a.code, b.code, ...simd(13), ...lanes]),
   swizzle: vv(14),
   zero: ZERO_128,
   /** 32 or 64 bits with zeros above. */
-  extend32: (a: I32): V128 => extended(a, { type: 'v128', code: [k128(0n, 0n).code, a.code, ...simd(28), 0] }),
-  extend64: (a: I64): V128 => extended(a, { type: 'v128', code: [k128(0n, 0n).code, a.code, ...simd(30), 0] }),
+  extend32: (a: I32): V128 => extended(a, recipe('v128', [k128(0n, 0n).code, a.code, ...simd(28), 0])),
+  extend64: (a: I64): V128 => extended(a, recipe('v128', [k128(0n, 0n).code, a.code, ...simd(30), 0])),
   /** With another low part. */
-  withLow32: (v: V128, a: I32): V128 => lowered(v, a, { type: 'v128', code: [v.code, a.code, ...simd(28), 0] }),
-  withLow64: (v: V128, a: I64): V128 => lowered(v, a, { type: 'v128', code: [v.code, a.code, ...simd(30), 0] }),
+  withLow32: (v: V128, a: I32): V128 => lowered(v, a, recipe('v128', [v.code, a.code, ...simd(28), 0])),
+  withLow64: (v: V128, a: I64): V128 => lowered(v, a, recipe('v128', [v.code, a.code, ...simd(30), 0])),
   i8x16ExtractU: extract('i32', 22),
   i16x8ExtractU: extract('i32', 25),
   i32x4Extract: extract('i32', 27),
@@ -527,10 +538,7 @@ export const v128 = {
   f64x2Div: vv(243),
   f64x2Sqrt: v1(239),
   /** `mask` bits choose from a (1) or b (0). */
-  bitselect: (a: V128, b: V128, mask: V128): V128 => ({
-    type: 'v128',
-    code: [a.code, b.code, mask.code, ...simd(82)],
-  }),
+  bitselect: (a: V128, b: V128, mask: V128): V128 => recipe('v128', [a.code, b.code, mask.code, ...simd(82)]),
   f32x4Nearest: v1(106),
   f64x2Nearest: v1(148),
   f32x4DemoteF64x2Zero: v1(94),

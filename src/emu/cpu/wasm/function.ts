@@ -9,10 +9,13 @@ import {
   i32,
   i64,
   type Known,
+  recipe,
   uleb,
   type V128,
   type Val,
   type ValType,
+  withKnown,
+  withOrigin,
 } from './expr.ts';
 
 const TYPE_BYTE: Record<ValType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
@@ -43,7 +46,7 @@ export interface Callee<R extends ResultType = ResultType> {
 const VARIABLES: Record<ValType, Var[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
 const variable = <T extends ValType>(type: T, index: number): Var<T> => {
   const known = VARIABLES[type];
-  known[index] ??= { type, index, get: { type, code: [0x20, ...uleb(index)] } };
+  known[index] ??= { type, index, get: recipe(type, [0x20, ...uleb(index)]) };
   return known[index] as Var<T>;
 };
 
@@ -57,10 +60,13 @@ export class FunctionBuilder {
   #length = 0;
   #depth = 0;
   readonly #unlikely: number[] = [];
+  readonly #isDry: boolean;
 
-  constructor(params: readonly ValType[], result?: ValType) {
+  /** @param dry nobody needs the code: only locals and what is open are kept account of */
+  constructor(params: readonly ValType[], result?: ValType, dry = false) {
     this.params = params;
     this.result = result;
+    this.#isDry = dry;
   }
 
   /** Parameter `index`, which may also be assigned. */
@@ -106,7 +112,7 @@ export class FunctionBuilder {
     if (value.known) return this.#letKnown(value, value.known);
     const v = this.local(value.type);
     this.set(v, value);
-    return value.origin === undefined ? v.get : { ...v.get, origin: value.origin };
+    return value.origin === undefined ? v.get : withOrigin(v.get, value.origin);
   }
 
   /** Likewise; what is known goes on to be. */
@@ -120,7 +126,7 @@ export class FunctionBuilder {
     const v = this.local(value.type);
     this.set(v, value);
     const kept = { ...(ordinary ? { ordinary } : {}), ...(evaluated ? { parts: evaluated } : {}) };
-    return { ...v.get, known: kept };
+    return withKnown(v.get, kept);
   }
 
   /** Evaluates for its effect. */
@@ -225,7 +231,7 @@ export class FunctionBuilder {
   }
   /** `br` when a condition is 0, which nearly never happens. */
   brUnless(label: Label, condition: I32): void {
-    this.brIfUnlikely(label, { type: 'i32', code: [condition.code, 0x45] });
+    this.brIfUnlikely(label, recipe('i32', [condition.code, 0x45]));
   }
 
   /** `body` when one of the conditions is 0, which nearly never happens. */
@@ -258,7 +264,7 @@ export class FunctionBuilder {
   }
   /** Through table `table` of the module. */
   callTable<R extends ValType>(table: number, typeIndex: number, result: R, slot: I32, ...args: Val[]): Val<R> {
-    return { type: result, code: [...args.map((a) => a.code), slot.code, 0x11, uleb(typeIndex), table] };
+    return recipe(result, [...args.map((a) => a.code), slot.code, 0x11, uleb(typeIndex), table]);
   }
 
   /** Calls a function with two results. */
@@ -331,7 +337,9 @@ export class FunctionBuilder {
   }
 
   #push(code: Code): void {
-    for (const part of code) {
+    if (this.#isDry) return;
+    for (let n = 0; n < code.length; n++) {
+      const part = code[n];
       if (typeof part === 'number') this.#byte(part);
       else this.#push(part);
     }
@@ -362,7 +370,5 @@ const callCode = (callee: Callee, args: readonly Val[]): Code => {
 };
 
 /** The result of a call, as a value: use it once, or `let` it. */
-export const call = <R extends ValType>(callee: Callee<R>, ...args: Val[]): Val<R> => ({
-  type: callee.result,
-  code: callCode(callee, args),
-});
+export const call = <R extends ValType>(callee: Callee<R>, ...args: Val[]): Val<R> =>
+  recipe(callee.result, callCode(callee, args));
