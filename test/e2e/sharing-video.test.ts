@@ -281,7 +281,10 @@ it('whoever lacks a decoder gets another form and costs the others nothing but t
   expect([people.errors, hostErrors]).toEqual([[], []]);
 });
 
-it('an RDP client gets what the browser has coded, as it is', { timeout: 600_000 }, async () => {
+it.each([
+  ['in the graphics pipeline', ['/gfx:AVC420']],
+  ['on channels of its own', ['/rfx', '/video']],
+])('an RDP client gets what the browser has coded, as it is, %s', { timeout: 600_000 }, async (_, ways) => {
   const [base, token] = address.split(/#/);
   const desktop = new StreamDesktop({
     ...{ base, token: new URLSearchParams(token).get('join') ?? token, name: 'RDP', key: '', onKey: () => {} },
@@ -295,7 +298,7 @@ it('an RDP client gets what the browser has coded, as it is', { timeout: 600_000
     identity: await makeSelfSigned('gateway.test'),
   });
   const display = await Display.open();
-  const args = ['/sec:tls', '/bpp:32', '/gfx:AVC420', '/network:lan'];
+  const args = ['/sec:tls', '/bpp:32', '/network:lan', ...ways];
   const client = RdpClient.freerdp(display, { port: gateway.port, args });
   let pictures = 0;
   const watch = desktop.video.watch({ picture: () => pictures++, end: () => {} });
