@@ -104,7 +104,7 @@ export const VRDE_HELP = `  Remote display: any RDP client; options as of VBoxMa
     --vrdemulticon on|off    several clients at once (default: off)
     --vrdereusecon on|off    a second client takes over (default: off)
     --vrdevideochannel on|off   videos in less detail while they move, for RemoteFX, and those of a link as H.264
-                             for clients that can show it (default: on)
+                             or JPEG for clients that can show it (default: on)
     --vrdevideochannelquality 10..100   of those in RemoteFX (default: ${DEFAULT_VIDEO_QUALITY})
     --vrdeproperty NAME=VALUE   Security/Method=TLS|RDP|Negotiate (default: TLS), Security/ServerCertificate=FILE,
                              Security/ServerPrivateKey=FILE, Security/CACertificate=FILE, TCP/Ports, TCP/Address,

@@ -1,10 +1,11 @@
 /** One client and the desktop it uses: connection, picture and input, without a socket. */
 import type { Desktop, DesktopSeat, DesktopView, GivenFile } from '#display/desktop/desktop.ts';
-import { outside, type Rect } from '#display/raster/rects.ts';
+import type { Rect } from '#display/raster/rects.ts';
 import { AudioInput } from './channels/audio-input.ts';
 import { ClipboardChannel, type ClipboardWays } from './channels/clipboard.ts';
 import { DisplayControl } from './channels/display-control.ts';
 import { type DynamicChannel, DynamicChannels } from './channels/dynamic-channels.ts';
+import { MultimediaRedirection } from './channels/multimedia-redirection.ts';
 import { LOST_MS, NetworkDetection } from './channels/network-detection.ts';
 import { SoundPlayback } from './channels/sound-playback.ts';
 import { StaticChannels } from './channels/static-channels.ts';
@@ -94,6 +95,7 @@ export class ClientSession {
   #stopWaitingForAnswer: (() => void) | undefined;
   #video: ClientVideo | undefined;
   #redirection: VideoRedirection | undefined;
+  #multimedia: MultimediaRedirection | undefined;
   /** Where the client has shown a video, and is shown the screen next. */
   #uncovered: Rect[] = [];
 
@@ -259,6 +261,7 @@ export class ClientSession {
     const send = this.#channels.open('drdynvc', (message) => carrier.receive(message));
     if (!send) return;
     const carrier = new DynamicChannels(send, dynamic);
+    if (this.#video) this.#beginMultimedia(this.#video, carrier);
     if (jack) this.#microphone = new AudioInput(jack, (channel) => carrier.add(channel));
     carrier.begin();
   }
@@ -304,11 +307,11 @@ export class ClientSession {
         onReady: () => {
           this.#view?.invalidate();
           this.#showBy(pipeline);
-          this.#video?.setPipeline(pipeline.hasAvc ? pipeline : undefined);
+          this.#video?.set('pipeline', pipeline.hasAvc ? pipeline : undefined);
         },
         wantVideoKey: () => this.#video?.wantKey(),
         onRefused: () => {
-          this.#video?.setPipeline(undefined);
+          this.#video?.set('pipeline', undefined);
           if (this.#output !== pipeline) return;
           this.#view?.invalidate();
           this.#showBy(this.#plainOutput());
@@ -337,17 +340,34 @@ export class ClientSession {
     const redirection: VideoRedirection = new VideoRedirection({
       ...{ nowMs, later },
       screen: () => this.#desktop.screen,
-      onReady: () => video.setRedirection(redirection),
-      onRefused: () => video.setRedirection(undefined),
+      onReady: () => video.set('redirection', redirection),
+      onRefused: () => video.set('redirection', undefined),
       wantKey: () => video.wantKey(),
-      onUncovered: (area) => {
-        this.#uncovered.push(area);
-        this.#view?.invalidate(area);
-      },
+      onUncovered: this.#drawAgain,
     });
     this.#redirection = redirection;
     return redirection;
   }
+
+  #beginMultimedia(video: ClientVideo, carrier: DynamicChannels): void {
+    const { nowMs, later, random } = this.#parts;
+    const multimedia: MultimediaRedirection = new MultimediaRedirection({
+      ...{ nowMs, later, random },
+      screen: () => this.#desktop.screen,
+      open: (channel) => carrier.add(channel),
+      onReady: () => video.set('multimedia', multimedia),
+      onRefused: () => video.set('multimedia', undefined),
+      onUncovered: this.#drawAgain,
+    });
+    this.#multimedia = multimedia;
+    multimedia.begin();
+  }
+
+  /** The client has shown something else there. */
+  readonly #drawAgain = (area: Rect): void => {
+    this.#uncovered.push(area);
+    this.#view?.invalidate(area);
+  };
 
   readonly #framesInFlight = (): number => this.#network.framesInFlight;
 
@@ -428,8 +448,7 @@ export class ClientSession {
       return;
     }
     for (const area of this.#uncovered.splice(0)) this.#output?.overwritten(area);
-    const covered = this.#redirection?.covered;
-    const left = covered ? rects.flatMap((rect) => outside(rect, covered)) : rects;
+    const left = this.#video?.uncovered(rects) ?? rects;
     const pixelCount = left.reduce((sum, { width, height }) => sum + width * height, 0);
     this.#put(pixelCount, () => this.#output?.show(screen, left));
     this.#refineLater();
@@ -445,7 +464,7 @@ export class ClientSession {
       const { screen } = this.#desktop;
       const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
       const canShow = this.#hasRoom && this.#network.hasRoom && !this.#isSuppressed && this.#output?.isReady;
-      const refine = (): void => this.#output?.refine(screen, this.#redirection?.covered);
+      const refine = (): void => this.#output?.refine(screen, this.#video?.covered);
       if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(0, refine);
       this.#refineLater();
     });
@@ -463,6 +482,7 @@ export class ClientSession {
     this.#stopWaitingForAnswer?.();
     this.#video?.close();
     this.#redirection?.close();
+    this.#multimedia?.close();
     this.#view = undefined;
     this.#seat = undefined;
     this.#input = undefined;

@@ -1,14 +1,15 @@
 /** Coded videos, on the wire. */
 import { expect, it } from 'vitest';
-import type { VideoPicture, VideoWatcher } from '#display/desktop/desktop.ts';
+import type { CodedForm, VideoPicture, VideoWatcher } from '#display/desktop/desktop.ts';
 import { PaintedVideo } from '#display/desktop/painted-desktop.suite.ts';
+import { MultimediaClient } from './channels/multimedia-client.suite.ts';
 import type { ClientSessionParts } from './client-session.ts';
 import { ClientVideo, type VideoOutput } from './client-video.ts';
 import { PROTOCOL } from './pdu/x224.ts';
 import { connect, pair, turn } from './session-pair.suite.ts';
 
 const AREA = { x: 50, y: 20, width: 100, height: 60 };
-const KEY: VideoPicture = { area: AREA, data: Uint8Array.of(0, 0, 1, 0x65, 9), isKey: true, layer: 0 };
+const KEY: VideoPicture = { form: 'h264', area: AREA, data: Uint8Array.of(0, 0, 1, 0x65, 9), isKey: true, layer: 0 };
 const OTHER: VideoPicture = { ...KEY, data: Uint8Array.of(0, 0, 1, 0x41, 5), isKey: false };
 /** Dynamic channels: fingers are the first one. */
 const [GEOMETRY, CONTROL, DATA] = [2, 3, 4];
@@ -40,7 +41,7 @@ async function watching(
     client.sendData(client.channelIds[0], Uint8Array.of(message.length, 0, 0, 0, 3, 0, 0, 0, ...message));
   /** What has come by dynamic channels, and where bitmaps have been drawn. */
   const take = () => {
-    const messages: { id: number; bytes: Uint8Array }[] = [];
+    const messages: { command: number; id: number; bytes: Uint8Array }[] = [];
     const drawn: number[][] = [];
     while (client.received.length > 0) {
       if (client.received[0].kind === 'fast-path') {
@@ -56,8 +57,8 @@ async function watching(
       } else {
         const r = client.readData();
         r.skip(8);
-        const [, id] = [r.u8(), r.u8()];
-        messages.push({ id, bytes: r.rest() });
+        const [command, id] = [r.u8() >>> 4, r.u8()];
+        messages.push({ command, id, bytes: r.rest() });
       }
     }
     return { messages, drawn };
@@ -72,7 +73,7 @@ async function watching(
   const expire = (): void => {
     for (const what of timers.splice(0)) what();
   };
-  return { ...made, wire, video, offered, accept, take, expire };
+  return { ...made, wire, video, offered, say, accept, take, expire };
 }
 
 it('offers channels for videos where there may be any', async () => {
@@ -82,6 +83,7 @@ it('offers channels for videos where there may be any', async () => {
     'Microsoft::Windows::RDS::Geometry::v08.01',
     'Microsoft::Windows::RDS::Video::Control::v08.01',
     'Microsoft::Windows::RDS::Video::Data::v08.01',
+    'TSMF',
   ]);
   expect(video.watchers.size).toBe(1);
   session.lost();
@@ -92,7 +94,7 @@ it('offers channels for videos where there may be any', async () => {
   expect(blind.offered).toHaveLength(1);
   // A client that has no use for pictures, or cannot say so: the screen is all that it gets.
   const few = await watching({}, [GEOMETRY, DATA]);
-  expect([few.offered.length, few.video.watchers.size]).toEqual([4, 0]);
+  expect([few.offered.length, few.video.watchers.size]).toEqual([5, 0]);
 });
 
 it('shows a video over the screen, draws around it alone, and draws what was under it when it is over', async () => {
@@ -151,6 +153,47 @@ it('begins with a key picture again when pictures were lost on a client that wan
   expect([shows(OTHER), video.keysWanted, shows(KEY)]).toEqual([false, 2, true]);
 });
 
+it('shows a video of JPEG to a client that has nothing else, over the screen as well', async () => {
+  const { desktop, video, say, take, expire } = await watching({}, []);
+  const client = new MultimediaClient();
+  const [CREATE, DATA_MESSAGE, CLOSE] = [1, 3, 4];
+  /** Lets the client answer until it has nothing more to say. */
+  const settle = (): void => {
+    for (let { messages } = take(); messages.length > 0; messages = take().messages) {
+      for (const { command, id, bytes } of messages) {
+        if (command === CREATE) say(0x10, id, 0, 0, 0, 0);
+        if (command === CLOSE) say(0x40, id);
+        const answer = command === DATA_MESSAGE && client.take(id, bytes);
+        if (answer) say(0x30, id, ...answer);
+      }
+    }
+  };
+  say(0x10, DATA + 1, 0, 0, 0, 0);
+  settle();
+  expect([...video.watchers].map(({ form }) => form)).toEqual(['jpeg']);
+  const jpeg: VideoPicture = { ...KEY, form: 'jpeg', data: Uint8Array.of(0xff, 0xd8, 7) };
+  video.show(jpeg);
+  settle();
+  expect(client.said.slice(-2)).toEqual(['9: at 50,20 100x60 (0,0,60,100)', '9: play']);
+  desktop.paint(70, 30, 10, 10, 0x00ff00);
+  await turn();
+  expect(take().drawn).toEqual([[70, 30, 79, 39]]);
+  video.show(jpeg);
+  settle();
+  expect(client.shown.map(({ data }) => data)).toEqual([[0xff, 0xd8, 7]]);
+  desktop.paint(70, 30, 10, 10, 0xff0000);
+  await turn();
+  expect(take()).toEqual({ messages: [], drawn: [] });
+  video.end();
+  expire();
+  await turn();
+  const { messages, drawn } = take();
+  const pixels = drawn.reduce((sum, [left, top, right, bottom]) => sum + (right - left + 1) * (bottom - top + 1), 0);
+  expect(pixels).toBe(AREA.width * AREA.height);
+  for (const { command, id, bytes } of messages) if (command === DATA_MESSAGE) client.take(id, bytes);
+  expect(client.said.slice(-3)).toEqual(['9: stop', '9: no stream 1', '9: shut down']);
+});
+
 it('goes by the graphics pipeline rather than by channels of its own, and ends on one when it goes on by the other', () => {
   const watchers = new Set<VideoWatcher>();
   const source = {
@@ -160,7 +203,8 @@ it('goes by the graphics pipeline rather than by channels of its own, and ends o
     },
   };
   const said: string[] = [];
-  const output = (name: string): VideoOutput => ({
+  const output = (name: string, form: CodedForm = 'h264'): VideoOutput => ({
+    form,
     showVideo: () => said.push(name),
     endVideo: () => said.push(`no ${name}`),
   });
@@ -169,13 +213,19 @@ it('goes by the graphics pipeline rather than by channels of its own, and ends o
   const show = (): void => {
     for (const watcher of watchers) watcher.picture(KEY);
   };
-  video.setRedirection(channels);
+  video.set('redirection', channels);
   show();
-  video.setPipeline(pipeline);
+  video.set('pipeline', pipeline);
   show();
-  video.setRedirection(undefined);
+  video.set('redirection', undefined);
   show();
-  video.setPipeline(undefined);
+  video.set('pipeline', undefined);
   expect(said.splice(0)).toEqual(['channels', 'no channels', 'pipeline', 'pipeline', 'no pipeline']);
   expect(watchers.size).toBe(0);
+  // Another form has to be asked for anew.
+  const forms = (): string[] => [...watchers].map(({ form }) => form);
+  video.set('multimedia', output('multimedia', 'jpeg'));
+  expect(forms()).toEqual(['jpeg']);
+  video.set('redirection', channels);
+  expect([forms(), said]).toEqual([['h264'], ['no multimedia']]);
 });

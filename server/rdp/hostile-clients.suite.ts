@@ -2,6 +2,7 @@
  * Clients that send anything but what they should, at every stage of a connection, beside one that behaves: whatever
  * they do, they end their own connection at worst, and the other one sees and types as before.
  */
+import type { CodedForm } from '#display/desktop/desktop.ts';
 import { PaintedDesktop, PaintedVideo } from '#display/desktop/painted-desktop.suite.ts';
 import { ClientSession } from './client-session.ts';
 import { encodeChannelChunks } from './pdu/channel.ts';
@@ -14,7 +15,9 @@ const CLIPBOARD = 2;
 const GRAPHICS_ID = 1;
 const TOUCH_ID = 2;
 const [GEOMETRY_ID, VIDEO_CONTROL_ID, VIDEO_DATA_ID] = [3, 4, 5];
-const MICROPHONE_ID = 6;
+/** The one that asks whether the client shows JPEG; the two of a presentation, instead of those that were refused. */
+const [TSMF_ID, TSMF_CONTROL_ID, TSMF_STREAM_ID] = [6, GEOMETRY_ID, VIDEO_CONTROL_ID];
+const MICROPHONE_ID = 7;
 /** Where among a client's channels its answers about the network go: behind all that it has names for. */
 const NETWORK = CHANNELS.length;
 const u32 = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
@@ -146,6 +149,35 @@ const MESSAGES: readonly (readonly [number, readonly number[]])[] = [
 
 const VIDEO_MESSAGES = MESSAGES.filter(([, message]) => message[1] === VIDEO_CONTROL_ID);
 
+/** TSMF: what a request of this number is answered with, and what was played. */
+const answer = (channel: number, message: number, ...values: number[]): number[] => [
+  ...[0x30, channel, 0, 0, 0, 0x80, message, 0, 0, 0],
+  ...values.flatMap((value) => [value, 0, 0, 0]),
+];
+const opened = (channel: number): number[][] => [
+  [0x10, channel, 0, 0, 0, 0],
+  [0x30, channel, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+  answer(channel, 3, 2, 1, 4, 2, 2, 4, 3, 0),
+];
+/** A client with nothing but that says that it can. */
+const TSMF_OPENING = [
+  ...[GEOMETRY_ID, VIDEO_CONTROL_ID, VIDEO_DATA_ID].map((id) => [0x10, id, 1, 0, 0, 0x80]),
+  ...opened(TSMF_ID),
+  answer(TSMF_ID, 4, 1, 2, 0),
+];
+const TSMF_PRESENTATION = [
+  ...opened(TSMF_CONTROL_ID),
+  answer(TSMF_CONTROL_ID, 5, 1, 2, 0),
+  ...opened(TSMF_STREAM_ID),
+  answer(TSMF_CONTROL_ID, 7, 1, 0),
+];
+const TSMF_MESSAGES: readonly (readonly [number, readonly number[]])[] = [
+  ...TSMF_PRESENTATION.map((message) => [0, message] as const),
+  [0, [0x30, TSMF_STREAM_ID, 1, 0, 0, 0x40, 4, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, ...new Array(16).fill(0)]],
+  [0, [0x40, TSMF_STREAM_ID]],
+  [0, [0x40, TSMF_CONTROL_ID]],
+];
+
 /** What opens the channels for videos. */
 const VIDEO_OPENING = [
   [0x50, 0, 1, 0],
@@ -193,16 +225,17 @@ export class HostileClients {
       step();
       await turn();
     }
-    const isPlaying = stage >= steps.length && random(2) === 0;
-    if (isPlaying) this.#openVideo(client);
+    const plays = stage < steps.length ? undefined : ([undefined, 'h264', 'jpeg'] as const)[random(3)];
+    if (plays === 'h264') this.#openVideo(client);
+    if (plays === 'jpeg') this.#openMultimedia(client);
     isHolding = true;
     // A server that is not there yet has nothing to say, which a step may need.
     attempt(() => steps[stage]?.());
-    if (stage >= steps.length) this.#useSession(client, isPlaying);
+    if (stage >= steps.length) this.#useSession(client, plays);
     this.#desktop.paint(random(200), random(100), 1, 1, random(0x1000000));
     for (const packet of held.length > 0 ? held : [Uint8Array.of(3, 0, 0, 8, 2, 0xf0, 0x80, 0)]) {
       session.receive(this.#damaged(packet));
-      if (isPlaying) this.#playVideo();
+      if (plays) this.#playVideo(plays);
       if (random(3) === 0) await turn();
     }
     if (random(2) === 0) session.receive(this.#junk());
@@ -213,10 +246,11 @@ export class HostileClients {
     await this.#checkGood();
   }
 
-  #useSession(client: WireClient, isPlaying: boolean): void {
+  #useSession(client: WireClient, plays: CodedForm | undefined): void {
     const random = this.#random;
     for (let i = random(5); i >= 0; i--) {
-      const messages = isPlaying && random(2) === 0 ? VIDEO_MESSAGES : MESSAGES;
+      const ofVideo = plays === 'jpeg' ? TSMF_MESSAGES : VIDEO_MESSAGES;
+      const messages = plays && random(2) === 0 ? ofVideo : MESSAGES;
       const [channel, message] = messages[random(messages.length)];
       const bytes = random(2) === 0 ? Uint8Array.from(message) : this.#damaged(Uint8Array.from(message));
       this.#say(client, channel, bytes);
@@ -238,14 +272,23 @@ export class HostileClients {
   /** All is well until then. */
   #openVideo(client: WireClient): void {
     for (const message of VIDEO_OPENING) this.#say(client, 0, Uint8Array.from(message));
-    this.#video.show({ area: VIDEO_AREA, data: this.#junk(), isKey: true, layer: 0 });
+    this.#video.show({ form: 'h264', area: VIDEO_AREA, data: this.#junk(), isKey: true, layer: 0 });
     if (this.#random(2) === 0) this.#say(client, 0, Uint8Array.from(VIDEO_ACCEPTED));
   }
 
-  #playVideo(): void {
+  /** A presentation begins, or nearly so. */
+  #openMultimedia(client: WireClient): void {
+    const say = (message: readonly number[]): void => this.#say(client, 0, Uint8Array.from(message));
+    for (const message of [[0x50, 0, 1, 0], ...TSMF_OPENING]) say(message);
+    this.#playVideo('jpeg');
+    const length = this.#random(2) === 0 ? TSMF_PRESENTATION.length : this.#random(TSMF_PRESENTATION.length);
+    for (const message of TSMF_PRESENTATION.slice(0, length)) say(message);
+  }
+
+  #playVideo(form: CodedForm): void {
     const random = this.#random;
     const [isKey, layer] = [random(2) === 0, random(2)];
-    this.#video.show({ area: VIDEO_AREA, data: this.#junk(), isKey, layer });
+    this.#video.show({ form, area: VIDEO_AREA, data: this.#junk(), isKey, layer });
     if (random(9) === 0) this.#video.end();
   }
 

@@ -339,27 +339,37 @@ it('somebody who was away while a video ended sees the screen as it is', async (
   await until('the same for Ann', () => isWhole(ann, desktop));
 });
 
-it('a gateway gets it as it comes while all who look there can show it', async () => {
-  const { desktop, token, play, stop } = await shared();
+it.each([
+  ['h264', 0],
+  ['jpeg', 1],
+] as const)('a gateway gets %s as it comes while all who look there can show it', async (form, number) => {
+  const { desktop, token, play, stop } = await shared(['h264', 'jpeg']);
   const far = new StreamDesktop({ base, token, name: 'RDP', key: '', onKey: () => {}, newSocket });
   open.push(far);
   const view = far.view();
   await until('the picture', () => isWhole(far.screen, desktop));
-  const seen: { isKey: boolean; area: object; bytes: number }[] = [];
+  const seen: { isKey: boolean; area: object; coder: number }[] = [];
   let ended = 0;
   const watch = far.video.watch({
-    picture: ({ isKey, area, data }) => seen.push({ isKey, area, bytes: data.length }),
+    form,
+    picture: ({ isKey, area, data }) => seen.push({ isKey, area, coder: data[4] }),
     end: () => ended++,
   });
   play();
   await until('pictures', () => seen.length > 5);
-  expect(seen[0]).toEqual({ isKey: true, area: AREA, bytes: 5 });
+  expect(seen[0]).toEqual({ isKey: true, area: AREA, coder: number });
   // One more looks, and cannot.
   const other = far.view();
   await until('the end', () => ended > 0);
-  const count = seen.length;
+  let count = seen.length;
   other.close();
   await until('pictures again', () => seen.length > count);
+  // One more watches, for another form.
+  const differs = far.video.watch({ form: form === 'jpeg' ? 'h264' : 'jpeg', picture: () => {}, end: () => {} });
+  await until('another end', () => ended > 1);
+  count = seen.length;
+  differs.close();
+  await until('pictures once more', () => seen.length > count);
   watch.close();
   stop();
   await until('the last picture, exactly', () => isWhole(far.screen, desktop));

@@ -301,7 +301,7 @@ it.each([
   const args = ['/sec:tls', '/bpp:32', '/network:lan', ...ways];
   const client = RdpClient.freerdp(display, { port: gateway.port, args });
   let pictures = 0;
-  const watch = desktop.video.watch({ picture: () => pictures++, end: () => {} });
+  const watch = desktop.video.watch({ form: 'h264', picture: () => pictures++, end: () => {} });
   try {
     let seen: Look = { wrong: -1, off: 255, tick: 0 };
     const isShown = (shot: Shot): boolean => {

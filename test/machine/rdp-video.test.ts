@@ -112,7 +112,7 @@ it.each([
     const next = (): void => {
       const isKey = tick % PICTURES === 0;
       const data = coder.encode((x, y) => grey(x, y, tick % PICTURES), isKey);
-      video.show({ area, data, isKey, layer: 0 });
+      video.show({ form: 'h264', area, data, isKey, layer: 0 });
       // A square of the screen changes half under the video and half beside it, when the client has shown the picture.
       const { x, y } = area;
       setTimeout(() => desktop.paint(x - CORNER, y - CORNER, 2 * CORNER, 2 * CORNER, around), PICTURE_MS / 2);

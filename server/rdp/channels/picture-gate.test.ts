@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { PictureGate } from './picture-gate.ts';
 
 const picture = (isKey: boolean, layer = 0) => ({
+  form: 'h264' as const,
   area: { x: 30, y: 40, width: 64, height: 48 },
   data: Uint8Array.of(0, 0, 1),
   isKey,

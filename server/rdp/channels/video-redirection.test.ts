@@ -5,7 +5,13 @@ import { VideoRedirection } from './video-redirection.ts';
 
 const AREA: Rect = { x: 10, y: 20, width: 64, height: 48 };
 const picture = (more: Partial<VideoPicture> = {}): VideoPicture => ({
-  ...{ area: AREA, data: Uint8Array.of(0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 2), isKey: true, layer: 0 },
+  ...{
+    form: 'h264' as const,
+    area: AREA,
+    data: Uint8Array.of(0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 2),
+    isKey: true,
+    layer: 0,
+  },
   ...more,
 });
 const other = picture({ isKey: false, data: Uint8Array.of(0, 0, 1, 0x41, 3) });

@@ -59,6 +59,7 @@ interface Playing extends Presentation {
 type Send = (message: Uint8Array) => void;
 
 export class VideoRedirection {
+  readonly form = 'h264';
   /** To be opened for a client. */
   readonly channels: readonly DynamicChannel[];
   readonly #parts: VideoRedirectionParts;

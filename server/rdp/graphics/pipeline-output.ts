@@ -37,6 +37,7 @@ export interface PipelineParts {
 
 export class PipelineOutput implements ScreenOutput, DynamicChannel {
   readonly name = 'Microsoft::Windows::RDS::Graphics';
+  readonly form = 'h264';
   readonly #parts: PipelineParts;
   readonly #encoder: SurfaceEncoder;
   /** While the channel is open. */

@@ -4,6 +4,7 @@ import { VideoSurface } from './video-surface.ts';
 
 const area = { x: 30, y: 40, width: 64, height: 48 };
 const picture = (isKey: boolean, layer = 0, where = area) => ({
+  form: 'h264' as const,
   area: where,
   data: Uint8Array.of(0, 0, 1),
   isKey,

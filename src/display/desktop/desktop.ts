@@ -59,11 +59,14 @@ export interface DesktopSeat {
   close(): void;
 }
 
+/** `h264`: Annex B, parameter sets with each key picture. `jpeg`: every picture is a key picture. */
+export type CodedForm = 'h264' | 'jpeg';
+
 /** A picture of a video, as somebody else has coded it. */
 export interface VideoPicture {
+  readonly form: CodedForm;
   /** Where on the screen it shows. */
   readonly area: Rect;
-  /** H.264, Annex B, parameter sets with each key picture. */
   readonly data: Uint8Array;
   readonly isKey: boolean;
   /** Pictures of a higher layer are needed by none of a lower one. */
@@ -71,6 +74,8 @@ export interface VideoPicture {
 }
 
 export interface VideoWatcher {
+  /** What it can show, and gets. */
+  readonly form: CodedForm;
   picture(picture: VideoPicture): void;
   /** `Desktop.screen` has that part again. */
   end(): void;
@@ -78,7 +83,10 @@ export interface VideoWatcher {
 
 /** Videos as they come, for whoever can show them so. */
 export interface VideoSource {
-  /** While every view's owner watches, the screen stays as it was where a video plays. @returns how to ask and to end */
+  /**
+   * While every view's owner watches, and all of them for the same form, the screen stays as it was where a video plays.
+   * @returns how to ask and to end
+   */
   watch(watcher: VideoWatcher): { wantKey(): void; close(): void };
 }
 

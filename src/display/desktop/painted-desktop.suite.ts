@@ -37,7 +37,7 @@ export class PaintedVideo implements VideoSource {
   }
 
   show(picture: VideoPicture): void {
-    for (const watcher of this.watchers) watcher.picture(picture);
+    for (const watcher of this.watchers) if (watcher.form === picture.form) watcher.picture(picture);
   }
 
   end(): void {

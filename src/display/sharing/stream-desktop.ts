@@ -1,6 +1,14 @@
 /** The desktop of a machine somewhere else, behind a link: for gateways that show it to clients of another protocol. */
 import type { SoundSource } from '#emu/host/sound.ts';
-import type { Desktop, DesktopSeat, DesktopView, GivenFile, VideoSource, VideoWatcher } from '../desktop/desktop.ts';
+import type {
+  CodedForm,
+  Desktop,
+  DesktopSeat,
+  DesktopView,
+  GivenFile,
+  VideoSource,
+  VideoWatcher,
+} from '../desktop/desktop.ts';
 import { DesktopViews } from '../desktop/desktop-views.ts';
 import { InputSeats } from '../desktop/input-seats.ts';
 import { SharedClipboard } from '../desktop/shared-clipboard.ts';
@@ -26,7 +34,8 @@ export class StreamDesktop implements Desktop {
   readonly #forms = { ...NO_VIDEO };
   readonly #watchers = new Set<VideoWatcher>();
   #screen: Picture = NOTHING;
-  #takesVideo = false;
+  /** What is asked for. */
+  #form: CodedForm | undefined;
 
   constructor(parts: Omit<ViewerParts, 'onPicture' | 'video'>) {
     const size = (): Picture => this.#screen;
@@ -38,9 +47,9 @@ export class StreamDesktop implements Desktop {
         forms: this.#forms,
         take: ({ form, x, y, width, height, data, isKey, layer }) => {
           // What it was before everybody knew that this end takes nothing else.
-          if (form !== 'h264') return;
-          const picture = { area: { x, y, width, height }, data, isKey, layer };
-          for (const watcher of this.#watchers) watcher.picture(picture);
+          if (form !== 'h264' && form !== 'jpeg') return;
+          const picture = { form, area: { x, y, width, height }, data, isKey, layer };
+          for (const watcher of this.#watchers) if (watcher.form === form) watcher.picture(picture);
         },
         end: () => {
           for (const watcher of this.#watchers) watcher.end();
@@ -89,10 +98,13 @@ export class StreamDesktop implements Desktop {
 
   /** Videos come coded only while all who look here can show them; nothing here decodes them. */
   #tellVideo(): void {
-    const takesVideo = this.#watchers.size > 0 && this.#watchers.size >= this.#views.count;
-    if (takesVideo === this.#takesVideo) return;
-    this.#takesVideo = takesVideo;
-    this.#forms.h264 = takesVideo;
+    const forms = new Set([...this.#watchers].map(({ form }) => form));
+    const [first] = forms;
+    const form = forms.size === 1 && this.#watchers.size >= this.#views.count ? first : undefined;
+    if (form === this.#form) return;
+    this.#form = form;
+    this.#forms.h264 = form === 'h264';
+    this.#forms.jpeg = form === 'jpeg';
     this.viewer.tellVideo();
   }
 

@@ -128,7 +128,7 @@ class BenchDesktop implements Desktop {
     const stop = await playInBrowser(
       `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
       pattern,
-      (picture) => watcher.picture({ area, ...picture }),
+      (picture) => watcher.picture({ form: 'h264', area, ...picture }),
     );
     return () => {
       stop();
