@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { CodedForm, VideoPicture, VideoWatcher } from '#display/desktop/desktop.ts';
 import { PaintedVideo } from '#display/desktop/painted-desktop.suite.ts';
 import { MultimediaClient } from './channels/multimedia-client.suite.ts';
+import { WireDynamicChannels } from './channels/wire-dynamic-channels.suite.ts';
 import type { ClientSessionParts } from './client-session.ts';
 import { ClientVideo, type VideoOutput } from './client-video.ts';
 import { PROTOCOL } from './pdu/x224.ts';
@@ -13,6 +14,8 @@ const KEY: VideoPicture = { form: 'h264', area: AREA, data: Uint8Array.of(0, 0, 
 const OTHER: VideoPicture = { ...KEY, data: Uint8Array.of(0, 0, 1, 0x41, 5), isKey: false };
 /** Dynamic channels: fingers are the first one. */
 const [GEOMETRY, CONTROL, DATA] = [2, 3, 4];
+/** Of dynamic channels: a message in one piece. */
+const DATA_COMMAND = 3;
 const [UPDATE_BITMAP, BITMAP_HEADER_BYTES] = [1, 18];
 
 /** A client by fast-path bitmaps that has all channels for videos. */
@@ -154,20 +157,14 @@ it('begins with a key picture again when pictures were lost on a client that wan
 });
 
 it('shows a video of JPEG to a client that has nothing else, over the screen as well', async () => {
-  const { desktop, video, say, take, expire } = await watching({}, []);
+  const { client: made, desktop, video, say, take, expire } = await watching({}, []);
   const client = new MultimediaClient();
-  const [CREATE, DATA_MESSAGE, CLOSE] = [1, 3, 4];
-  /** Lets the client answer until it has nothing more to say. */
-  const settle = (): void => {
-    for (let { messages } = take(); messages.length > 0; messages = take().messages) {
-      for (const { command, id, bytes } of messages) {
-        if (command === CREATE) say(0x10, id, 0, 0, 0, 0);
-        if (command === CLOSE) say(0x40, id);
-        const answer = command === DATA_MESSAGE && client.take(id, bytes);
-        if (answer) say(0x30, id, ...answer);
-      }
-    }
-  };
+  const channels = new WireDynamicChannels(
+    made,
+    (name) => name === 'TSMF',
+    (channel, _, message) => client.take(channel, message),
+  );
+  const settle = (): void => channels.settle();
   say(0x10, DATA + 1, 0, 0, 0, 0);
   settle();
   expect([...video.watchers].map(({ form }) => form)).toEqual(['jpeg']);
@@ -190,7 +187,7 @@ it('shows a video of JPEG to a client that has nothing else, over the screen as 
   const { messages, drawn } = take();
   const pixels = drawn.reduce((sum, [left, top, right, bottom]) => sum + (right - left + 1) * (bottom - top + 1), 0);
   expect(pixels).toBe(AREA.width * AREA.height);
-  for (const { command, id, bytes } of messages) if (command === DATA_MESSAGE) client.take(id, bytes);
+  for (const { command, id, bytes } of messages) if (command === DATA_COMMAND) client.take(id, bytes);
   expect(client.said.slice(-3)).toEqual(['9: stop', '9: no stream 1', '9: shut down']);
 });
 

@@ -1,12 +1,17 @@
 /** What moves on a guest's screen reaches others as a video, coded once by the browser that runs the guest. */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { MultimediaClient } from '../../server/rdp/channels/multimedia-client.suite.ts';
+import { WireDynamicChannels } from '../../server/rdp/channels/wire-dynamic-channels.suite.ts';
 import { RdpGateway } from '../../server/rdp/gateway.ts';
+import { PROTOCOL } from '../../server/rdp/pdu/x224.ts';
 import { makeSelfSigned } from '../../server/rdp/security/certificate.ts';
+import { connect, pair } from '../../server/rdp/session-pair.suite.ts';
 import { StreamDesktop } from '../../src/display/sharing/stream-desktop.ts';
 import { decodeMessage, type MessageName, type VideoForm } from '../../src/display/stream/messages.ts';
 import { Display, RdpClient, type Shot } from '../machine/support/rdp-clients.ts';
@@ -281,15 +286,20 @@ it('whoever lacks a decoder gets another form and costs the others nothing but t
   expect([people.errors, hostErrors]).toEqual([[], []]);
 });
 
+/** As a gateway has it. */
+function farDesktop(): StreamDesktop {
+  const [base, token] = address.split(/#/);
+  return new StreamDesktop({
+    ...{ base, token: new URLSearchParams(token).get('join') ?? token, name: 'RDP', key: '', onKey: () => {} },
+    newSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as globalThis.WebSocket,
+  });
+}
+
 it.each([
   ['in the graphics pipeline', ['/gfx:AVC420']],
   ['on channels of its own', ['/rfx', '/video']],
 ])('an RDP client gets what the browser has coded, as it is, %s', { timeout: 600_000 }, async (_, ways) => {
-  const [base, token] = address.split(/#/);
-  const desktop = new StreamDesktop({
-    ...{ base, token: new URLSearchParams(token).get('join') ?? token, name: 'RDP', key: '', onKey: () => {} },
-    newSocket: (url, protocols) => new WebSocket(url, protocols) as unknown as globalThis.WebSocket,
-  });
+  const desktop = farDesktop();
   const gateway = await RdpGateway.open(desktop, {
     ...{ address: '127.0.0.1', ports: [0], check: async () => true, multiple: true, reuse: false },
     policy: { method: 'negotiate', credSsp: undefined, credSspOnly: false },
@@ -323,6 +333,61 @@ it.each([
     desktop.close();
     await display.close();
   }
+});
+
+it('an RDP client that plays multimedia gets JPEG, as the browser has coded it', { timeout: 600_000 }, async () => {
+  const desktop = farDesktop();
+  const { client, session } = pair(
+    { protocols: PROTOCOL.ssl, channels: ['drdynvc'] },
+    {
+      ...{ desktop, nowMs: () => performance.now(), random: (count) => randomBytes(count) },
+      later: (ms, what) => {
+        const timer = setTimeout(what, ms);
+        return () => clearTimeout(timer);
+      },
+    },
+  );
+  client.selectedProtocol = PROTOCOL.ssl;
+  const player = new MultimediaClient();
+  const channels = new WireDynamicChannels(
+    client,
+    (name) => name === 'TSMF',
+    (channel, _, message) => player.take(channel, message),
+  );
+  try {
+    await connect(client);
+    const plays = async (): Promise<string> => {
+      channels.settle();
+      for (const { channel, message } of player.acknowledge()) channels.say(channel, message);
+      return player.shown.length > 20 ? 'plays' : `${player.shown.length} pictures; ${player.said.slice(-3)}`;
+    };
+    await until(plays, /plays/, SHOWN_MS, why);
+  } finally {
+    session.lost();
+    desktop.close();
+  }
+  const places = player.said.map((one) => /at (\d+),(\d+) (\d+)x(\d+)/.exec(one)).filter((one) => one !== null);
+  const [x, y, width, height] = places[places.length - 1].slice(1).map(Number);
+  const { page } = await lab.visit('', 'decoder');
+  const looks: Look[] = [];
+  for (const { data } of [player.shown[player.shown.length - 8], player.shown[player.shown.length - 1]]) {
+    const pixels = await page.evaluate(async (jpeg) => {
+      const bitmap = await createImageBitmap(new Blob([Uint8Array.from(jpeg)], { type: 'image/jpeg' }));
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+      context?.drawImage(bitmap, 0, 0);
+      return [...(context?.getImageData(0, 0, bitmap.width, bitmap.height).data ?? [])];
+    }, data);
+    expect(pixels.length).toBe(width * height * 4);
+    const at = (column: number, row: number): number => {
+      const isInside = x <= column && column < x + width && y <= row && row < y + height;
+      if (!isInside) return patternAt(column, row);
+      const i = ((row - y) * width + column - x) * 4;
+      return (pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2];
+    };
+    looks.push(look(at, 60));
+  }
+  expect(looks.map(isRight)).toEqual(['right', 'right']);
+  expect(looks[1].tick).not.toBe(looks[0].tick);
 });
 
 // The last one: from here on the guest draws.
