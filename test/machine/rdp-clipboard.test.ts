@@ -240,6 +240,7 @@ describe('files that a client has copied', () => {
     expect(Buffer.concat(parts).equals(contents[0])).toBe(true);
     expect(Buffer.from((await paster.read(1, 0, 100)) ?? []).toString()).toBe('second\n');
     await ann.copy('text after them');
+    // It was in Ann's clipboard once before: copied again it is newer than the files.
     await bob.pastes('text after them');
     await eventually('text alone', () => (paster.formats[0] === '' ? true : undefined));
     expect([paster.formats, await paster.read(0, 0, 10)]).toEqual([[''], undefined]);

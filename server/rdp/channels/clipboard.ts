@@ -214,7 +214,8 @@ export class ClipboardChannel {
     else {
       this.#offered = undefined;
       this.#forClient.offer(undefined);
-      this.#shareFiles(this.#clientHasFiles ? list?.id : undefined);
+      // One that has lost sight of its files has them when it is asked; one that has none says so then.
+      if (!isNothing) this.#shareFiles(this.#clientHasFiles ? list?.id : undefined);
       if (!this.#ways.fromClient) return;
       this.#attempts = 0;
       this.#isStale = this.#isAsked;

@@ -275,7 +275,7 @@ describe('files that one client has copied', () => {
 
   it.each([
     ['leaves', (ann: Client) => ann.channel.close(), []],
-    ['has an empty clipboard', (ann: Client) => ann.channel.receive(pdu(TYPE.formats, 0)), []],
+    ['copies text', (ann: Client) => ann.channel.receive(TEXT), []],
     ['copies other files', (ann: Client) => ann.channel.receive(FILES), ['FileGroupDescriptorW']],
   ])('are gone at once when who has them %s', (_, ends, told) => {
     const { ann, bob, time } = copied([{ path: 'a', size: 9 }]);
@@ -303,6 +303,35 @@ describe('files that one client has copied', () => {
     ann.channel.close();
     bob.channel.close();
     expect(time.due.size).toBe(0);
+  });
+
+  it('stay while who has them has lost sight of them, and are asked for', () => {
+    const { ann, bob } = copied([{ path: 'a', size: 9 }]);
+    ann.channel.receive(pdu(TYPE.formats, 0));
+    expect(bob.told()).toBeUndefined();
+    ann.heard();
+    bob.askPart(1, 0, 0, 9);
+    expect(ann.give([filled(9, 1)])).toHaveLength(1);
+    expect(contentsOf(bob.heard())).toEqual([{ stream: 1, data: filled(9, 1) }]);
+  });
+
+  it('give way to the text that was there before them, but not to one who says again what he has', () => {
+    const { ann, bob, clipboard } = copied([]);
+    const [first, second] = [clipboard.open(() => {}), clipboard.open(() => {})];
+    second.put('text');
+    expect([ann.told(), bob.told()]).toEqual([['13'], ['13']]);
+    bob.channel.receive(FILES);
+    expect(ann.told()).toEqual(['FileGroupDescriptorW']);
+    second.put('text');
+    expect(ann.told()).toBeUndefined();
+    first.put('text');
+    expect([ann.told(), bob.told()]).toEqual([['13'], ['13']]);
+    // Whose files they were has copied the same text since.
+    ann.channel.receive(FILES);
+    expect(bob.told()).toEqual(['FileGroupDescriptorW']);
+    ann.channel.receive(TEXT);
+    expect(bob.told()).toEqual([]);
+    expect(clipboard.files).toBeUndefined();
   });
 
   it('give way to a text that another copies, and to files that another copies', () => {

@@ -33,12 +33,16 @@ export interface ClipboardPlace {
 }
 
 interface Listener {
+  /** The text that was last put here, and no files since. */
+  last: string | undefined;
   text(text: string, isBesideFiles: boolean): void;
   files(files: SharedFiles | undefined): void;
 }
 
 export class SharedClipboard {
   #text = '';
+  /** Files were copied since the text was, whether they are there still or not. */
+  #isTextOlder = false;
   #files: { readonly of: Listener; readonly files: SharedFiles } | undefined;
   readonly #places = new Set<Listener>();
 
@@ -60,16 +64,21 @@ export class SharedClipboard {
     onText: (text: string, isBesideFiles: boolean) => void,
     onFiles: (files: SharedFiles | undefined) => void = () => {},
   ): ClipboardPlace {
-    const place: Listener = { text: onText, files: onFiles };
+    const place: Listener = { last: undefined, text: onText, files: onFiles };
     this.#places.add(place);
     return {
       put: (text) => {
         if (text.length > MAX_CLIPBOARD_TEXT) return false;
-        // Clients say again and again what they have: that is no copy.
-        if (text === '' || text === this.#text) return true;
+        // Some say again and again what they have: that is no copy.
+        const isSaidAgain = text === this.#text && (!this.#isTextOlder || text === place.last);
+        if (text === '' || isSaidAgain) return true;
         this.#text = text;
+        place.last = text;
         const isBesideFiles = this.#files?.of === place;
-        if (!isBesideFiles) this.#files = undefined;
+        if (!isBesideFiles) {
+          this.#files = undefined;
+          this.#isTextOlder = false;
+        }
         for (const other of this.#others(place)) other.text(text, isBesideFiles);
         return true;
       },
@@ -83,6 +92,10 @@ export class SharedClipboard {
 
   #putFiles(place: Listener, files: SharedFiles | undefined): void {
     if (!files && this.#files?.of !== place) return;
+    if (files) {
+      this.#isTextOlder = true;
+      place.last = undefined;
+    }
     this.#files = files && { of: place, files };
     for (const other of this.#others(place)) other.files(files);
   }
