@@ -24,6 +24,7 @@ const MODES = {
   'ours /rfx': { server: startOurs, args: ['/sec:tls', '/rfx'] },
   'ours /gfx': { server: startOurs, args: ['/sec:tls', '/gfx'] },
   'ours h264': { server: startOurs, args: ['/sec:tls', '/gfx:AVC420'] },
+  'ours evor': { server: startOurs, args: ['/sec:tls', '/rfx', '/video'] },
   'xrdp /rfx': { server: startXrdp, args: ['/sec:tls', '/rfx'] },
   'shadow /rfx': { server: startShadow, args: ['/sec:tls', '/rfx'] },
   'shadow /gfx': { server: startShadow, args: ['/sec:tls', '/gfx'] },
