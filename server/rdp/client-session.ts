@@ -465,7 +465,7 @@ export class ClientSession {
       const isSameSize = screen.width === this.#shownWidth && screen.height === this.#shownHeight;
       const canShow = this.#hasRoom && this.#network.hasRoom && !this.#isSuppressed && this.#output?.isReady;
       const refine = (): void => this.#output?.refine(screen, this.#video?.covered);
-      if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(0, refine);
+      if (canShow && (isSameSize || this.#output?.followsSize)) this.#put(screen.width * screen.height, refine);
       this.#refineLater();
     });
   }

@@ -8,9 +8,11 @@
  */
 
 /** Fewer tell nothing: TLS puts up to 16 KB together, which all count as come at once. */
-const LEAST_MEASURED_BYTES = 64 * 1024;
+const LEAST_MEASURED_BYTES = 48 * 1024;
 /** The fastest of so many counts: others were measured while the client had something else to do. */
 const MOST_KEPT = 4;
+/** What was measured so long ago may be of another way. */
+const FORGET_MS = 30_000;
 /** While nobody knows, what a way of 2 Mbit/s carries in a quarter of a second. */
 const FIRST_WINDOW_BYTES = 64 * 1024;
 const LEAST_WINDOW_BYTES = 16 * 1024;
@@ -31,7 +33,7 @@ interface Mark {
 export class Bandwidth {
   readonly #nowMs: () => number;
   /** Bytes a millisecond, of late. */
-  #rates: number[] = [];
+  readonly #rates: number[] = [];
   #sent = 0;
   #arrived = 0;
   #marked = 0;
@@ -50,6 +52,7 @@ export class Bandwidth {
 
   /** Bytes that the way carries in a millisecond; undefined: not measured. */
   get bytesAMs(): number | undefined {
+    if (this.#nowMs() - this.#measuredMs > FORGET_MS) this.#rates.length = 0;
     return this.#rates.length > 0 ? Math.max(...this.#rates) : undefined;
   }
 
@@ -69,10 +72,11 @@ export class Bandwidth {
   }
 
   /** A picture is about to be sent. @returns true: the client is to count from here */
-  starts(pixelCount: number): boolean {
+  starts(pixelCount: number, roundTripMs: number): boolean {
     if (!this.#canAnswer || this.#stopSequence !== undefined) return false;
-    // Pictures without a gap between them are one.
-    if (this.#startedAt !== undefined && !this.isIdle) return false;
+    // Pictures without a gap between them are one: more is under way than is in the way itself.
+    const inWay = (this.bytesAMs ?? 0) * roundTripMs;
+    if (this.#startedAt !== undefined && !this.isIdle && this.#sent - this.#arrived > inWay) return false;
     this.#startedAt = undefined;
     if (pixelCount < LARGE_PIXELS) return false;
     const isFast = (this.bytesAMs ?? 0) >= FAST_BYTES_A_MS;

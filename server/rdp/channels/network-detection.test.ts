@@ -92,15 +92,19 @@ class SlowWay {
   starts = 0;
   stops = 0;
   readonly trips: NetworkDetection;
-  readonly #bytesAMs: number;
+  bytesAMs: number;
+  readonly #delayMs: number;
+  readonly #answers: { readonly at: number; readonly reader: PduReader }[] = [];
   readonly #queue: { readonly bytes: number; readonly pdu: Uint8Array | undefined; readonly leftMs: number }[] = [];
   /** Bytes of the first that are over. */
   #over = 0;
   #counting: { sinceMs: number; bytes: number } | undefined;
   answers = true;
 
-  constructor(bytesAMs: number) {
-    this.#bytesAMs = bytesAMs;
+  /** @param delayMs that an answer takes */
+  constructor(bytesAMs: number, delayMs = 0) {
+    this.bytesAMs = bytesAMs;
+    this.#delayMs = delayMs;
     this.trips = new NetworkDetection(
       (pdu) => this.put(pdu.length, pdu),
       () => this.now,
@@ -127,7 +131,7 @@ class SlowWay {
   /** A millisecond. */
   tick(): void {
     this.now++;
-    this.#over += this.#bytesAMs;
+    this.#over += this.bytesAMs;
     while (this.#queue.length > 0 && this.#over >= this.#queue[0].bytes) {
       const [{ bytes, pdu }] = this.#queue.splice(0, 1);
       this.#over -= bytes;
@@ -135,18 +139,26 @@ class SlowWay {
       if (pdu && this.answers) this.#take(pdu);
     }
     if (this.#queue.length === 0) this.#over = 0;
+    while (this.#answers.length > 0 && this.#answers[0].at <= this.now) {
+      const [{ reader }] = this.#answers.splice(0, 1);
+      this.trips.receive(reader);
+    }
+  }
+
+  #say(reader: PduReader): void {
+    this.#answers.push({ at: this.now + this.#delayMs, reader });
   }
 
   #take(pdu: Uint8Array): void {
     const type = pdu[4] | (pdu[5] << 8);
     const sequence = pdu[2] | (pdu[3] << 8);
-    if (type === 1) this.trips.receive(answer(sequence));
+    if (type === 1) this.#say(answer(sequence));
     else if (type === 0x14) {
       this.starts++;
       this.#counting = { sinceMs: this.now, bytes: 0 };
     } else if (type === 0x429 && this.#counting) {
       this.stops++;
-      this.trips.receive(counted(sequence, this.now - this.#counting.sinceMs, this.#counting.bytes));
+      this.#say(counted(sequence, this.now - this.#counting.sinceMs, this.#counting.bytes));
       this.#counting = undefined;
     } else this.results.push(pdu);
   }
@@ -208,6 +220,45 @@ describe('bandwidth', () => {
       way.tick();
     }
     expect(way.starts).toBe(starts);
+  });
+
+  it('that is large and far away slows nothing, and is not taken for small where pictures are', () => {
+    for (const [every, bytes] of [
+      [33, 55_000],
+      [150, 60_000],
+      [16, 200_000],
+    ]) {
+      const way = new SlowWay(12_500, 250);
+      let late = 0;
+      for (let ms = 0; ms < 10_000; ms++) {
+        if (ms % every === 0 && !way.show(bytes) && ms > 2000) late++;
+        way.tick();
+      }
+      expect([every, bytes, late]).toEqual([every, bytes, 0]);
+      // It carries each of the pictures in a tenth of a second, which is enough for the best quality.
+      expect(way.trips.bytesAMs ?? 0).toBeGreaterThan(bytes / 100);
+    }
+  });
+
+  it('is forgotten after half a minute of little, so that a way that is larger by now is found out', () => {
+    const way = new SlowWay(250);
+    for (let ms = 0; ms < 5000; ms++) {
+      if (ms % 33 === 0) way.show(55_000);
+      way.tick();
+    }
+    expect(way.trips.bytesAMs).toBeCloseTo(250, -2);
+    for (let ms = 0; ms < 500; ms++) way.tick();
+    way.bytesAMs = 10_000;
+    for (let ms = 0; ms < 27_000; ms++) {
+      if (ms % 33 === 0) way.show(20_000);
+      way.tick();
+    }
+    expect(way.trips.bytesAMs).toBeCloseTo(250, -2);
+    for (let ms = 0; ms < 4000; ms++) way.tick();
+    expect(way.trips.bytesAMs).toBeUndefined();
+    way.show(100_000);
+    for (let ms = 0; ms < 100; ms++) way.tick();
+    expect(way.trips.bytesAMs).toBeGreaterThan(8000);
   });
 
   it('is found out anew when the way is another one', () => {

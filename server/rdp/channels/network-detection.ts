@@ -75,7 +75,7 @@ export class NetworkDetection {
       this.#asked = { sequence: this.#next(), atMs: now };
       this.#send(encodeRoundTripRequest(this.#asked.sequence));
     }
-    if (this.#bandwidth.starts(pixelCount)) this.#send(encodeBandwidthStart(this.#next()));
+    if (this.#bandwidth.starts(pixelCount, this.#shortestMs)) this.#send(encodeBandwidthStart(this.#next()));
   }
 
   /** The picture is sent. */
