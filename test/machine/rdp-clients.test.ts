@@ -208,7 +208,7 @@ describe('the size of the screen', () => {
         if (attempt > 0) await one.resize(width + 64, height);
         if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 1000));
         await one.resize(width, height);
-        await one.shows(`${width}x${height}`, isAnswered, 4000).catch((cause: Error) => {
+        await one.shows(`${width}x${height}`, isAnswered, 1500 * (attempt + 1)).catch((cause: Error) => {
           if (attempt < 5) return drag(attempt + 1);
           throw new Error(`${cause.message}, asked for ${asked.join(' ')}\n${one.log.slice(-2000)}`);
         });
