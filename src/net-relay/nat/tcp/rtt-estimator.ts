@@ -13,7 +13,8 @@ export class RttEstimator {
   #backOffs = 0;
 
   get rtoMs(): number {
-    return Math.min(this.#rtoMs * 2 ** this.#backOffs, MAX_RTO_MS);
+    // A power is a call; this is asked about with every segment.
+    return this.#backOffs === 0 ? this.#rtoMs : Math.min(this.#rtoMs * 2 ** this.#backOffs, MAX_RTO_MS);
   }
 
   /** Consecutive timeouts without a new acknowledgment. */

@@ -365,7 +365,7 @@ export class TcpConnection implements Timed {
         this.#send(nowMs, TCP.rst, segment.acknowledgment, 0, 0);
         return false;
       }
-      this.#establish(nowMs, segment, segment.window * 2 ** this.#windowScale);
+      this.#establish(nowMs, segment, segment.window * (1 << this.#windowScale));
       return true;
     }
     if (ahead > 0) {
@@ -376,7 +376,7 @@ export class TcpConnection implements Timed {
     if (sequenceDifference(segment.acknowledgment, sender.una) < 0) return true;
     const echo = this.#hasTimestamps && segment.hasTimestamps && segment.timestampEcho !== 0;
     const age = echo ? sequenceDifference(clock(nowMs), segment.timestampEcho) : -1;
-    sender.acknowledge(nowMs, segment, segment.window * 2 ** this.#windowScale, age >= 0 ? age : undefined);
+    sender.acknowledge(nowMs, segment, segment.window * (1 << this.#windowScale), age >= 0 ? age : undefined);
     if (this.#isHostPaused && sender.queue.room >= this.#options.sendBytes / 2) this.#resumeHost();
     if (sender.isFinAcknowledged) return this.#finAcknowledged(nowMs);
     return true;

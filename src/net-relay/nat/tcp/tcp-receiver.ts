@@ -86,7 +86,7 @@ export class TcpReceiver {
     if (isSyn) return Math.min(this.window, 0xffff);
     // Rounded down, the edge seems to move to the left by a few bytes; what the peer sends there is still accepted
     // (RFC 7323, section 2.4). Rounded up, it would creep beyond the buffer.
-    return Math.min(Math.floor(this.window / 2 ** this.scale), 0xffff);
+    return Math.min(Math.floor(this.window / (1 << this.scale)), 0xffff);
   }
 
   /** The host's socket took bytes. @returns whether the peer should hear of the larger window */
