@@ -3,41 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { SharedClipboard } from '#display/desktop/shared-clipboard.ts';
 import { PduError, PduReader, PduWriter, utf16Text } from '../pdu/bytes.ts';
 import { ClipboardChannel, type ClipboardWays } from './clipboard.ts';
+import { capabilities, formats, LIST_FORMAT, type Listed, list, pdu } from './clipboard-pdus.suite.ts';
 import { MOST_SHARED_FILES } from './copied-files.ts';
 import { MOST_PART_BYTES, PIECE_BYTES } from './files-for-client.ts';
 
 const TYPE = { formats: 2, taken: 3, dataRequest: 4, data: 5, contentsRequest: 8, contents: 9 } as const;
-const LIST_FORMAT = 0xc0de;
 const ALL: ClipboardWays = { fromClient: true, toClient: true, files: true };
-const pdu = (type: number, flags: number, body: Uint8Array = new Uint8Array(0)): Uint8Array =>
-  new PduWriter().u16(type).u16(flags).u32(body.length).bytes(body).done();
-const capabilities = (flags: number): Uint8Array =>
-  pdu(7, 0, new PduWriter().u16(1).u16(0).u16(1).u16(12).u32(2).u32(flags).done());
-const formats = (...all: readonly (readonly [number, string])[]): Uint8Array => {
-  const w = new PduWriter();
-  for (const [id, name] of all) w.u32(id).utf16(name).u16(0);
-  return pdu(TYPE.formats, 0, w.done());
-};
 const FILES = formats([LIST_FORMAT, 'FileGroupDescriptorW']);
 const TEXT = formats([13, '']);
-
-interface Listed {
-  readonly path: string;
-  /** Undefined: the list does not say. */
-  readonly size?: number;
-  readonly isFolder?: boolean;
-}
-
-function list(files: readonly Listed[]): Uint8Array {
-  const w = new PduWriter().u32(files.length);
-  for (const { path, size, isFolder = false } of files) {
-    w.u32(4 | (size === undefined ? 0 : 0x40)).zeros(32);
-    w.u32(isFolder ? 0x10 : 0x20).zeros(24);
-    w.u32(Math.floor((size ?? 0) / 2 ** 32)).u32(size ?? 0);
-    w.utf16(path).zeros(520 - path.length * 2);
-  }
-  return pdu(TYPE.data, 1, w.done());
-}
 
 class Time {
   #now = 0;

@@ -6,7 +6,7 @@
 import { PduError, PduReader, PduWriter } from './bytes.ts';
 import type { Area } from './graphics-pipeline.ts';
 
-/** 2.2.1: the upper two bits of an interface's number. */
+/** [MS-RDPEXPS] 2.2.1, STREAM_ID_PROXY and STREAM_ID_STUB: whether an interface's number is of a request or of an answer. */
 const MASK = { proxy: 0x4000_0000, stub: 0x8000_0000 } as const;
 const INTERFACE = { server: 0, clientNotifications: 1, capabilities: 2 } as const;
 /** FunctionId of what the server says (2.2.5), and of what the client does (2.2.4). */
@@ -169,7 +169,7 @@ export function decodeMultimedia(bytes: Uint8Array): MultimediaMessage | undefin
   const face = r.u32();
   const message = r.u32();
   // What the capabilities of the interface are answered with has no mask.
-  if (face >>> 31 === 1 || face === INTERFACE.capabilities) return { kind: 'answer', message, body: r };
+  if ((face & MASK.stub) !== 0 || face === INTERFACE.capabilities) return { kind: 'answer', message, body: r };
   if (face !== (INTERFACE.clientNotifications | MASK.proxy) || r.u32() !== PLAYBACK_ACK) return undefined;
   // Stream, duration and size, as they were sent.
   r.skip(20);
