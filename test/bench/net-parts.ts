@@ -92,6 +92,9 @@ class EngineGuest {
   readonly #segment = tcpSegment();
   readonly #ethernet = ethernetHeader();
   #isScheduled = false;
+  #batchMs = 0;
+  /** What the guest's programs have read in this batch. */
+  readonly #taken = new Map<TcpConnection, number>();
   #port = 1024;
 
   constructor(cable: PacketPort) {
@@ -110,8 +113,8 @@ class EngineGuest {
       if (!decodeEthernet(frame, this.#ethernet) || this.#ethernet.etherType !== ETHERTYPE.ipv4) return true;
       if (!decodeIpv4(frame, 14, header)) return true;
       if (!decodeTcp(frame, header.payloadAt, header.end, header.addressAt, 8, segment)) return true;
-      this.#flows.receive(now(), frame, header, segment);
       this.#schedule();
+      this.#flows.receive(this.#batchMs, frame, header, segment);
       return true;
     };
     cable.connect({ receive, resume: () => {}, linkChanged: () => {} });
@@ -122,9 +125,13 @@ class EngineGuest {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
+    this.#batchMs = now();
     queueMicrotask(() => {
       this.#isScheduled = false;
-      this.#flows.flush(now());
+      const nowMs = now();
+      for (const [connection, bytes] of this.#taken) connection.hostDrained(nowMs, bytes);
+      this.#taken.clear();
+      this.#flows.flush(nowMs);
     });
   }
 
@@ -133,15 +140,15 @@ class EngineGuest {
     const stream: HostStream = {
       write: (bytes) => {
         received(bytes);
-        const taken = bytes.length;
-        queueMicrotask(() => connection?.hostDrained(now(), taken));
+        this.#taken.set(connection, (this.#taken.get(connection) ?? 0) + bytes.length);
       },
       ...{ end: () => {}, destroy: () => {}, pause: () => {}, resume: () => setImmediate(ready) },
     };
     const gateway = ipv4Bytes(natConfig(0).gateway);
     const key = forwardKey(gateway, port, ipv4Bytes(GUEST), this.#port++);
-    const connection: TcpConnection | undefined = this.#flows.open(now(), key, stream);
-    if (!connection) throw new Error('no connection');
+    const opened = this.#flows.open(now(), key, stream);
+    if (!opened) throw new Error('no connection');
+    const connection: TcpConnection = opened;
     return connection;
   }
 }

@@ -34,6 +34,8 @@ export class TcpFlows implements TcpEnvironment {
   readonly #halfOpen = new Set<TcpConnection>();
   readonly #out = tcpSegment();
   readonly #frame = new Uint8Array(MAX_FRAME_BYTES);
+  /** Its beginning, as long as the last segment was. */
+  #cut = this.#frame;
   #nowMs = 0;
   /** Of connections that are over. */
   #retransmissions = 0;
@@ -202,7 +204,7 @@ export class TcpFlows implements TcpEnvironment {
     const ipBytes = isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     const optionBytes = tcpOptionBytes(segment);
     const tcpBytes = TCP_HEADER_BYTES + optionBytes + bytes;
-    const frame = this.#frame.subarray(0, at + ipBytes + tcpBytes);
+    const frame = this.#frameOf(at + ipBytes + tcpBytes);
     const addresses = reverse(key);
     if (isV4) writeIpv4Tcp(frame, at, ipBytes + tcpBytes, addresses);
     else writeIpv6(frame, at, { payloadBytes: tcpBytes, protocol: PROTOCOL.tcp, addresses });
@@ -214,6 +216,12 @@ export class TcpFlows implements TcpEnvironment {
     const addressAt = at + (isV4 ? 12 : 8);
     writeTcp(frame, tcpAt, frame.length, addressAt, addressBytes, segment);
     this.#parts.send(this.#nowMs, frame, addressAt + addressBytes / 2, addressBytes / 2);
+  }
+
+  /** The scratch frame at a length. Most segments of a transfer have one, and a view costs as much as its header. */
+  #frameOf(bytes: number): Uint8Array {
+    if (this.#cut.length !== bytes) this.#cut = this.#frame.subarray(0, bytes);
+    return this.#cut;
   }
 
   /** A segment that belongs to nothing. Source: RFC 9293 3.10.7.1. */

@@ -25,9 +25,10 @@ export function addWords(bytes: Uint8Array, from: number, to: number, sum = 0): 
  * the two bytes of the sum (RFC 1071, section 2 (B) and (C)). 1,460 bytes take a quarter of the time that bytes take.
  */
 function addLittleEndian(bytes: Uint8Array, from: number, to: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = viewOf(bytes.buffer);
+  const first = bytes.byteOffset + from;
   let total = 0;
-  for (let at = from, end = from + ((to - from) & ~15); at < end; at += 16) {
+  for (let at = first, end = first + ((to - from) & ~15); at < end; at += 16) {
     total +=
       view.getUint32(at, true) +
       view.getUint32(at + 4, true) +
@@ -39,6 +40,21 @@ function addLittleEndian(bytes: Uint8Array, from: number, to: number): number {
     (total % 0x1_0000) + (Math.floor(total / 0x1_0000) % 0x1_0000) + Math.floor(total / 0x1_0000_0000),
   );
   return ((folded & 255) << 8) | (folded >>> 8);
+}
+
+/** Largest buffer that is kept alive for its view: rings and scratch frames are smaller, a guest's memory is not. */
+const MOST_KEPT_BYTES = 1 << 20;
+let keptBuffer: ArrayBufferLike = new ArrayBuffer(0);
+let keptView: DataView = new DataView(keptBuffer);
+
+/** A view of a buffer. Segments of a transfer are summed in one scratch frame, and a view takes as long as half of that. */
+function viewOf(buffer: ArrayBufferLike): DataView {
+  if (buffer === keptBuffer) return keptView;
+  const view = new DataView(buffer);
+  if (buffer.byteLength > MOST_KEPT_BYTES) return view;
+  keptBuffer = buffer;
+  keptView = view;
+  return view;
 }
 
 /** Folds carries; the result fits 16 bits. */

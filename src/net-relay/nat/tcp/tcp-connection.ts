@@ -398,7 +398,7 @@ export class TcpConnection implements Timed {
       this.#receiveBehindFin(nowMs, segment);
       return;
     }
-    const isAtEnd = this.receiver.receive(nowMs, segment.sequence, b.subarray(segment.dataAt, segment.end));
+    const isAtEnd = this.receiver.receive(nowMs, segment.sequence, b, segment.dataAt, segment.end);
     if ((segment.flags & TCP.fin) === 0 || !isAtEnd || this.receiver.hasGap) return;
     this.receiver.receiveFin();
     this.#host?.end();

@@ -106,30 +106,32 @@ export class TcpReceiver {
 
   /**
    * Takes the data of an acceptable segment.
+   * @param b, at, end the data: no view is made for what is not delivered
    * @returns true when RCV.NXT has reached the end of this segment, so that its FIN counts
    */
-  receive(nowMs: number, sequence: number, bytes: Uint8Array): boolean {
+  receive(nowMs: number, sequence: number, b: Uint8Array, at: number, end: number): boolean {
+    const length = end - at;
     const start = sequenceDifference(sequence, this.next);
     const from = Math.max(-start, 0);
-    const to = Math.min(bytes.length, this.window - start);
-    if (to < bytes.length) this.#mustAcknowledge = true;
+    const to = Math.min(length, this.window - start);
+    if (to < length) this.#mustAcknowledge = true;
     if (from >= to) {
       // Nothing new: the peer missed our acknowledgment.
-      if (bytes.length > 0) this.#mustAcknowledge = true;
-      return start <= 0 && start + bytes.length >= 0;
+      if (length > 0) this.#mustAcknowledge = true;
+      return start <= 0 && start + length >= 0;
     }
     if (start > 0) {
-      this.#keep(sequence, bytes.subarray(0, to));
+      this.#keep(sequence, b.subarray(at, at + to));
       this.#mustAcknowledge = true;
       return false;
     }
-    this.#take(bytes.subarray(from, to));
+    this.#take(b.subarray(at + from, at + to));
     if (this.#pieces.length > 0) {
       this.#takePieces();
       this.#mustAcknowledge = true;
     }
     this.#acknowledgeAtMs ??= nowMs + DELAYED_ACK_MS;
-    return to === bytes.length;
+    return to === length;
   }
 
   /** The peer's FIN was in order. */
