@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PaintedDesktop } from '#display/desktop/painted-desktop.suite.ts';
 import { type GatewaySettings, RdpGateway } from './gateway.ts';
 import { PROTOCOL } from './pdu/x224.ts';
@@ -31,9 +31,9 @@ async function open(settings: Partial<GatewaySettings> = {}) {
   return { desktop, gateway, log };
 }
 
-const dial = (port: number): Promise<Socket> =>
+const dial = (port: number, allowHalfOpen = false): Promise<Socket> =>
   new Promise((resolve) => {
-    const socket = connectTcp(port, '127.0.0.1', () => resolve(socket));
+    const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen }, () => resolve(socket));
     socket.on('error', () => {});
     closers.push(() => socket.destroy());
   });
@@ -47,6 +47,13 @@ const gone = (socket: Socket): Promise<void> =>
 
 /** Connects by TLS and goes through the whole sequence. @returns the client and its socket */
 async function logOn(port: number, user = 'wire', password = 'secret') {
+  const made = await approach(port, user, password);
+  await made.ask();
+  return made;
+}
+
+/** As `logOn`, but says who it is only when it is told to `ask`, which ends with the answer. */
+async function approach(port: number, user = 'wire', password = 'secret') {
   const raw = await dial(port);
   let socket: Socket | TLSSocket = raw;
   const client = new WireClient({ protocols: PROTOCOL.ssl, user, password }, (bytes) => socket.write(bytes));
@@ -66,13 +73,17 @@ async function logOn(port: number, user = 'wire', password = 'secret') {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };
-  // Connect initial, erect domain, attach, joins: a packet each but for the second; logon: licence and demand.
-  const answers = [1, 1, 1, 1, 1, 0, 2];
-  for (const [i, step] of steps.slice(0, 7).entries()) {
-    if (i !== 5) step();
-    await enough(answers[i]);
+  // Connect initial, erect domain, attach, joins: a packet each but for the second.
+  for (const step of steps.slice(0, 5)) {
+    step();
+    await enough(1);
   }
-  return { client, secure, steps, enough };
+  // Licence and demand.
+  const ask = (): Promise<void> => {
+    steps[6]();
+    return enough(2);
+  };
+  return { client, secure, steps, enough, ask };
 }
 
 describe('a gateway', () => {
@@ -131,5 +142,69 @@ describe('a gateway', () => {
     expect(desktop.viewCount).toBe(0);
     const { client } = await logOn(gateway.port);
     expect(client.received).toHaveLength(2);
+  });
+
+  it('asks for nobody who has left before it was their turn', async () => {
+    const asked: string[] = [];
+    const { gateway } = await open({
+      check: async ({ password }) => {
+        asked.push(password);
+        return password === 'right';
+      },
+    });
+    const all = ['hasty0', 'hasty1', 'hasty2', 'right'].map((password) => approach(gateway.port, 'wire', password));
+    const clients = await Promise.all(all);
+    for (let i = 0; i < 3; i++) await gone((await logOn(gateway.port, 'wire', `wrong${i}`)).secure);
+    // Each has two seconds to wait.
+    const answers = clients.map(({ ask }) => ask());
+    for (const { secure } of clients.slice(0, 3)) secure.end();
+    await Promise.all(answers);
+    expect(clients[3].client.received).toHaveLength(2);
+    expect(asked).toEqual(['wrong0', 'wrong1', 'wrong2', 'right']);
+  });
+
+  it('asks for so many at a time, however fast they come and go', async () => {
+    let asked = 0;
+    let answer = (_yes: boolean): void => {};
+    const answered = new Promise<boolean>((resolve) => (answer = resolve));
+    const check = (): Promise<boolean> => {
+      asked++;
+      return answered;
+    };
+    const { gateway, log } = await open({ check });
+    for (let i = 0; i < 34; i++) {
+      const { secure, ask } = await approach(gateway.port);
+      void ask();
+      secure.end();
+      await gone(secure);
+    }
+    await expect.poll(() => log.filter((line) => line.includes('too many'))).toHaveLength(2);
+    expect(asked).toBe(32);
+    answer(true);
+    expect((await logOn(gateway.port)).client.received).toHaveLength(2);
+  });
+
+  it('counts strangers until their socket is closed', async () => {
+    // Nobody is cut off for lingering.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    closers.push(() => vi.useRealTimers());
+    const { gateway } = await open();
+    for (let i = 0; i < 32; i++) {
+      const socket = await dial(gateway.port, true);
+      socket.resume().write('GET / HTTP/1.1');
+      await new Promise((resolve) => socket.once('end', resolve));
+    }
+    expect(gateway.clientCount).toBe(0);
+    const isAnswered = async (): Promise<boolean> => {
+      const socket = await dial(gateway.port);
+      new WireClient({ protocols: PROTOCOL.ssl }, (bytes) => socket.write(bytes)).sendConnectionRequest();
+      return new Promise((resolve) => {
+        socket.once('data', () => resolve(true));
+        socket.once('close', () => resolve(false));
+      });
+    };
+    expect(await isAnswered()).toBe(false);
+    vi.advanceTimersByTime(2000);
+    await expect.poll(isAnswered).toBe(true);
   });
 });

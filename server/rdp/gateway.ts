@@ -1,6 +1,7 @@
 /** The RDP server of one machine: listens, lets clients in, and gives each a session on the machine's desktop. */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { CodedError, unreachable } from '#base/errors.ts';
 import type { Desktop } from '#display/desktop/desktop.ts';
@@ -12,7 +13,7 @@ import { LoginThrottle } from './security/login-throttle.ts';
 import { generateStandardKey, type StandardKey } from './security/proprietary-certificate.ts';
 import { ReconnectCookies } from './security/reconnect-cookies.ts';
 import type { PasswordCheck } from './security/users.ts';
-import type { Credentials, Refusal, SecurityPolicy } from './sequence/phase.ts';
+import { type Credentials, type Refusal, Refused, type SecurityPolicy } from './sequence/phase.ts';
 
 export interface GatewaySettings {
   readonly address: string;
@@ -34,8 +35,10 @@ export interface GatewaySettings {
   readonly log: (text: string) => void;
 }
 
-/** Clients that have not logged on yet. */
+/** Connections that are not in yet, or no longer. */
 const MAX_STRANGERS = 32;
+/** Password checks at a time: each may be a process, and goes on when who wants in has left. */
+const MAX_CHECKS = 32;
 const LOGON_TIMEOUT_MS = 30_000;
 /** What a password check may take. */
 const CHECK_TIMEOUT_MS = 20_000;
@@ -50,7 +53,11 @@ interface Client {
   readonly session: ClientSession;
   readonly address: string;
   isActive: boolean;
+  /** Aborted when it is gone: nothing waits for it any more. */
+  readonly gone: AbortController;
 }
+
+const LEFT: Refusal = { errorInfo: 0, why: 'the client left' };
 
 export class RdpGateway {
   readonly #desktop: Desktop;
@@ -64,6 +71,7 @@ export class RdpGateway {
   readonly #sockets = new Set<Socket>();
   #isClosed = false;
   #lastId = 0;
+  #checks = 0;
 
   private constructor(desktop: Desktop, settings: GatewaySettings, standardKey: StandardKey | undefined) {
     this.#desktop = desktop;
@@ -132,7 +140,7 @@ export class RdpGateway {
   }
 
   #accept(raw: Socket): void {
-    if (this.#isClosed || this.#clients.size - this.activeCount >= MAX_STRANGERS) {
+    if (this.#isClosed || this.#sockets.size - this.activeCount >= MAX_STRANGERS) {
       raw.destroy();
       return;
     }
@@ -189,7 +197,7 @@ export class RdpGateway {
       },
       random: (count) => randomBytes(count),
       authenticate: (who) => this.#authenticate(who, client),
-      slowDown: (userName) => this.#slowDown(address, userName),
+      slowDown: (userName) => this.#slowDown(client, userName),
       onWrongPassword: () => this.#throttle.failed(address),
       onActive: () => {
         client.isActive = true;
@@ -202,14 +210,18 @@ export class RdpGateway {
         clearTimeout(deadline);
         isEnding = true;
         this.#clients.delete(client);
+        client.gone.abort();
         // Only who did not mean to go may come back without a password.
         if (!isLost) this.#cookies.revoke(client.id);
         log(`RDP: ${address} is gone: ${why}`);
         socket.end();
-        setTimeout(() => raw.destroy(), LINGER_MS).unref();
+        if (raw.destroyed) return;
+        const lingering = setTimeout(() => raw.destroy(), LINGER_MS).unref();
+        raw.once('close', () => clearTimeout(lingering));
       },
     });
-    const client: Client = { id: ++this.#lastId, session, address, userName: '', isActive: false };
+    const gone = new AbortController();
+    const client: Client = { id: ++this.#lastId, session, address, userName: '', isActive: false, gone };
     this.#clients.add(client);
     const deadline = setTimeout(() => session.connection.disconnect(0, 'it took too long to log on'), LOGON_TIMEOUT_MS);
     attach(raw);
@@ -222,10 +234,12 @@ export class RdpGateway {
     return new TLSSocket(raw, { isServer: true, secureContext });
   }
 
-  async #slowDown(address: string, userName: string): Promise<void> {
+  /** @throws Refused when the client does not wait for it */
+  async #slowDown({ address, gone }: Client, userName: string): Promise<void> {
     const keys = userName === '' ? [address] : [address, userName.toLowerCase()];
     const waitMs = Math.max(...keys.map((key) => this.#throttle.waitMs(key)));
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal: gone.signal }).catch(() => {});
+    if (gone.signal.aborted) throw new Refused(LEFT);
   }
 
   async #authenticate(who: Credentials, client: Client): Promise<Refusal | undefined> {
@@ -233,15 +247,21 @@ export class RdpGateway {
     client.userName = who.userName;
     if (this.#comesBack(who, client)) return undefined;
     const keys = [client.address, who.userName.toLowerCase()];
-    await this.#slowDown(client.address, who.userName);
+    await this.#slowDown(client, who.userName);
+    if (this.#checks >= MAX_CHECKS) {
+      return { errorInfo: ERROR_INFO.serverDeniedConnection, why: 'too many are being asked for their passwords' };
+    }
+    this.#checks++;
     const isRight = await inTime(check(who), CHECK_TIMEOUT_MS);
+    this.#checks--;
     if (!isRight) {
       for (const key of keys) this.#throttle.failed(key);
       log(`RDP: ${client.address} gave a wrong name or password`);
       return { errorInfo: ERROR_INFO.serverInsufficientPrivileges, why: 'wrong user name or password' };
     }
     for (const key of keys) this.#throttle.succeeded(key);
-    return this.#makeRoom(client);
+    // Nobody has to go for a client that is not there.
+    return client.gone.signal.aborted ? LEFT : this.#makeRoom(client);
   }
 
   /** A client whose connection broke: what is left of it makes room, and it needs neither password nor a free place. */

@@ -17,6 +17,8 @@ export interface ClientInfo {
   readonly reconnect: { readonly logonId: number; readonly verifier: Uint8Array } | undefined;
 }
 
+/** What a domain or a user's name has at most; names are kept for longer than their connection. */
+const MAX_NAME_BYTES = 512;
 const TIME_ZONE_BYTES = 172;
 const COOKIE_BYTES = 28;
 
@@ -26,7 +28,9 @@ export function decodeClientInfo(r: PduReader): ClientInfo {
   const flags = r.u32();
   const isUnicode = (flags & INFO.unicode) !== 0;
   const lengths = Array.from({ length: 5 }, () => r.u16());
-  // Lengths do not count the end marks.
+  // Lengths do not count the end marks; the limit does.
+  const longest = Math.max(lengths[0], lengths[1]) + (isUnicode ? 2 : 1);
+  if (longest > MAX_NAME_BYTES) throw new PduError('a client has too long a name', { length: longest });
   const [domain, userName, password] = lengths.map((length) => {
     const bytes = r.take(length + (isUnicode ? 2 : 1));
     return isUnicode ? utf16Text(bytes) : asciiText(bytes);

@@ -130,6 +130,24 @@ describe('what the server offers', () => {
   });
 });
 
+describe('who logs on', () => {
+  /** [MS-RDPBCGR] 2.2.1.11.1.1, in UTF-16. */
+  const info = (domain: string, user: string): PduReader => {
+    const texts = [domain, user, 'secret', '', ''];
+    const w = new PduWriter().u32(0).u32(0x10);
+    for (const text of texts) w.u16(text.length * 2);
+    for (const text of texts) w.utf16(text).u16(0);
+    return reader(w.done());
+  };
+
+  it('has names of 512 bytes with their end at most', () => {
+    const longest = 'n'.repeat(255);
+    expect(decodeClientInfo(info(longest, longest))).toMatchObject({ domain: longest, userName: longest });
+    expect(() => decodeClientInfo(info('', `${longest}n`))).toThrow(PduError);
+    expect(() => decodeClientInfo(info(`${longest}n`, ''))).toThrow(PduError);
+  });
+});
+
 describe('decoders', () => {
   const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
     packetLength,
