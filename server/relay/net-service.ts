@@ -28,7 +28,7 @@ import { type FrameFigures, GuardedPort } from './guarded-port.ts';
 import { type MeetingGuest, Meetings } from './meetings.ts';
 import { type MetricFamily, metric } from './metrics.ts';
 import { checkCard, type NetRights, OWN_PAGE_RIGHTS, parseNetRights } from './net-rights.ts';
-import { type CardOwner, type JoinedNetwork, ParkedNetworks } from './parked-networks.ts';
+import { type CardOwner, type JoinedNetwork, KEEP_MS, ParkedNetworks } from './parked-networks.ts';
 import { CLOSE, type ConnectionHandler, type RelayConnection, type RelayService } from './service.ts';
 
 const ATTACH_MS = 10_000;
@@ -46,12 +46,16 @@ export class NetService implements RelayService {
   readonly #networks: Networks;
   readonly #cards = new Set<CardConnection>();
   readonly #meetings = new Meetings();
-  readonly #parked = new ParkedNetworks();
+  readonly #parked: ParkedNetworks;
   readonly #figures: FrameFigures = { framesFromCards: 0, framesToCards: 0, spoofed: 0 };
 
-  /** @param networks those that its owner has set up */
-  constructor(networks: Networks = new Networks()) {
+  /**
+   * @param networks those that its owner has set up
+   * @param keepMs how long NAT waits for a card that was lost
+   */
+  constructor(networks: Networks = new Networks(), keepMs: number = KEEP_MS) {
     this.#networks = networks;
+    this.#parked = new ParkedNetworks(keepMs);
   }
 
   connect(connection: RelayConnection): ConnectionHandler {
@@ -111,6 +115,7 @@ export class NetService implements RelayService {
           { labels: { direction: 'to' }, value: framesToCards },
         ],
       },
+      metric('gauge', 'tabbox_net_parked', 'Cards that were lost and may come back to their NAT.', this.#parked.size),
       metric('gauge', 'tabbox_net_direct_pairs', 'Pairs of cards that need no relay.', this.#meetings.directPairs),
       metric('counter', 'tabbox_net_spoofed_frames', 'Frames that were dropped for their source address.', spoofed),
     ];

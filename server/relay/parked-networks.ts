@@ -6,7 +6,7 @@ import type { Attachment } from '../net/networks.ts';
 import type { NetRights } from './net-rights.ts';
 
 /** A page tries again within half of this at first. */
-const KEEP_MS = 30_000;
+export const KEEP_MS = 30_000;
 const MOST = 256;
 
 /** Whose card it is; a card that comes with all of it the same is the same card. */
@@ -29,6 +29,11 @@ interface Parked extends JoinedNetwork {
 
 export class ParkedNetworks {
   readonly #parked = new Map<string, Parked>();
+  readonly #keepMs: number;
+
+  constructor(keepMs: number) {
+    this.#keepMs = keepMs;
+  }
 
   get size(): number {
     return this.#parked.size;
@@ -38,7 +43,7 @@ export class ParkedNetworks {
   park(owner: CardOwner, { near, attachment }: JoinedNetwork): void {
     const key = keyOf(owner);
     this.#drop(key);
-    const timer = setTimeout(() => this.#drop(key), KEEP_MS);
+    const timer = setTimeout(() => this.#drop(key), this.#keepMs);
     timer.unref();
     this.#parked.set(key, { near, attachment, timer, owner: JSON.stringify(owner) });
     for (const oldest of this.#parked.keys()) {

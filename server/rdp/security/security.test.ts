@@ -178,6 +178,14 @@ describe('wrong passwords', () => {
     throttle.succeeded('a');
     expect(throttle.waitMs('a')).toBe(0);
   });
+
+  it('are remembered of so many, and the last ones', () => {
+    const throttle = new LoginThrottle(() => 0);
+    for (let i = 0; i <= 20_000; i++) throttle.failed(`user ${i}`);
+    const known = Array.from({ length: 20_001 }, (_, i) => throttle.waitMs(`user ${i}`) > 0);
+    expect(known.filter(Boolean)).toHaveLength(10_000);
+    expect(known.lastIndexOf(false)).toBe(10_000);
+  });
 });
 
 describe('reconnect cookies', () => {
@@ -206,6 +214,17 @@ describe('reconnect cookies', () => {
     expect(cookies.redeem(proofOf(), RANDOM, 'bob')).toBeUndefined();
     expect(cookies.redeem(proofOf(new Uint8Array(32)), RANDOM, 'alice')).toBeUndefined();
     expect(cookies.redeem({ logonId: 999, verifier: new Uint8Array(16) }, RANDOM, 'alice')).toBeUndefined();
+  });
+
+  it('are made for so many, the last ones', () => {
+    const { cookies } = rig();
+    const proofs = Array.from({ length: 2500 }, (_, i) => {
+      const { logonId, random } = cookies.issue('alice', `${i}`);
+      return { logonId, verifier: under(random, RANDOM) };
+    });
+    const good = proofs.map((proof) => cookies.redeem(proof, RANDOM, 'alice')).filter(Boolean);
+    expect(good).toHaveLength(1000);
+    expect(good[0]).toBe('1500');
   });
 
   it('end with their session, and with time', () => {
