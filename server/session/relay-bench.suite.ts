@@ -30,9 +30,9 @@ export async function startRelay(tokens: JoinTokens): Promise<RelayBench> {
 export const newSocket = (url: string, protocols: string[]): globalThis.WebSocket =>
   new WebSocket(url, protocols) as unknown as globalThis.WebSocket;
 
-/** Looks every 10 ms, for 10 s. */
-export async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (let left = 1000; left > 0; left--) {
+/** Looks every 10 ms, for some ms. */
+export async function until(what: string, isSo: () => boolean, ms = 10_000): Promise<void> {
+  for (let left = ms / 10; left > 0; left--) {
     if (isSo()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

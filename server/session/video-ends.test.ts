@@ -222,26 +222,40 @@ it('somebody without H.264 costs nobody the video: all get another form, and the
   await until('the last picture, exactly', () => isWhole(ann, desktop));
 });
 
-it('a video that is drawn in pieces by now goes on with another coder all the same', async () => {
-  const { desktop, counts, join, play, stop } = await shared(['h264', 'vp9']);
+it('a video that is drawn in pieces by now goes on with another coder all the same', { timeout: 60_000 }, async () => {
+  const { desktop, host, counts, join, play, stop } = await shared(['h264', 'vp9']);
   const ann = join('Ann');
   await until('the picture', () => isWhole(ann, desktop));
-  play();
-  await until('a video', () => look(ann.pixels, desktop).isVideo);
-  stop();
   // No two alike, so that nothing could tell anew that this is a video.
   let piece = 0;
-  const timer = setInterval(() => {
+  const paintPiece = (): void => {
     const { x, y, width, height } = AREA;
     const [less, more] = [(++piece * 7) % 40, (piece * 11) % 30];
     desktop.paint(x + less, y, width - less - more, height, (column, row) => (column * row * piece) & 0xffffff);
-  }, 30);
+  };
+  let timer: NodeJS.Timeout | undefined;
   open.push({ close: () => clearInterval(timer) });
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  expect(counts.forms).toEqual(['h264']);
-  const bob = join('Bob', ['vp9']);
-  await until('VP9', () => counts.forms.at(-1) === 'vp9');
-  await until('a video for both', () => [ann, bob].every(({ pixels }) => look(pixels, desktop).isVideo));
+  let bob: Viewer;
+  // A host busy with other work may leave a pause between pieces in which the video is over; then all of it once more.
+  for (let attempts = 4; ; ) {
+    play();
+    await until('a video', () => look(ann.pixels, desktop).isVideo);
+    stop();
+    timer = setInterval(paintPiece, 30);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(counts.forms.at(-1)).toBe('h264');
+    const people = host.state.people.length;
+    bob = join('Bob', ['vp9']);
+    const isVideo = (): boolean =>
+      counts.forms.at(-1) === 'vp9' &&
+      [ann, bob].every(({ pixels }) => pixels.length > 0 && look(pixels, desktop).isVideo);
+    const trouble = await until('a video of VP9 for both', isVideo, 5000).catch((cause: Error) => cause);
+    if (!trouble) break;
+    if (--attempts === 0) throw trouble;
+    clearInterval(timer);
+    bob.close();
+    await until('Bob gone', () => host.state.people.length === people);
+  }
   clearInterval(timer);
   await until('the last picture, exactly', () => isWhole(ann, desktop) && isWhole(bob, desktop));
 });
