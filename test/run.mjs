@@ -4,7 +4,7 @@
 //   npm test -- --only unit,e2e   some of them; `--list` names them
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { dependenciesAreCurrent, ensureNode, ROOT } from '../server/bin/prepare.mjs';
@@ -38,28 +38,37 @@ const HOST_TOOLS = {
 };
 const FOLDERS = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
-/** @type {{name: string, minutes: number, fatal?: boolean, run: () => Promise<Count>}[]} */
+/**
+ * One after the other, but for what is done `aside`: steps go on beside it until one `needs` it.
+ * @typedef {{name: string, minutes: number, fatal?: boolean, aside?: boolean, needs?: string[],
+ *   run: (at: Running) => Promise<Count>}} Step
+ * @type {Step[]}
+ */
 const STEPS = [
+  { name: 'tools', minutes: 20, aside: true, run: installTools },
   { name: 'packages', minutes: 15, fatal: true, run: installPackages },
-  { name: 'tools', minutes: 20, run: installTools },
-  { name: 'guests', minutes: 45, run: () => command('bash', ['server/guests/make.sh', 'all']) },
-  { name: 'check', minutes: 10, run: () => command('npm', ['run', '--silent', 'check']) },
-  { name: 'build', minutes: 10, run: () => command('npm', ['run', '--silent', 'build']) },
-  { name: 'unit', minutes: 40, run: () => vitest('unit', 'test/vitest.config.ts') },
-  { name: 'machine', minutes: 90, run: () => vitest('machine', 'test/vitest.machine.config.ts') },
-  { name: 'e2e', minutes: 90, run: () => vitest('e2e', 'test/vitest.e2e.config.ts') },
+  { name: 'guests', minutes: 45, aside: true, needs: ['tools'], run: buildGuests },
+  { name: 'check', minutes: 10, run: (at) => command(at, 'npm', ['run', '--silent', 'check']) },
+  { name: 'build', minutes: 10, run: (at) => command(at, 'npm', ['run', '--silent', 'build']) },
+  { name: 'unit', minutes: 40, needs: ['tools'], run: (at) => vitest(at, 'test/vitest.config.ts') },
+  { name: 'machine', minutes: 90, needs: ['guests'], run: (at) => vitest(at, 'test/vitest.machine.config.ts') },
+  { name: 'e2e', minutes: 90, needs: ['guests'], run: (at) => vitest(at, 'test/vitest.e2e.config.ts') },
 ];
+
+/**
+ * A step that is under way. `expired`, set by its clock, tells its child from one that ended by itself. `log`: two that speak
+ * at once would not be understood, so what is done aside writes to a file, which is shown when it has ended.
+ * @typedef {Step & {expired: boolean, child?: import('node:child_process').ChildProcess, log?: number}} Running
+ */
+/** @type {Set<Running>} */
+const running = new Set();
 
 /** @typedef {{passed: number, failed: number, skipped?: number, note?: string, names?: string[]}} Count */
 const PASSED = { passed: 1, failed: 0 };
 const failed = (note) => ({ passed: 0, failed: 1, note });
 
-/** Set by the step's clock; tells the running child from one that ended by itself. */
-let expired = false;
-let child;
-
-/** Ends the running child and what it started, and nothing else. */
-function endChild() {
+/** Ends a step's child and what it started, and nothing else. */
+function endChild({ child }) {
   if (!child?.pid) return;
   const mine = [child.pid, ...descendants(child.pid)];
   signalAll(mine, 'SIGTERM');
@@ -67,23 +76,25 @@ function endChild() {
 }
 
 /** @returns {Promise<Count>} */
-function command(name, args, environment = {}) {
+function command(at, name, args, environment = {}) {
   return new Promise((resolve) => {
-    child = spawn(name, args, {
+    const output = at.log ?? 'inherit';
+    const child = spawn(name, args, {
       cwd: ROOT,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', output, output],
       env: { ...process.env, ...environment },
     });
+    at.child = child;
     child.once('error', (error) => resolve(failed(`cannot run ${name}: ${error.message}`)));
     child.once('exit', (status, signal) => {
-      if (expired) resolve(failed('took too long'));
+      if (at.expired) resolve(failed('took too long'));
       else resolve(status === 0 ? PASSED : failed(`${name} ended with ${signal ?? `status ${status}`}`));
     });
   });
 }
 
-async function installPackages() {
-  return dependenciesAreCurrent() ? PASSED : command('npm', ['ci', '--include=dev', '--no-audit', '--no-fund']);
+async function installPackages(at) {
+  return dependenciesAreCurrent() ? PASSED : command(at, 'npm', ['ci', '--include=dev', '--no-audit', '--no-fund']);
 }
 
 function canCompile32Bit() {
@@ -93,7 +104,7 @@ function canCompile32Bit() {
 }
 
 /** @returns {Promise<Count>} */
-async function installTools() {
+async function installTools(at) {
   const missing = Object.entries(HOST_TOOLS)
     .filter(([tool]) => !FOLDERS.some((folder) => existsSync(join(folder, tool))))
     .map(([, name]) => name);
@@ -103,8 +114,13 @@ async function installTools() {
   if (!isRoot) return failed(`missing on this host; run: sudo apt-get ${install.join(' ')}`);
   const environment = { DEBIAN_FRONTEND: 'noninteractive' };
   // Package lists may be old or absent; an unreachable source that is not needed does not matter.
-  await command('apt-get', ['update', '-qq'], environment);
-  return command('apt-get', ['-qq', ...install], environment);
+  await command(at, 'apt-get', ['update', '-qq'], environment);
+  return command(at, 'apt-get', ['-qq', ...install], environment);
+}
+
+/** @returns {Promise<Count>} */
+function buildGuests(at) {
+  return command(at, 'bash', ['server/guests/make.sh', 'all']);
 }
 
 /** What failed in one file of a report, a line each: `file > test: message`. */
@@ -121,11 +137,11 @@ function firstLine(text = '') {
 }
 
 /** @returns {Promise<Count>} */
-async function vitest(name, config) {
-  const report = join(REPORTS, `${name}.json`);
+async function vitest(at, config) {
+  const report = join(REPORTS, `${at.name}.json`);
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const ended = await command(node, [module('vitest', 'vitest.mjs'), 'run', '--config', config, ...reporters]);
+  const ended = await command(at, node, [module('vitest', 'vitest.mjs'), 'run', '--config', config, ...reporters]);
   if (!existsSync(report)) return failed(ended.note ?? 'vitest left no report');
   const result = JSON.parse(readFileSync(report, 'utf8'));
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numTotalTests } = result;
@@ -137,23 +153,48 @@ async function vitest(name, config) {
   return { ...count, names };
 }
 
-async function runStep({ name, minutes, run }) {
-  process.stdout.write(`\n=== ${name} ===\n`);
+async function runStep(step) {
+  const { name, minutes, aside, run } = step;
+  const log = join(REPORTS, `${name}.log`);
+  /** @type {Running} */
+  const at = { ...step, expired: false, ...(aside && { log: openSync(log, 'w') }) };
+  const say = (text) => process.stdout.write(text);
+  say(aside ? `\n=== ${name}: begun, beside the following ===\n` : `\n=== ${name} ===\n`);
   const began = performance.now();
-  expired = false;
+  running.add(at);
   const clock = setTimeout(() => {
-    expired = true;
-    process.stdout.write(`=== ${name}: no end after ${minutes} minutes, stopping it ===\n`);
-    endChild();
+    at.expired = true;
+    say(`=== ${name}: no end after ${minutes} minutes, stopping it ===\n`);
+    endChild(at);
   }, minutes * 60_000);
-  const count = await run().catch((error) => failed(String(error)));
+  const count = await run(at).catch((error) => failed(String(error)));
   clearTimeout(clock);
+  running.delete(at);
+  if (at.log !== undefined) {
+    closeSync(at.log);
+    say(`\n=== ${name}: ended; it said: ===\n${readFileSync(log)}=== end of ${name} ===\n`);
+  }
   return { name, seconds: (performance.now() - began) / 1000, ...count };
 }
 
 function describe({ name, seconds, passed, failed: bad, skipped = 0, note }) {
   const parts = [`${passed} passed`, `${bad} failed`, ...(skipped ? [`${skipped} skipped`] : [])];
   return `${name.padEnd(10)}${seconds.toFixed(1).padStart(9)} s   ${parts.join(', ')}${note ? `  (${note})` : ''}`;
+}
+
+/** @param {Step[]} steps */
+async function runSteps(steps) {
+  /** @type {Map<string, Promise<object | undefined>>} */
+  const ends = new Map();
+  let isOver = false;
+  for (const step of steps) {
+    const needed = Promise.all((step.needs ?? []).map((name) => ends.get(name)));
+    const end = needed.then(() => (isOver ? undefined : runStep(step)));
+    ends.set(step.name, end);
+    if (!step.aside) isOver = (await end).failed > 0 && step.fatal === true;
+    if (isOver) break;
+  }
+  return (await Promise.all(ends.values())).filter((result) => result !== undefined);
 }
 
 async function main() {
@@ -164,12 +205,7 @@ async function main() {
   if (unknown.length > 0) throw new Error(`no step ${unknown.join(', ')}; --list names them`);
   ensureNode();
   mkdirSync(REPORTS, { recursive: true });
-  const results = [];
-  for (const step of STEPS.filter(({ name }) => wanted.includes(name))) {
-    const result = await runStep(step);
-    results.push(result);
-    if (step.fatal && result.failed > 0) break;
-  }
+  const results = await runSteps(STEPS.filter(({ name }) => wanted.includes(name)));
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
   // Last, because a log is often cut at its front.
   for (const name of results.flatMap(({ names = [] }) => names)) process.stdout.write(`failed: ${name}\n`);
@@ -180,9 +216,11 @@ async function main() {
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
-    endChild();
+    const children = [...running].flatMap(({ child }) => child ?? []);
+    for (const at of running) endChild(at);
     setTimeout(() => process.exit(1), GRACE_MS + 500).unref();
-    child?.once('exit', () => process.exit(1));
+    let left = children.length;
+    for (const child of children) child.once('exit', () => --left === 0 && process.exit(1));
   });
 }
 main().catch((error) => {
