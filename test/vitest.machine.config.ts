@@ -1,16 +1,11 @@
-import { fileURLToPath } from 'node:url';
-import type { ViteUserConfig } from 'vitest/config';
+import { twoLanes } from './two-lanes.ts';
 
-/** Whole machines in Node: one at a time, because each keeps a core busy and a boot is judged by the clock. */
-const config: ViteUserConfig = {
-  root: fileURLToPath(new URL('..', import.meta.url)),
-  test: {
-    include: ['test/machine/**/*.test.ts'],
-    testTimeout: 600_000,
-    hookTimeout: 120_000,
-    fileParallelism: false,
-    maxWorkers: 1,
-  },
-};
-
-export default config;
+/** Whole machines in Node. Alone: what is judged by the clock, as pictures, sounds and rates. */
+export default twoLanes({
+  folder: 'test/machine',
+  paired: [
+    ...['amd64', 'qemu-tests', 'selftests', 'linux', 'network-boot', 'uefi', 'debugger', 'firmware', 'graphics-remote'],
+    ...['rdp-security', 'host-networks', 'rdp-desktop-clients', 'graphics', 'rdp-krdc', 'rdp-reconnect', 'rdp-pam'],
+    ...['relay-machines', 'rdp-link', 'rdp-machine', 'rdp-remmina', 'sharing', 'bad-input', 'bare-metal'],
+  ],
+});
