@@ -23,6 +23,7 @@ import {
 } from '../pdu/multimedia.ts';
 import type { DynamicChannel } from './dynamic-channels.ts';
 import { MultimediaChannel } from './multimedia-channel.ts';
+import { type PresentationHost, PresentationLife } from './presentation-life.ts';
 
 const STREAM = 1;
 /** What is asked for before there is any video. */
@@ -31,23 +32,13 @@ const USUAL: PictureSize = { width: 640, height: 360 };
 const BEGIN_MS = 5000;
 /** Pictures that it has not shown yet. */
 const MOST_IN_FLIGHT = 4;
-/** As `VideoRedirection` has it. */
-const LINGER_MS = 50;
 
-export interface MultimediaRedirectionParts {
+export interface MultimediaRedirectionParts extends PresentationHost {
   readonly nowMs: () => number;
-  /** @returns a function that calls it off */
-  readonly later: (ms: number, what: () => void) => () => void;
   readonly random: (count: number) => Uint8Array;
-  /** Size of the screen. */
-  readonly screen: () => PictureSize;
   /** Opens a channel. @returns a function that closes it */
   readonly open: (channel: DynamicChannel) => () => void;
   readonly onReady: () => void;
-  /** It can no longer. */
-  readonly onRefused: () => void;
-  /** The screen has to be drawn there again. */
-  readonly onUncovered: (area: Rect) => void;
 }
 
 interface Playing {
@@ -67,13 +58,16 @@ export class MultimediaRedirection {
   readonly form = 'jpeg';
   readonly #parts: MultimediaRedirectionParts;
   #probe: (() => void) | undefined;
-  #playing: Playing | undefined;
-  #callOffEnd: (() => void) | undefined;
+  readonly #life: PresentationLife<Playing>;
   #isReady = false;
-  #isRefused = false;
 
   constructor(parts: MultimediaRedirectionParts) {
     this.#parts = parts;
+    const onRefused = (): void => {
+      // Nobody counts on one that has not said that it can.
+      if (this.#isReady) parts.onRefused();
+    };
+    this.#life = new PresentationLife({ ...parts, onRefused }, (playing) => this.#tellEnd(playing));
   }
 
   /** Asks the client whether it can. */
@@ -91,29 +85,24 @@ export class MultimediaRedirection {
             this.#parts.onReady();
           },
         ),
-      onRefused: () => this.#refuse(),
+      onRefused: () => this.#life.refuse(),
     });
     this.#probe = open(channel);
   }
 
   /** Where the client shows a video over the screen. */
   get covered(): Rect | undefined {
-    return this.#playing && this.#playing.samples > 0 ? this.#playing.area : undefined;
+    return this.#life.covered;
   }
 
   /** @param hasRoom the client can take more */
   showVideo({ area, data }: VideoPicture, hasRoom: boolean): void {
-    const screen = this.#parts.screen();
-    const isOnScreen = area.x + area.width <= screen.width && area.y + area.height <= screen.height;
-    if (!this.#isReady || this.#isRefused || !isOnScreen) return;
-    this.#callOffEnd?.();
-    this.#callOffEnd = undefined;
-    const before = this.#playing;
-    if (before?.area.width !== area.width || before.area.height !== area.height) {
-      this.#stop();
-      this.#playing = this.#start(area);
-    }
-    const playing = this.#playing;
+    if (!this.#isReady || this.#life.isRefused || !this.#life.isOnScreen(area)) return;
+    this.#life.goOn();
+    const before = this.#life.presented;
+    const isSame = before?.area.width === area.width && before.area.height === area.height;
+    if (!isSame) this.#life.begin(() => this.#start(area));
+    const playing = this.#life.presented;
     // None builds upon another: what comes too early or too fast is left out.
     if (!playing?.isStarted || !hasRoom || playing.inFlight >= MOST_IN_FLIGHT) return;
     this.#move(playing, area);
@@ -125,24 +114,18 @@ export class MultimediaRedirection {
 
   /** The video is over. */
   endVideo(): void {
-    if (!this.#playing || this.#callOffEnd) return;
-    this.#callOffEnd = this.#parts.later(LINGER_MS, () => {
-      this.#callOffEnd = undefined;
-      this.#stop();
-    });
+    this.#life.end();
   }
 
   close(): void {
-    this.#callOffEnd?.();
-    this.#playing?.stopWaiting();
-    this.#playing = undefined;
+    this.#life.close();
   }
 
   #start(area: Rect): Playing {
     const { random, open, later, nowMs } = this.#parts;
     const id = random(16);
     const refuse = (): void => {
-      if (this.#playing === playing) this.#refuse();
+      if (this.#life.presented === playing) this.#life.refuse();
     };
     const control = new MultimediaChannel({
       ...{ id, stream: 0, onRefused: refuse },
@@ -165,7 +148,7 @@ export class MultimediaRedirection {
           (message) => encodeTopology(message, id),
           acceptsTopology,
           () => {
-            if (this.#playing === playing) this.#play(playing);
+            if (this.#life.presented === playing) this.#play(playing);
           },
         ),
       onPlayed: () => {
@@ -202,29 +185,12 @@ export class MultimediaRedirection {
     if (covered) this.#parts.onUncovered(covered);
   }
 
-  #stop(): void {
-    const playing = this.#playing;
-    if (!playing) return;
-    const { covered } = this;
-    const { id, control } = playing;
-    this.#playing = undefined;
-    playing.stopWaiting();
-    if (playing.isStarted) {
+  #tellEnd({ id, control, isStarted, close }: Playing): void {
+    if (isStarted) {
       control.say((message) => encodePlaybackStopped(message, id));
       control.say((message) => encodeRemoveStream(message, id, STREAM));
     }
     control.say((message) => encodeShutdown(message, id));
-    playing.close();
-    if (covered) this.#parts.onUncovered(covered);
-  }
-
-  /** There will be no more videos for this client. */
-  #refuse(): void {
-    this.#callOffEnd?.();
-    this.#callOffEnd = undefined;
-    this.#stop();
-    if (this.#isRefused) return;
-    this.#isRefused = true;
-    if (this.#isReady) this.#parts.onRefused();
+    close();
   }
 }

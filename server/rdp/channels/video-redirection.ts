@@ -17,29 +17,20 @@ import {
 } from '../pdu/video-redirection.ts';
 import type { DynamicChannel } from './dynamic-channels.ts';
 import { PictureGate } from './picture-gate.ts';
+import { type PresentationHost, PresentationLife } from './presentation-life.ts';
 
 /** A client that cannot show a presentation says nothing (3.3.3). */
 const ANSWER_MS = 3000;
 /** Pictures that wait for that answer. */
 const MOST_WAITING = 32;
-/** A video that has ended stays so long: what comes next may go on in its place, and the screen is drawn only then. */
-const LINGER_MS = 50;
 const LAST_ID = 255;
 
-export interface VideoRedirectionParts {
+export interface VideoRedirectionParts extends PresentationHost {
   readonly nowMs: () => number;
-  /** @returns a function that calls it off */
-  readonly later: (ms: number, what: () => void) => () => void;
-  /** Size of the screen. */
-  readonly screen: () => { readonly width: number; readonly height: number };
   /** The client can be shown videos from now on. */
   readonly onReady: () => void;
-  /** It can no longer. */
-  readonly onRefused: () => void;
   /** A picture of the video that builds upon no other is needed. */
   readonly wantKey: () => void;
-  /** The screen has to be drawn there again. */
-  readonly onUncovered: (area: Rect) => void;
 }
 
 interface Playing extends Presentation {
@@ -67,14 +58,13 @@ export class VideoRedirection {
   #geometry: Send | undefined;
   #control: Send | undefined;
   #data: Send | undefined;
-  #playing: Playing | undefined;
+  readonly #life: PresentationLife<Playing>;
   #lastMapping = 0;
-  #callOffEnd: (() => void) | undefined;
-  #isRefused = false;
 
   constructor(parts: VideoRedirectionParts) {
     this.#parts = parts;
     this.#gate = new PictureGate(parts.wantKey);
+    this.#life = new PresentationLife(parts, (playing) => this.#tellEnd(playing));
     const channel = (name: string, set: (send: Send | undefined) => void, received = (_: Uint8Array) => {}) => ({
       name: `Microsoft::Windows::RDS::${name}`,
       opened: (send: Send) => {
@@ -83,7 +73,7 @@ export class VideoRedirection {
       },
       closed: () => {
         set(undefined);
-        this.#refuse();
+        this.#life.refuse();
       },
       received,
     });
@@ -106,32 +96,28 @@ export class VideoRedirection {
 
   /** The client can be shown videos. */
   get isReady(): boolean {
-    return !this.#isRefused && this.#geometry !== undefined && this.#control !== undefined && this.#data !== undefined;
+    return (
+      !this.#life.isRefused && this.#geometry !== undefined && this.#control !== undefined && this.#data !== undefined
+    );
   }
 
   /** Where the client shows a video over the screen. */
   get covered(): Rect | undefined {
-    return this.#playing && this.#playing.samples > 0 ? this.#playing.area : undefined;
+    return this.#life.covered;
   }
 
   /** @param hasRoom the client can take more */
   showVideo(picture: VideoPicture, hasRoom: boolean): void {
-    const { x, y, width, height } = picture.area;
-    const screen = this.#parts.screen();
-    const isOnScreen = x + width <= screen.width && y + height <= screen.height;
-    if (!this.isReady || !isOnScreen) return;
-    this.#callOffEnd?.();
-    this.#callOffEnd = undefined;
-    const before = this.#playing;
+    const { width, height } = picture.area;
+    if (!this.isReady || !this.#life.isOnScreen(picture.area)) return;
+    this.#life.goOn();
+    const before = this.#life.presented;
     const isSame = before?.width === width && before.height === height;
     if (before && isSame && this.#comesTooSoon(before, picture)) return;
     const isFull = isSame && before.waiting.length >= MOST_WAITING;
     if (!this.#gate.accepts(picture, hasRoom && !isFull)) return;
-    if (!isSame) {
-      this.#stop();
-      this.#playing = this.#start(picture);
-    }
-    const playing = this.#playing;
+    if (!isSame) this.#life.begin(() => this.#start(picture));
+    const playing = this.#life.presented;
     if (!playing) return;
     if (playing.isAccepted) this.#send(playing, picture);
     else playing.waiting.push(picture);
@@ -139,17 +125,11 @@ export class VideoRedirection {
 
   /** The video is over. */
   endVideo(): void {
-    if (!this.#playing || this.#callOffEnd) return;
-    this.#callOffEnd = this.#parts.later(LINGER_MS, () => {
-      this.#callOffEnd = undefined;
-      this.#stop();
-    });
+    this.#life.end();
   }
 
   close(): void {
-    this.#callOffEnd?.();
-    this.#playing?.stopWaiting();
-    this.#playing = undefined;
+    this.#life.close();
   }
 
   /** The client would like fewer, and no other builds upon this one. */
@@ -165,7 +145,7 @@ export class VideoRedirection {
     const playing: Playing = {
       ...{ ...presentation, parameterSets: parameterSetsOf(data), area },
       ...{ beganMs: now, dueMs: now, intervalMs: 0, hasNewRate: false, isAccepted: false, samples: 0, waiting: [] },
-      stopWaiting: this.#parts.later(ANSWER_MS, () => this.#refuse()),
+      stopWaiting: this.#parts.later(ANSWER_MS, () => this.#life.refuse()),
     };
     this.#tellPlace(mapping, area);
     this.#control?.(encodePresentationStart(playing));
@@ -192,31 +172,15 @@ export class VideoRedirection {
     this.#data?.(encodeVideoSample({ presentation: id, number, atMs: now - beganMs, isKey, hasNewRate, data }));
   }
 
-  #stop(): void {
-    const playing = this.#playing;
-    if (!playing) return;
-    const { covered } = this;
-    this.#playing = undefined;
+  #tellEnd(playing: Playing): void {
     this.#gate.reset();
-    playing.stopWaiting();
     this.#control?.(encodePresentationStop(playing));
     this.#geometry?.(encodeGeometryEnd(playing.mapping, { x: 0, y: 0, ...this.#parts.screen() }, playing.area));
-    if (covered) this.#parts.onUncovered(covered);
-  }
-
-  /** There will be no more videos for this client. */
-  #refuse(): void {
-    this.#callOffEnd?.();
-    this.#callOffEnd = undefined;
-    this.#stop();
-    if (this.#isRefused) return;
-    this.#isRefused = true;
-    this.#parts.onRefused();
   }
 
   #heard(message: Uint8Array): void {
     const notice = decodeVideoNotice(message);
-    const playing = this.#playing;
+    const playing = this.#life.presented;
     if (!notice || !playing || notice.presentation !== playing.id) return;
     if (notice.kind === 'lost') this.#gate.reset();
     else if (notice.kind === 'rate') {
