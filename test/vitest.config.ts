@@ -7,6 +7,7 @@ const config: ViteUserConfig = {
   test: {
     include: ['src/**/*.test.ts', 'server/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/cpu/**/*.test.ts'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     // A second is little where two cores are shared.
     expect: { poll: { timeout: 15_000 } },
     maxWorkers: 2,
