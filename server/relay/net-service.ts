@@ -30,9 +30,9 @@ import { type MetricFamily, metric } from './metrics.ts';
 import { checkCard, type NetRights, OWN_PAGE_RIGHTS, parseNetRights } from './net-rights.ts';
 import { type CardOwner, type JoinedNetwork, KEEP_MS, ParkedNetworks } from './parked-networks.ts';
 import { CLOSE, type ConnectionHandler, type RelayConnection, type RelayService } from './service.ts';
+import { TokenLimits } from './token-limits.ts';
 
 const ATTACH_MS = 10_000;
-const BYTE_BITS = 8;
 const MOST_FORWARDS = 64;
 
 const readText = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
@@ -47,6 +47,7 @@ export class NetService implements RelayService {
   readonly #cards = new Set<CardConnection>();
   readonly #meetings = new Meetings();
   readonly #parked: ParkedNetworks;
+  readonly #limits: TokenLimits;
   readonly #figures: FrameFigures = { framesFromCards: 0, framesToCards: 0, spoofed: 0 };
 
   /**
@@ -56,6 +57,7 @@ export class NetService implements RelayService {
   constructor(networks: Networks = new Networks(), keepMs: number = KEEP_MS) {
     this.#networks = networks;
     this.#parked = new ParkedNetworks(keepMs);
+    this.#limits = new TokenLimits(networks.groups);
   }
 
   connect(connection: RelayConnection): ConnectionHandler {
@@ -85,11 +87,21 @@ export class NetService implements RelayService {
     const { bandwidthGroup: _, ...rest } = config;
     const nat = rights.nat ?? { loopback: false, private: false, public: false };
     if (rights.bitsPerSecond === undefined) {
-      return { near, attachment: await this.#networks.attach(rest, cable, nat) };
+      const attachment = await this.#networks.attach(rest, cable, nat);
+      return { near, attachment, close: () => attachment.close() };
     }
-    const group = `token ${subject}`;
-    this.#networks.groups.set(group, rights.bitsPerSecond / BYTE_BITS);
-    return { near, attachment: await this.#networks.attach({ ...rest, bandwidthGroup: group }, cable, nat) };
+    const { group, leave } = this.#limits.join(subject, rights.bitsPerSecond);
+    try {
+      const attachment = await this.#networks.attach({ ...rest, bandwidthGroup: group }, cable, nat);
+      const close = (): void => {
+        attachment.close();
+        leave();
+      };
+      return { near, attachment, close };
+    } catch (cause) {
+      leave();
+      throw cause;
+    }
   }
 
   ownPageRights(): unknown {
@@ -124,6 +136,7 @@ export class NetService implements RelayService {
   close(): void {
     for (const card of [...this.#cards]) card.closed(false);
     this.#parked.close();
+    this.#limits.close();
   }
 }
 
@@ -192,7 +205,7 @@ class CardConnection implements ConnectionHandler {
     const joined = await this.#parts.join(config);
     const { near, attachment } = joined;
     if (this.#state === 'closed') {
-      attachment.close();
+      joined.close();
       return;
     }
     this.#config = config;
@@ -295,7 +308,7 @@ class CardConnection implements ConnectionHandler {
     if (!config || !joined) return;
     const { attachment } = config;
     if (!isLost || attachment.kind !== 'nat' || this.#isChanging) {
-      joined.attachment.close();
+      joined.close();
       return;
     }
     const forwards = this.#forwards ?? attachment.forwards;

@@ -20,6 +20,8 @@ export interface JoinedNetwork {
   /** The relay's end of the card's cable. */
   readonly near: PacketPort;
   readonly attachment: Attachment;
+  /** For good. */
+  readonly close: () => void;
 }
 
 interface Parked extends JoinedNetwork {
@@ -40,12 +42,12 @@ export class ParkedNetworks {
   }
 
   /** @param network its cable is unplugged; it is closed when nobody asks for it in time */
-  park(owner: CardOwner, { near, attachment }: JoinedNetwork): void {
+  park(owner: CardOwner, network: JoinedNetwork): void {
     const key = keyOf(owner);
     this.#drop(key);
     const timer = setTimeout(() => this.#drop(key), this.#keepMs);
     timer.unref();
-    this.#parked.set(key, { near, attachment, timer, owner: JSON.stringify(owner) });
+    this.#parked.set(key, { ...network, timer, owner: JSON.stringify(owner) });
     for (const oldest of this.#parked.keys()) {
       if (this.#parked.size <= MOST) return;
       this.#drop(oldest);
@@ -71,7 +73,7 @@ export class ParkedNetworks {
     if (found === undefined) return;
     this.#parked.delete(key);
     clearTimeout(found.timer);
-    found.attachment.close();
+    found.close();
   }
 
   close(): void {
