@@ -23,10 +23,10 @@ describe('flat', () => {
   });
 
   it('is not what keeps bytes', async () => {
-    const marks = await marksOf(() => kept.push(Buffer.alloc(2000, 'x').toString('latin1')));
+    const marks = await marksOf(() => kept.push(Buffer.alloc(400, 'x').toString('latin1')));
     expect(() => expectFlat(marks, 'texts')).toThrow(/texts; /);
     const buffer = { bytes: new ArrayBuffer(0) };
-    const ofBuffers = await marksOf(() => (buffer.bytes = new ArrayBuffer(buffer.bytes.byteLength + 4000)));
+    const ofBuffers = await marksOf(() => (buffer.bytes = new ArrayBuffer(buffer.bytes.byteLength + 400)));
     expect(() => expectFlat(ofBuffers, 'buffers')).toThrow(/buffers; /);
   });
 });

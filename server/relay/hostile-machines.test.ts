@@ -43,6 +43,7 @@ const NEIGHBOR = { nat: { public: false }, intnet: ['lab'], cards: 8 };
 const OUTSIDER = { nat: { public: false }, intnet: ['zoo'], cards: 8 };
 const folder = mkdtempSync(join(tmpdir(), 'tabbox-hostile-'));
 const sockets = new Set<WebSocket>();
+const service = new NetService(new Networks(), PARKED_MS);
 let server: RunningServer;
 /** A token whose time is over. */
 let late = '';
@@ -218,7 +219,7 @@ async function knock(): Promise<void> {
 
 beforeAll(async () => {
   late = await tokens.issue({ subject: 'late', rights: { net: NEIGHBOR }, lifeSeconds: 1 });
-  const extension = new Relay({ tokens, services: [new NetService(new Networks(), PARKED_MS)], ownPageTokens: false });
+  const extension = new Relay({ tokens, services: [service], ownPageTokens: false });
   const directories = { pageDirectory: folder, guestsDirectory: folder };
   server = await startServer({ ...directories, host: '127.0.0.1', ports: [0], extension });
 });
@@ -228,12 +229,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const metricNow = async (name: string): Promise<number> => {
-  const text = await (await fetch(`${server.url}metrics`)).text();
-  const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\d+)$`, 'gm'));
-  return [...samples].reduce((sum, [, count]) => sum + Number(count), 0);
-};
-const cardsNow = (): Promise<number> => metricNow('tabbox_net_cards');
+const metricNow = (name: string): number =>
+  service
+    .metrics()
+    .filter((family) => family.name === name)
+    .flatMap(({ samples }) => samples)
+    .reduce((sum, { value }) => sum + value, 0);
+const cardsNow = (): number => metricNow('tabbox_net_cards');
 
 it(`does no harm: ${SECONDS} s of hostile machines, seed ${SEED}`, { timeout: SECONDS * 1000 + 120_000 }, async () => {
   const isExpired = (): Promise<boolean> =>
@@ -273,8 +275,8 @@ it(`does no harm: ${SECONDS} s of hostile machines, seed ${SEED}`, { timeout: SE
       judge.got.length = 0;
     }
     secrets = 0;
-    await until('only judges have cards', async () => (await cardsNow()) === 3);
-    await until('nobody is waited for', async () => (await metricNow('tabbox_net_parked')) === 0);
+    await until('only judges have cards', () => cardsNow() === 3);
+    await until('nobody is waited for', () => metricNow('tabbox_net_parked') === 0);
     await until('sockets are closed', () => readdirSync('/proc/self/fd').length < 120);
   };
   const marks = await repeat({ seconds: SECONDS, leastRounds: LEAST_VISITS, round, settle });
