@@ -103,6 +103,10 @@ export class QemuGuest implements SerialShell {
     });
   }
 
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+
   get output(): string {
     return this.#output;
   }
