@@ -66,6 +66,8 @@ class BenchDesktop implements Desktop {
   };
   #watcher: VideoWatcher | undefined;
   #stopBrowser: Promise<() => void> | undefined;
+  /** How many were begun: pictures still come of one that has been stopped. */
+  #codings = 0;
   readonly #views: DesktopViews;
   readonly #seats: InputSeats;
   readonly #waves = waves();
@@ -125,10 +127,13 @@ class BenchDesktop implements Desktop {
     const area = { x, y, width: WIDTH, height: HEIGHT };
     const waves = Buffer.from(this.#waves.buffer).toString('base64');
     const pattern = { width: WIDTH, height: HEIGHT, waves, fps: CODED_FPS, cell: CELL, bits: BITS };
+    const coding = ++this.#codings;
     const stop = await playInBrowser(
       `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
       pattern,
-      (picture) => watcher.picture({ form: 'h264', area, ...picture }),
+      (picture) => {
+        if (coding === this.#codings) watcher.picture({ form: 'h264', area, ...picture });
+      },
     );
     return () => {
       stop();
@@ -138,6 +143,7 @@ class BenchDesktop implements Desktop {
 
   #endCoding(): void {
     void this.#stopBrowser?.then((stop) => stop());
+    this.#codings++;
     if (this.#stopBrowser) this.#watcher?.end();
     this.#stopBrowser = undefined;
   }
